@@ -1,0 +1,39 @@
+//! The vocabulary of Nubo: what a collection, a document, a filter, a change and a transaction are,
+//! and the traits through which modules know each other.
+//!
+//! `core` does no I/O and reads neither clock nor randomness except through [`clock::Clock`] and
+//! [`clock::Random`]. It does not execute anything against a database; that is what the modules are
+//! for. Its one outside opinion is poem's endpoint type.
+//!
+//! Start with [`declare`] (what people write), go on to [`schema`] (what the server makes of it),
+//! [`filter`] and [`change`] (the two languages of clients), [`write`](mod@write) and [`query`]
+//! (what is asked of the store), and end with the traits: [`store::Store`], [`truth::Truth`],
+//! [`module::Module`], [`hook::Hook`].
+
+#![forbid(unsafe_code)]
+
+pub mod caller;
+pub mod change;
+pub mod clock;
+pub mod declare;
+pub mod document;
+pub mod error;
+pub mod field;
+pub mod filter;
+pub mod hook;
+pub mod id;
+mod mistake;
+pub mod module;
+pub mod passwords;
+pub mod query;
+pub mod schema;
+pub mod store;
+pub mod time;
+pub mod truth;
+pub mod value;
+mod violation;
+pub mod write;
+
+pub use error::{Error, Result};
+pub use mistake::{Mistake, nearest};
+pub use violation::{Pointer, Violation, kind_of};

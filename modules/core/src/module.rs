@@ -1,0 +1,140 @@
+//! What a module is: one type that brings routes, hooks and tasks, and a section of `nubo.yaml`.
+//!
+//! `src/` calls a module in this order: [`Module::section`] (to read the configuration),
+//! [`Module::setup`] (no I/O yet; also runs for `nubo openapi` and `nubo check`),
+//! [`Module::start`] (connections may be opened) and, at the end, [`Module::stop`].
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use poem::{Response, endpoint::BoxEndpoint};
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+
+use crate::{
+    clock::{Clock, Random},
+    hook::Hook,
+    schema::Catalog,
+    store::Store,
+};
+
+/// A module of the server. Third parties implement it and pass it to `Nubo::new().module(…)`.
+#[async_trait]
+pub trait Module: Send + Sync + 'static {
+    /// Name of the module and of its section in `nubo.yaml`: a lower-case word.
+    fn name(&self) -> &'static str;
+
+    /// The module's section of `nubo.yaml`. Without one, the module takes no settings.
+    fn section(&self) -> Section {
+        Section::of::<NoSettings>()
+    }
+
+    /// Takes its settings and says what it contributes. Does no I/O.
+    fn setup(&mut self, context: &Context) -> Result<Contribution, SetupError>;
+
+    /// Called once, before the server listens.
+    async fn start(&self) -> Result<(), SetupError> {
+        Ok(())
+    }
+
+    /// Called once, after the last request has been answered.
+    async fn stop(&self) {}
+}
+
+/// What a module is given at set-up.
+#[derive(Clone)]
+pub struct Context {
+    /// The module's own section, checked against its schema, defaults filled in.
+    pub settings: Json,
+    /// The collections.
+    pub catalog: Arc<Catalog>,
+    /// The store. Answers once the server has started.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The assembled OpenAPI document; set when every module has been set up.
+    pub document: Arc<OnceLock<String>>,
+}
+
+impl Context {
+    /// The module's settings as its own type.
+    pub fn settings<T: DeserializeOwned>(&self) -> Result<T, SetupError> {
+        serde_json::from_value(self.settings.clone())
+            .map_err(|error| SetupError::new(format!("settings: {error}")))
+    }
+}
+
+/// What a module brings to the server.
+#[derive(Default)]
+pub struct Contribution {
+    /// Routes, each under the server's base path.
+    pub routes: Vec<Route>,
+    /// Parts of the OpenAPI document that belong to the routes: `paths`, `components`, `tags`.
+    pub openapi: Vec<Json>,
+    /// Hooks on the store.
+    pub hooks: Vec<Arc<dyn Hook>>,
+}
+
+/// One path and what answers there. The endpoint answers every method, with 405 where it has none.
+pub struct Route {
+    /// Path in poem's syntax, for example `/posts/:id`.
+    pub path: String,
+    /// What answers.
+    pub endpoint: BoxEndpoint<'static, Response>,
+}
+
+/// The section of `nubo.yaml` that belongs to a module: its JSON Schema and its defaults.
+pub struct Section {
+    /// JSON Schema, made by schemars; its descriptions are the users' documentation.
+    pub schema: schemars::Schema,
+    /// The settings that hold where nothing is said.
+    pub defaults: Json,
+}
+
+impl Section {
+    /// The section that `T` describes.
+    pub fn of<T: JsonSchema + Default + Serialize>() -> Self {
+        Self {
+            schema: schemars::schema_for!(T),
+            defaults: serde_json::to_value(T::default()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Settings of a module that has none.
+#[derive(Debug, Default, Serialize, serde::Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}
+
+/// Why a module could not be set up or started. Shown to the person who starts the server.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct SetupError {
+    message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl SetupError {
+    /// An error in words.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    /// An error with its cause.
+    pub fn caused(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self {
+            message: message.into(),
+            source: Some(source.into()),
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Hashing of passwords.
+
+use async_trait::async_trait;
+
+use crate::error::Result;
+
+/// Turns passwords into hashes that are safe to store, and checks them.
+#[async_trait]
+pub trait Passwords: Send + Sync + 'static {
+    /// The hash as a PHC string. Slow by design; 503 when too many wait already.
+    async fn hash(&self, password: String) -> Result<String>;
+
+    /// Whether the password is the one that was hashed.
+    async fn verify(&self, password: String, hash: String) -> Result<bool>;
+}

@@ -1,0 +1,72 @@
+//! The store: all tiers as one. What modules read from and write to.
+
+use async_trait::async_trait;
+
+use crate::{
+    caller::Caller,
+    error::Result,
+    filter::Expr,
+    id::Id,
+    query::{Query, Start},
+    schema::CollectionId,
+    truth::{Body, Page},
+    write::{Operation, Outcome, Sequence},
+};
+
+/// Reads and writes documents, whichever tiers hold them.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Executes operations as one transaction. New documents get their id, times and defaults,
+    /// hooks run, and the answer means that the truth has committed.
+    async fn write(&self, caller: &Caller, operations: Vec<Operation>) -> Result<Vec<Outcome>>;
+
+    /// Executes each operation as a transaction of its own.
+    async fn write_each(
+        &self,
+        caller: &Caller,
+        operations: Vec<Operation>,
+        sequence: Sequence,
+    ) -> Vec<Result<Outcome>>;
+
+    /// One document.
+    async fn get(&self, caller: &Caller, collection: CollectionId, id: Id) -> Result<Option<Body>>;
+
+    /// A list. With expansions, each document carries its related ones under `_expand`.
+    async fn list(&self, caller: &Caller, query: Query, expand: &[Expansion]) -> Result<Page>;
+
+    /// How many documents match.
+    async fn count(&self, caller: &Caller, collection: CollectionId, filter: Expr) -> Result<u64>;
+
+    /// Whether it can serve: an error says why not.
+    async fn ready(&self) -> Result<()>;
+}
+
+/// Related documents that a list brings along.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expansion {
+    /// The key under `_expand`.
+    pub name: String,
+    pub kind: ExpansionKind,
+    /// What the related documents bring along themselves.
+    pub inner: Vec<Expansion>,
+}
+
+/// How documents are related.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ExpansionKind {
+    /// The document (or documents) that a field of this one references.
+    Forward { field: usize, target: CollectionId },
+    /// The documents of another collection whose field references this one.
+    Reverse {
+        collection: CollectionId,
+        field: usize,
+    },
+}
+
+impl Query {
+    /// The list that starts at the beginning.
+    pub fn first(mut self) -> Self {
+        self.start = Start::First;
+        self
+    }
+}
