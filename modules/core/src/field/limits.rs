@@ -134,7 +134,7 @@ impl Limits {
         if let Some(max) = beyond(&self.max, Ordering::Greater) {
             violations.push(at.violation("too_large", format!("must be at most {max:?}")));
         }
-        if let (Some(pattern), Value::Text(text)) = (&self.pattern, value)
+        if let (Some(pattern), Value::Text(text) | Value::Secret(text)) = (&self.pattern, value)
             && !pattern.is_match(text)
         {
             violations.push(at.violation(

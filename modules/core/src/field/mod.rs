@@ -14,7 +14,7 @@ mod text;
 
 use serde_json::Value as Json;
 
-pub use describe::Direction;
+pub use describe::{Direction, allow_null};
 pub(crate) use describe::{object_schema, to_json};
 pub use limits::{Bound, Choice, Limits};
 pub(crate) use structure::unknown_field;
@@ -317,6 +317,8 @@ impl Field {
                 violations.push(at.violation("required", "is required"));
             }
             Value::Null => {}
+            // A password's limits are for what people choose, not for its hash.
+            Value::Text(_) if self.kind == FieldType::Password => {}
             value => {
                 self.limits.check(value, at, violations);
                 if let (FieldType::Object(fields), Value::Object(values)) = (&self.kind, value) {
