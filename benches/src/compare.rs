@@ -44,7 +44,7 @@ pub struct Options {
     #[arg(long, default_value_t = 10)]
     tolerate: u8,
     /// How often it is played again before the quietest attempt counts.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     retries: u8,
     /// Writes the figures of every round here, too.
     #[arg(long, value_name = "FILE")]

@@ -51,7 +51,6 @@ impl Peer for Nubo {
         let mut command = Command::new(&self.binary);
         command
             .args(["--config", "benches/nubo.yaml", "serve"])
-            // `collections_dir` in the file is relative to the workspace.
             .current_dir(workspace())
             .env("NUBO_SERVER__LISTEN", format!("127.0.0.1:{port}"))
             .env("NUBO_DATA", data);
