@@ -1,0 +1,72 @@
+//! From a driver's errors to the product's.
+
+use nubo_core::{Error, Violation, schema::Collection};
+
+/// Anything the database could not do and that is nobody's input: logged, never sent.
+pub(crate) fn internal(error: sqlx::Error) -> Error {
+    match &error {
+        sqlx::Error::Database(cause) if is_full(cause.as_ref()) => Error::Unavailable {
+            code: "storage_full",
+            detail: "the server cannot store anything at the moment".into(),
+            retry_after: 30,
+        },
+        sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => {
+            Error::unavailable("truth_unavailable", "the database does not answer")
+        }
+        _ => Error::internal(error),
+    }
+}
+
+/// SQLITE_FULL and SQLITE_IOERR_* (primary codes 13 and 10).
+fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = cause.code().and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| matches!(code & 0xff, 10 | 13))
+}
+
+/// What a statement on a collection ran into.
+pub(crate) enum Refusal {
+    /// A unique key: the fields that make it up.
+    Duplicate(Vec<String>),
+    /// A reference to, or from, a document that the guard insists on.
+    Reference,
+    /// Something else.
+    Other(Error),
+}
+
+/// Tells constraint violations from failures. SQLite names the columns of a unique key in its
+/// message, `UNIQUE constraint failed: users.email`, and nowhere else.
+pub(crate) fn refusal(error: sqlx::Error) -> Refusal {
+    let sqlx::Error::Database(cause) = &error else {
+        return Refusal::Other(internal(error));
+    };
+    if cause.is_foreign_key_violation() {
+        return Refusal::Reference;
+    }
+    if cause.is_unique_violation() {
+        let columns = cause.message().rsplit(": ").next().unwrap_or_default();
+        let fields = columns
+            .split(", ")
+            .filter_map(|column| column.split_once('.'))
+            .map(|(_, field)| field.to_owned());
+        return Refusal::Duplicate(fields.collect());
+    }
+    Refusal::Other(internal(error))
+}
+
+/// 409 for a unique key, naming its fields.
+pub(crate) fn duplicate(collection: &Collection, fields: &[String]) -> Error {
+    let errors = fields
+        .iter()
+        .map(|field| Violation::new(format!("/{field}"), "duplicate", "is taken already"))
+        .collect();
+    let detail = format!(
+        "there is a document in {} with the same {} already",
+        collection.name,
+        fields.join(", ")
+    );
+    Error::Conflict {
+        code: "duplicate",
+        detail,
+        errors,
+    }
+}

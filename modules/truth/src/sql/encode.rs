@@ -1,0 +1,217 @@
+//! Values as SQLite stores them, and back.
+//!
+//! What has a canonical text that sorts as it should (ids, timestamps, dates) is stored as that
+//! text, so that a page's JSON can be built without touching it; durations are milliseconds,
+//! decimals text under a collation of their own, objects and lists canonical JSON.
+
+use std::{cmp::Ordering, str::FromStr};
+
+use nubo_core::{
+    field::{Field, FieldType},
+    id::Id,
+    time::Duration,
+    value::Value,
+};
+use rust_decimal::Decimal;
+use serde_json::Value as Json;
+
+use super::Argument;
+
+/// Name of the collation that compares decimals by their number.
+pub(crate) const DECIMAL_COLLATION: &str = "NUBO_DECIMAL";
+
+/// The collation itself. What is no decimal sorts behind, as text.
+pub(crate) fn compare_decimals(a: &str, b: &str) -> Ordering {
+    match (Decimal::from_str(a), Decimal::from_str(b)) {
+        (Ok(a), Ok(b)) => a.cmp(&b),
+        (Ok(_), Err(_)) => Ordering::Less,
+        (Err(_), Ok(_)) => Ordering::Greater,
+        (Err(_), Err(_)) => a.cmp(b),
+    }
+}
+
+/// The declared type of a column, for STRICT tables.
+pub(crate) fn column_type(kind: &FieldType) -> &'static str {
+    match kind {
+        FieldType::Int | FieldType::BigInt | FieldType::Bool | FieldType::Duration => "INTEGER",
+        FieldType::Float => "REAL",
+        FieldType::Bytes => "BLOB",
+        _ => "TEXT",
+    }
+}
+
+/// A value as an argument.
+pub(crate) fn encode(value: &Value) -> Argument {
+    match value {
+        // A secret in clear never reaches the database: nothing is stored in its place.
+        Value::Null | Value::Secret(_) => Argument::Null,
+        Value::Bool(value) => Argument::Integer(i64::from(*value)),
+        Value::Int(number) => Argument::Integer(*number),
+        Value::Float(number) => Argument::Real(*number),
+        Value::Decimal(number) => Argument::Text(number.to_string()),
+        Value::Text(text) => Argument::Text(text.clone()),
+        Value::Uuid(uuid) => Argument::Text(uuid.as_hyphenated().to_string()),
+        Value::Timestamp(time) => Argument::Text(time.to_string()),
+        Value::Date(date) => Argument::Text(date.to_string()),
+        Value::Duration(duration) => Argument::Integer(duration.millis()),
+        Value::Ip(address) => Argument::Text(address.to_string()),
+        Value::Bytes(bytes) => Argument::Blob(bytes.clone()),
+        Value::Json(json) => Argument::Text(json.to_string()),
+        Value::List(_) | Value::Object(_) => Argument::Text(stored_json(value).to_string()),
+    }
+}
+
+/// A value of a field as an argument: objects need their fields' names.
+pub(crate) fn encode_field(field: &Field, value: &Value) -> Argument {
+    match (&field.kind, value) {
+        (FieldType::Object(fields), Value::Object(values)) => {
+            Argument::Text(stored_object(fields, values).to_string())
+        }
+        _ => encode(value),
+    }
+}
+
+/// A value as it stands inside stored JSON, where numbers stay numbers.
+fn stored_json(value: &Value) -> Json {
+    match encode(value) {
+        Argument::Null => Json::Null,
+        Argument::Integer(number) => match value {
+            Value::Bool(flag) => Json::Bool(*flag),
+            _ => number.into(),
+        },
+        Argument::Real(number) => number.into(),
+        Argument::Blob(_) => sent_json(value),
+        Argument::Text(text) => match value {
+            Value::List(items) => items.iter().map(stored_json).collect(),
+            Value::Json(json) => json.clone(),
+            _ => text.into(),
+        },
+    }
+}
+
+/// As it is sent: base64, where JSON has nothing better.
+fn sent_json(value: &Value) -> Json {
+    let mut out = Vec::new();
+    value.write_scalar_json(&mut out);
+    serde_json::from_slice(&out).unwrap_or_default()
+}
+
+fn stored_object(fields: &[Field], values: &[Value]) -> Json {
+    fields
+        .iter()
+        .zip(values)
+        .map(|(field, value)| {
+            let json = match (&field.kind, value) {
+                (FieldType::Object(fields), Value::Object(values)) => stored_object(fields, values),
+                (_, Value::List(items)) => items.iter().map(stored_json).collect(),
+                _ => stored_json(value),
+            };
+            (field.name.clone(), json)
+        })
+        .collect()
+}
+
+/// The text of a whole list, to be compared with a stored one.
+pub(crate) fn whole_list(items: &[Value]) -> Argument {
+    Argument::Text(items.iter().map(stored_json).collect::<Json>().to_string())
+}
+
+/// A stored value that is not what its column says: the file was changed by other hands.
+#[derive(Debug, thiserror::Error)]
+#[error("the column of `{field}` holds something that is no {kind}")]
+pub(crate) struct Corrupt {
+    field: String,
+    kind: String,
+}
+
+/// A value read from a column.
+pub(crate) fn decode(field: &Field, stored: Argument) -> Result<Value, Corrupt> {
+    decode_kind(&field.kind, stored).ok_or_else(|| Corrupt {
+        field: field.name.clone(),
+        kind: field.kind.word(),
+    })
+}
+
+fn decode_kind(kind: &FieldType, stored: Argument) -> Option<Value> {
+    Some(match (kind, stored) {
+        (_, Argument::Null) => Value::Null,
+        (FieldType::Bool, Argument::Integer(number)) => Value::Bool(number != 0),
+        (FieldType::Int | FieldType::BigInt, Argument::Integer(number)) => Value::Int(number),
+        (FieldType::Duration, Argument::Integer(number)) => {
+            Value::Duration(Duration::from_millis(number))
+        }
+        (FieldType::Float, Argument::Real(number)) => Value::Float(number),
+        (FieldType::Bytes, Argument::Blob(bytes)) => Value::Bytes(bytes),
+        (FieldType::Decimal, Argument::Text(text)) => Value::Decimal(text.parse().ok()?),
+        (FieldType::Uuid | FieldType::Ref(_), Argument::Text(text)) => {
+            Value::Uuid(text.parse::<Id>().ok()?.uuid())
+        }
+        (FieldType::Timestamp, Argument::Text(text)) => Value::Timestamp(text.parse().ok()?),
+        (FieldType::Date, Argument::Text(text)) => Value::Date(text.parse().ok()?),
+        (FieldType::Ip, Argument::Text(text)) => Value::Ip(text.parse().ok()?),
+        (
+            FieldType::Text | FieldType::Email | FieldType::Url | FieldType::Password,
+            Argument::Text(text),
+        ) => Value::Text(text),
+        (FieldType::Json, Argument::Text(text)) => match serde_json::from_str(&text).ok()? {
+            Json::Null => Value::Null,
+            json => Value::Json(json),
+        },
+        (FieldType::List(_) | FieldType::Object(_), Argument::Text(text)) => {
+            decode_json(kind, serde_json::from_str(&text).ok()?)?
+        }
+        _ => return None,
+    })
+}
+
+fn decode_json(kind: &FieldType, json: Json) -> Option<Value> {
+    Some(match (kind, json) {
+        (_, Json::Null) => Value::Null,
+        (FieldType::List(item), Json::Array(items)) => Value::List(
+            items
+                .into_iter()
+                .map(|json| decode_json(item, json))
+                .collect::<Option<_>>()?,
+        ),
+        (FieldType::Object(fields), Json::Object(mut entries)) => Value::Object(
+            fields
+                .iter()
+                .map(|field| {
+                    decode_json(&field.kind, entries.remove(&field.name).unwrap_or_default())
+                })
+                .collect::<Option<_>>()?,
+        ),
+        (FieldType::Json, json) => Value::Json(json),
+        (FieldType::Bool, Json::Bool(flag)) => Value::Bool(flag),
+        (FieldType::Float, Json::Number(number)) => Value::Float(number.as_f64()?),
+        (FieldType::Bytes, json @ Json::String(_)) => kind.read(
+            &json,
+            nubo_core::field::Source::Json,
+            &mut nubo_core::Pointer::root(),
+            &mut Vec::new(),
+        )?,
+        (kind, Json::Number(number)) => decode_kind(kind, Argument::Integer(number.as_i64()?))?,
+        (kind, Json::String(text)) => decode_kind(kind, Argument::Text(text))?,
+        _ => return None,
+    })
+}
+
+/// Whether a list's JSON can be built by the database byte for byte as [`Value`] writes it: not
+/// where a value is stored in another form than it is sent.
+pub(crate) fn is_sent_as_stored(kind: &FieldType) -> bool {
+    fn inside_json(kind: &FieldType) -> bool {
+        match kind {
+            FieldType::BigInt | FieldType::Duration => false,
+            FieldType::List(item) => inside_json(item),
+            FieldType::Object(fields) => fields
+                .iter()
+                .all(|field| inside_json(&field.kind) && field.is_sent()),
+            _ => true,
+        }
+    }
+    match kind {
+        FieldType::Float | FieldType::Bytes | FieldType::Duration => false,
+        FieldType::List(_) | FieldType::Object(_) => inside_json(kind),
+        _ => true,
+    }
+}

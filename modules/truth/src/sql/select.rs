@@ -1,0 +1,248 @@
+//! Reading: lists as ready JSON, documents, counts.
+
+use nubo_core::{
+    field::FieldType,
+    filter::Expr,
+    query::{Query, Related, Start},
+    schema::{Catalog, Collection, SortKey},
+    value::Value,
+};
+
+use super::{
+    Argument, Statement, column_of, condition,
+    encode::{encode, is_sent_as_stored},
+    table_of,
+};
+use nubo_core::value::MAX_SAFE_INTEGER;
+
+/// The most fields whose JSON is built in one call of `json_object`, which takes 127 arguments in
+/// every build of SQLite.
+const MAX_JSON_FIELDS: usize = 63;
+
+/// Whether the database can build the collection's documents as they are sent, byte for byte.
+pub(crate) fn builds_json(collection: &Collection) -> bool {
+    let sent = collection.sent_fields();
+    sent.len() <= MAX_JSON_FIELDS
+        && sent
+            .iter()
+            .all(|index| is_sent_as_stored(&collection.fields()[*index].kind))
+}
+
+/// An expression that builds a document as it is sent.
+pub(crate) fn json_expression(collection: &Collection) -> String {
+    let parts: Vec<String> = collection
+        .sent_fields()
+        .iter()
+        .map(|&index| {
+            let field = &collection.fields()[index];
+            let column = column_of(collection, index);
+            let value = match &field.kind {
+                FieldType::Bool => {
+                    format!("CASE {column} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END")
+                }
+                FieldType::BigInt if !field.system => format!(
+                    "CASE WHEN {column} BETWEEN -{MAX_SAFE_INTEGER} AND {MAX_SAFE_INTEGER} \
+                     THEN {column} ELSE CAST({column} AS TEXT) END"
+                ),
+                FieldType::Json | FieldType::List(_) | FieldType::Object(_) => {
+                    format!("json({column})")
+                }
+                _ => column,
+            };
+            format!("'{}', {value}", field.name)
+        })
+        .collect();
+    format!("json_object({})", parts.join(", "))
+}
+
+/// All columns of a collection, in the order of its fields.
+pub(crate) fn columns(collection: &Collection) -> String {
+    (0..collection.fields().len())
+        .map(|index| column_of(collection, index))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// One document by its id, as `what`.
+pub(crate) fn by_id(collection: &Collection, what: &str) -> String {
+    format!(
+        "SELECT {what} FROM {} WHERE \"id\" = ?",
+        table_of(collection)
+    )
+}
+
+/// A list as one row: its documents joined by `,\n`, one more than the limit so that the end can
+/// be told, and their number.
+pub(crate) fn page(query: &Query, collection: &Collection, catalog: &Catalog) -> Statement {
+    let mut statement =
+        Statement::new("SELECT group_concat(d, char(44, 10)), count(*) FROM (SELECT ");
+    statement.push(json_expression(collection)).push(" AS d");
+    push_list(&mut statement, query, collection, catalog);
+    statement.push(")");
+    statement
+}
+
+/// A list as rows of all columns.
+pub(crate) fn documents(query: &Query, collection: &Collection, catalog: &Catalog) -> Statement {
+    let mut statement = Statement::new(format!("SELECT {}", columns(collection)));
+    push_list(&mut statement, query, collection, catalog);
+    statement
+}
+
+/// How many documents match.
+pub(crate) fn count(filter: &Expr, collection: &Collection, catalog: &Catalog) -> Statement {
+    let mut statement = Statement::new(format!("SELECT count(*) FROM {}", table_of(collection)));
+    if !filter.is_always() {
+        statement.push(" WHERE ");
+        condition::push(&mut statement, filter, collection, catalog);
+    }
+    statement
+}
+
+/// Documents that reference others, at most so many for each.
+pub(crate) fn related(related: &Related, collection: &Collection) -> Statement {
+    let names = columns(collection);
+    let field = column_of(collection, related.field);
+    let list = matches!(collection.fields()[related.field].kind, FieldType::List(_));
+    let (source, key) = match list {
+        true => (
+            format!("{}, json_each({field}) AS item", table_of(collection)),
+            "item.value".to_owned(),
+        ),
+        false => (table_of(collection).to_string(), field),
+    };
+    let mut statement = Statement::new(format!("SELECT {names} FROM (SELECT "));
+    let qualified: Vec<String> = (0..collection.fields().len())
+        .map(|index| format!("{}.{}", table_of(collection), column_of(collection, index)))
+        .collect();
+    statement.push(qualified.join(", "));
+    let order = order(&related.sort, |field| {
+        format!("{}.{}", table_of(collection), column_of(collection, field))
+    });
+    statement.push(format_args!(
+        ", row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS place FROM {source} WHERE {key} IN ("
+    ));
+    statement.join(&related.values, ", ", |statement, value| {
+        statement.bind(encode(value));
+    });
+    statement.push(") ) WHERE place <= ");
+    statement.bind(Argument::Integer(i64::from(related.limit_each)));
+    statement.push(format_args!(
+        " ORDER BY {}",
+        self::order(&related.sort, |field| column_of(collection, field))
+    ));
+    statement
+}
+
+/// `FROM … WHERE … ORDER BY … LIMIT …` of a list, with one document more than its limit.
+fn push_list(statement: &mut Statement, query: &Query, collection: &Collection, catalog: &Catalog) {
+    statement.push(format_args!(" FROM {}", table_of(collection)));
+    let after = match &query.start {
+        Start::After(values) => Some(values),
+        Start::First | Start::Offset(_) => None,
+    };
+    if !query.filter.is_always() || after.is_some() {
+        statement.push(" WHERE ");
+    }
+    if !query.filter.is_always() {
+        condition::push(statement, &query.filter, collection, catalog);
+    }
+    if let Some(values) = after {
+        if !query.filter.is_always() {
+            statement.push(" AND ");
+        }
+        push_keyset(statement, &query.sort, values, collection);
+    }
+    let order = order(&query.sort, |field| column_of(collection, field));
+    statement.push(format_args!(" ORDER BY {order} LIMIT "));
+    statement.bind(Argument::Integer(i64::from(query.limit) + 1));
+    if let Start::Offset(offset) = query.start {
+        statement.push(" OFFSET ");
+        statement.bind(Argument::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));
+    }
+}
+
+/// SQLite sorts nulls first ascending and last descending, which is what is meant.
+fn order(sort: &[SortKey], column: impl Fn(usize) -> String) -> String {
+    sort.iter()
+        .map(|key| {
+            format!(
+                "{}{}",
+                column(key.field),
+                if key.descending { " DESC" } else { "" }
+            )
+        })
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Only what comes behind the document with these values (keyset pagination).
+fn push_keyset(
+    statement: &mut Statement,
+    sort: &[SortKey],
+    values: &[Value],
+    collection: &Collection,
+) {
+    let one_direction = sort
+        .windows(2)
+        .all(|pair| pair[0].descending == pair[1].descending);
+    let never_null = sort
+        .iter()
+        .all(|key| collection.fields()[key.field].required);
+    if one_direction && never_null {
+        // A row value is one range of the index.
+        let comparison = if sort.first().is_some_and(|key| key.descending) {
+            "<"
+        } else {
+            ">"
+        };
+        statement.push("(");
+        statement.join(sort, ", ", |statement, key| {
+            statement.push(column_of(collection, key.field));
+        });
+        statement.push(format_args!(") {comparison} ("));
+        statement.join(values, ", ", |statement, value| {
+            statement.bind(encode(value));
+        });
+        statement.push(")");
+        return;
+    }
+    // Behind in the first key; or equal in it and behind in the second; and so on.
+    statement.push("(");
+    statement.join(0..sort.len(), " OR ", |statement, last| {
+        statement.push("(");
+        statement.join(0..=last, " AND ", |statement, position| {
+            let column = column_of(collection, sort[position].field);
+            let value = &values[position];
+            if position < last {
+                statement.push(format_args!("{column} IS "));
+                statement.bind(encode(value));
+            } else {
+                push_behind(statement, &column, sort[position].descending, value);
+            }
+        });
+        statement.push(")");
+    });
+    statement.push(")");
+}
+
+/// Behind a value in one key, nulls being smallest.
+fn push_behind(statement: &mut Statement, column: &str, descending: bool, value: &Value) {
+    match (descending, value.is_null()) {
+        (false, true) => {
+            statement.push(format_args!("{column} IS NOT NULL"));
+        }
+        (false, false) => {
+            statement.push(format_args!("{column} > "));
+            statement.bind(encode(value));
+        }
+        (true, true) => {
+            statement.push("FALSE");
+        }
+        (true, false) => {
+            statement.push(format_args!("({column} IS NULL OR {column} < "));
+            statement.bind(encode(value));
+            statement.push(")");
+        }
+    }
+}

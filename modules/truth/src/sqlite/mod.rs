@@ -1,0 +1,366 @@
+//! The SQLite driver: the truth of an embedded server.
+//!
+//! One file in the data folder, in WAL mode with `synchronous=FULL`: a commit returns when the log
+//! is on disk. One connection writes ([`crate::engine`]), several read, and readers never wait for
+//! the writer.
+
+mod connection;
+mod migrate;
+mod reader;
+mod session;
+
+pub(crate) use connection::arguments;
+pub(crate) use reader::read_rows;
+pub(crate) use session::Session;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use async_trait::async_trait;
+use nubo_core::{
+    Error, Result,
+    clock::{Clock, Random},
+    document::Document,
+    field::Source,
+    filter::Expr,
+    id::{Id, Revision},
+    module::SetupError,
+    query::{Query, Related},
+    schema::{Catalog, Collection, CollectionId},
+    truth::{Body, Page, Truth},
+    value::Value,
+    write::{Outcome, Sequence, Transaction},
+};
+use reader::{Readers, Rows};
+use sqlx::{ConnectOptions, Connection};
+
+use crate::{
+    engine::Writer,
+    sql::{Argument, select},
+};
+
+/// How the embedded database is run.
+#[derive(Debug, Clone)]
+pub struct SqliteSettings {
+    /// The database file. Its folder must exist.
+    pub path: PathBuf,
+    /// Connections that read.
+    pub readers: usize,
+    /// Memory for cached pages, in bytes, for each connection.
+    pub page_cache: u64,
+}
+
+/// The truth on SQLite.
+pub struct SqliteTruth {
+    settings: SqliteSettings,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    running: OnceLock<Running>,
+}
+
+/// What exists between start and stop.
+struct Running {
+    writer: Writer,
+    readers: Readers,
+    /// Prepared once for each collection.
+    plans: Vec<Plan>,
+}
+
+/// The statements that every request on a collection would build alike.
+struct Plan {
+    /// One document by id: its JSON where the database can build it, else its columns.
+    get: Arc<str>,
+    builds_json: bool,
+}
+
+impl SqliteTruth {
+    /// A truth that is not open yet.
+    pub fn new(
+        settings: SqliteSettings,
+        catalog: Arc<Catalog>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self {
+            settings,
+            catalog,
+            clock,
+            random,
+            running: OnceLock::new(),
+        }
+    }
+
+    fn running(&self) -> Result<&Running> {
+        self.running
+            .get()
+            .ok_or_else(|| Error::unavailable("not_started", "the server is starting"))
+    }
+
+    fn plan(collection: &Collection) -> Plan {
+        let builds_json = select::builds_json(collection);
+        let what = match builds_json {
+            true => format!("{}, \"_rev\"", select::json_expression(collection)),
+            false => select::columns(collection),
+        };
+        Plan {
+            get: select::by_id(collection, &what).into(),
+            builds_json,
+        }
+    }
+}
+
+#[async_trait]
+impl Truth for SqliteTruth {
+    async fn start(&self) -> std::result::Result<(), SetupError> {
+        let cannot = |error: sqlx::Error| {
+            SetupError::caused(
+                format!("cannot open the database {}", self.settings.path.display()),
+                error,
+            )
+        };
+        let options = connection::options(&self.settings);
+        let mut writing = options.connect().await.map_err(cannot)?;
+        connection::check(&mut writing, &self.settings.path).await?;
+        migrate::run(&mut writing, &self.catalog).await?;
+        let mut reading = Vec::with_capacity(self.settings.readers);
+        for _ in 0..self.settings.readers.max(1) {
+            let reader = connection::options(&self.settings).pragma("query_only", "ON");
+            reading.push(reader.connect().await.map_err(cannot)?);
+        }
+        let running = Running {
+            writer: Writer::start(
+                writing,
+                Arc::clone(&self.catalog),
+                Arc::clone(&self.clock),
+                Arc::clone(&self.random),
+            )
+            .await
+            .map_err(|error| SetupError::caused("cannot read the database", error))?,
+            readers: Readers::start(reading),
+            plans: self
+                .catalog
+                .collections()
+                .iter()
+                .map(|collection| Self::plan(collection))
+                .collect(),
+        };
+        self.running
+            .set(running)
+            .map_err(|_| SetupError::new("the database is open already"))
+    }
+
+    async fn stop(&self) {
+        if let Some(running) = self.running.get() {
+            running.writer.stop().await;
+            running.readers.stop().await;
+        }
+    }
+
+    async fn ping(&self) -> Result<()> {
+        let rows = self
+            .running()?
+            .readers
+            .query("SELECT 1".into(), Vec::new())
+            .await?;
+        debug_assert_eq!(rows.len(), 1);
+        Ok(())
+    }
+
+    async fn transact(
+        &self,
+        transactions: Vec<Transaction>,
+        sequence: Sequence,
+    ) -> Vec<Result<Vec<Outcome>>> {
+        match self.running() {
+            Ok(running) => running.writer.transact(transactions, sequence).await,
+            Err(_) => transactions
+                .iter()
+                .map(|_| Err(Error::unavailable("not_started", "the server is starting")))
+                .collect(),
+        }
+    }
+
+    async fn get(&self, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+        let running = self.running()?;
+        let plan = &running.plans[collection.index()];
+        let id = Argument::Text(id.to_string());
+        let rows = running
+            .readers
+            .query(Arc::clone(&plan.get), vec![id])
+            .await?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        if plan.builds_json {
+            return Ok(Some(Body {
+                json: rows.bytes(0, 0)?,
+                revision: Revision::new(rows.integer(0, 1)?),
+            }));
+        }
+        let collection = self.catalog.get(collection);
+        let document = rows.document(0, collection)?;
+        let mut json = Vec::with_capacity(512);
+        document.write_json(collection, &mut json);
+        Ok(Some(Body {
+            json: json.into(),
+            revision: document.revision(),
+        }))
+    }
+
+    async fn page(&self, query: Query) -> Result<Page> {
+        let running = self.running()?;
+        let collection = self.catalog.get(query.collection);
+        let builds_json = running.plans[query.collection.index()].builds_json;
+        if !builds_json || query.fields.is_some() {
+            return self.page_of_rows(running, query, collection).await;
+        }
+        let statement = select::page(&query, collection, &self.catalog);
+        let rows = running
+            .readers
+            .query(statement.text.into(), statement.arguments)
+            .await?;
+        let found = rows.integer(0, 1)?;
+        if found == 0 {
+            return Ok(Page {
+                documents: Default::default(),
+                count: 0,
+                next: None,
+            });
+        }
+        let documents = rows.bytes(0, 0)?;
+        if found <= i64::from(query.limit) {
+            return Ok(Page {
+                documents,
+                count: found as u32,
+                next: None,
+            });
+        }
+        // The document beyond the limit tells that the list goes on, and is cut off.
+        let end = last_break(&documents).unwrap_or(documents.len());
+        let documents = documents.slice(..end);
+        let last = last_break(&documents).map_or(0, |at| at + 2);
+        Ok(Page {
+            next: Some(sort_keys(&documents[last..], &query, collection)?),
+            documents,
+            count: query.limit,
+        })
+    }
+
+    async fn find(&self, query: Query) -> Result<Vec<Document>> {
+        let collection = self.catalog.get(query.collection);
+        let statement = select::documents(&query, collection, &self.catalog);
+        let rows = self
+            .running()?
+            .readers
+            .query(statement.text.into(), statement.arguments)
+            .await?;
+        rows.documents(collection)
+    }
+
+    async fn find_related(&self, related: Related) -> Result<Vec<Document>> {
+        if related.values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let collection = self.catalog.get(related.collection);
+        let statement = select::related(&related, collection);
+        let rows = self
+            .running()?
+            .readers
+            .query(statement.text.into(), statement.arguments)
+            .await?;
+        rows.documents(collection)
+    }
+
+    async fn count(&self, collection: CollectionId, filter: Expr) -> Result<u64> {
+        let collection = self.catalog.get(collection);
+        let statement = select::count(&filter, collection, &self.catalog);
+        let rows = self
+            .running()?
+            .readers
+            .query(statement.text.into(), statement.arguments)
+            .await?;
+        Ok(rows.integer(0, 0)?.unsigned_abs())
+    }
+}
+
+impl SqliteTruth {
+    /// A page whose documents the database cannot build: rows are read and written out here.
+    async fn page_of_rows(
+        &self,
+        running: &Running,
+        query: Query,
+        collection: &Collection,
+    ) -> Result<Page> {
+        let statement = select::documents(&query, collection, &self.catalog);
+        let rows: Rows = running
+            .readers
+            .query(statement.text.into(), statement.arguments)
+            .await?;
+        let mut documents = rows.documents(collection)?;
+        let more = documents.len() > query.limit as usize;
+        documents.truncate(query.limit as usize);
+        let fields = query.fields.as_deref().unwrap_or(collection.sent_fields());
+        let mut json = Vec::with_capacity(documents.len() * 256);
+        for (index, document) in documents.iter().enumerate() {
+            if index > 0 {
+                json.extend_from_slice(b",\n");
+            }
+            document.write_fields(collection, fields, &mut json);
+        }
+        let next = documents.last().filter(|_| more).map(|last| {
+            query
+                .sort
+                .iter()
+                .map(|key| last.value(key.field).clone())
+                .collect()
+        });
+        Ok(Page {
+            documents: json.into(),
+            count: documents.len() as u32,
+            next,
+        })
+    }
+}
+
+/// Where the last `,\n` between two documents stands.
+fn last_break(documents: &[u8]) -> Option<usize> {
+    documents
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .and_then(|at| at.checked_sub(1))
+}
+
+/// The values of the sort keys in a document as it is sent.
+fn sort_keys(json: &[u8], query: &Query, collection: &Collection) -> Result<Vec<Value>> {
+    let document: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(json).map_err(Error::internal)?;
+    query
+        .sort
+        .iter()
+        .map(|key| {
+            let field = &collection.fields()[key.field];
+            match document.get(&field.name) {
+                None | Some(serde_json::Value::Null) => Ok(Value::Null),
+                Some(json) => {
+                    let mut violations = Vec::new();
+                    let mut at = nubo_core::Pointer::root();
+                    field
+                        .kind
+                        .read(json, Source::Json, &mut at, &mut violations)
+                        .ok_or_else(|| Error::internal(format!("sort key {violations:?}")))
+                }
+            }
+        })
+        .collect()
+}
+
+/// Closes a connection and says so where that fails: the log of the database may stay behind, and
+/// is read at the next start.
+async fn close(connection: sqlx::SqliteConnection) {
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "a database connection did not close cleanly");
+    }
+}

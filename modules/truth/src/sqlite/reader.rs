@@ -1,0 +1,240 @@
+//! Readers: connections that answer questions, each from a task of its own.
+//!
+//! A question costs a connection little and its two changes of thread much. So a reader that is
+//! free takes all questions that wait and puts those with the same statement to the database in
+//! one go, as the writer does with transactions. A lone question waits for nobody.
+
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use nubo_core::{Error, Result, document::Document, schema::Collection};
+use sqlx::{
+    AssertSqlSafe, Either, Executor, Row, SqliteConnection, TypeInfo, ValueRef, sqlite::SqliteRow,
+};
+use tokio::{sync::oneshot, task::JoinHandle};
+
+use super::{arguments, close};
+use crate::{
+    fault::internal,
+    sql::{Argument, encode},
+};
+
+/// How many questions may wait; who comes later waits for a place.
+const WAITING: usize = 4096;
+/// How many questions one reader takes at once: enough to share the cost, few enough that the
+/// other readers have work too.
+const AT_ONCE: usize = 32;
+
+/// Connections that read.
+pub(super) struct Readers {
+    questions: async_channel::Sender<Question>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Question {
+    text: Arc<str>,
+    arguments: Vec<Argument>,
+    answer: oneshot::Sender<Result<Rows>>,
+}
+
+/// What a question found.
+pub(crate) struct Rows(Vec<SqliteRow>);
+
+impl Readers {
+    /// One task for each connection.
+    pub fn start(connections: Vec<SqliteConnection>) -> Self {
+        let (questions, waiting) = async_channel::bounded(WAITING);
+        let tasks = connections
+            .into_iter()
+            .map(|connection| tokio::spawn(answer_all(connection, waiting.clone())))
+            .collect();
+        Self {
+            questions,
+            tasks: Mutex::new(tasks),
+        }
+    }
+
+    /// Asks, and waits for the answer.
+    pub async fn query(&self, text: Arc<str>, arguments: Vec<Argument>) -> Result<Rows> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question {
+            text,
+            arguments,
+            answer,
+        };
+        let stopped = || Error::unavailable("stopping", "the server is stopping");
+        self.questions.send(question).await.map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Answers what waits, then closes.
+    pub async fn stop(&self) {
+        self.questions.close();
+        let tasks = match self.tasks.lock() {
+            Ok(mut tasks) => std::mem::take(&mut *tasks),
+            Err(_) => return,
+        };
+        for task in tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a reader did not end cleanly");
+            }
+        }
+    }
+}
+
+async fn answer_all(mut connection: SqliteConnection, waiting: async_channel::Receiver<Question>) {
+    let mut taken: Vec<Question> = Vec::with_capacity(AT_ONCE);
+    while let Ok(first) = waiting.recv().await {
+        taken.push(first);
+        while taken.len() < AT_ONCE {
+            match waiting.try_recv() {
+                Ok(question) => taken.push(question),
+                Err(_) => break,
+            }
+        }
+        // Questions with the same statement stand side by side.
+        taken.sort_by(|a, b| {
+            a.text
+                .as_ptr()
+                .cmp(&b.text.as_ptr())
+                .then(a.text.cmp(&b.text))
+        });
+        while !taken.is_empty() {
+            let alike = taken.iter().take_while(|q| q.text == taken[0].text).count();
+            // Powers of two keep the number of prepared statements small.
+            let size = 1 << alike.ilog2();
+            answer_alike(&mut connection, taken.drain(..size).collect()).await;
+        }
+    }
+    close(connection).await;
+}
+
+/// Puts questions with the same statement to the database, as one statement after another in one
+/// text.
+async fn answer_alike(connection: &mut SqliteConnection, questions: Vec<Question>) {
+    let mut text = String::with_capacity((questions[0].text.len() + 1) * questions.len());
+    let mut values = Vec::with_capacity(questions[0].arguments.len() * questions.len());
+    let mut answers = Vec::with_capacity(questions.len());
+    for question in questions {
+        text.push_str(&question.text);
+        text.push(';');
+        values.extend(question.arguments);
+        answers.push(question.answer);
+    }
+    let found = read_each(connection, text, values, answers.len()).await;
+    match found {
+        Ok(found) => {
+            for (answer, rows) in answers.into_iter().zip(found) {
+                // Who does not wait any longer needs no answer.
+                answer.send(Ok(Rows(rows))).ok();
+            }
+        }
+        Err(error) => {
+            let text = error.to_string();
+            for answer in answers {
+                answer
+                    .send(Err(internal(sqlx::Error::Protocol(text.clone()))))
+                    .ok();
+            }
+        }
+    }
+}
+
+/// The rows of each of several statements.
+async fn read_each(
+    connection: &mut SqliteConnection,
+    text: String,
+    values: Vec<Argument>,
+    statements: usize,
+) -> Result<Vec<Vec<SqliteRow>>, sqlx::Error> {
+    let query = sqlx::query_with(AssertSqlSafe(text), arguments(values)?).persistent(true);
+    let mut found = Vec::with_capacity(statements);
+    let mut rows = Vec::new();
+    let mut stream = connection.fetch_many(query);
+    while let Some(step) = stream.next().await {
+        match step? {
+            Either::Right(row) => rows.push(row),
+            Either::Left(_) => found.push(std::mem::take(&mut rows)),
+        }
+    }
+    Ok(found)
+}
+
+/// The rows of one statement, on a connection of one's own.
+pub(crate) async fn read_rows(
+    connection: &mut SqliteConnection,
+    text: String,
+    values: Vec<Argument>,
+) -> Result<Rows, sqlx::Error> {
+    let mut found = read_each(connection, text, values, 1).await?;
+    Ok(Rows(found.pop().unwrap_or_default()))
+}
+
+impl Rows {
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A text as bytes.
+    pub fn bytes(&self, row: usize, column: usize) -> Result<Bytes> {
+        match self.argument(row, column)? {
+            Argument::Text(text) => Ok(Bytes::from(text)),
+            _ => Err(Error::internal("a text was expected")),
+        }
+    }
+
+    /// A number.
+    pub fn integer(&self, row: usize, column: usize) -> Result<i64> {
+        match self.argument(row, column)? {
+            Argument::Integer(number) => Ok(number),
+            _ => Err(Error::internal("a number was expected")),
+        }
+    }
+
+    /// A document from a row of all columns.
+    pub fn document(&self, row: usize, collection: &Collection) -> Result<Document> {
+        let values = collection
+            .fields()
+            .iter()
+            .enumerate()
+            .map(|(index, field)| {
+                encode::decode(field, self.argument(row, index)?).map_err(Error::internal)
+            });
+        values.collect::<Result<_>>().map(Document::from_values)
+    }
+
+    /// All rows as documents.
+    pub fn documents(&self, collection: &Collection) -> Result<Vec<Document>> {
+        (0..self.len())
+            .map(|row| self.document(row, collection))
+            .collect()
+    }
+
+    /// A value as the database gave it.
+    pub fn argument(&self, row: usize, column: usize) -> Result<Argument> {
+        let row = self
+            .0
+            .get(row)
+            .ok_or_else(|| Error::internal("a row was expected"))?;
+        read(row, column).map_err(internal)
+    }
+}
+
+fn read(row: &SqliteRow, column: usize) -> Result<Argument, sqlx::Error> {
+    let value = row.try_get_raw(column)?;
+    if value.is_null() {
+        return Ok(Argument::Null);
+    }
+    let kind = value.type_info();
+    Ok(match kind.name() {
+        "INTEGER" => Argument::Integer(row.try_get_unchecked(column)?),
+        "REAL" => Argument::Real(row.try_get_unchecked(column)?),
+        "BLOB" => Argument::Blob(row.try_get_unchecked(column)?),
+        _ => Argument::Text(row.try_get_unchecked(column)?),
+    })
+}
