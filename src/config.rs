@@ -1,0 +1,361 @@
+//! The configuration: from files, environment and flags to checked, typed settings.
+//!
+//! [`load`] is the way in. It reads everything before it judges anything, so that one run tells
+//! every mistake there is, each with file, line and column. It opens no connection and changes
+//! nothing.
+//!
+//! Where to start reading: [`settings`] for what can be set, [`layers`] for which source overrides
+//! which, [`collections`] for the collections. [`structure`] does the checking and [`yaml`] is the
+//! only file that knows the YAML parser.
+
+pub mod collections;
+mod environment;
+mod layers;
+mod pointer;
+mod position;
+pub mod problem;
+pub mod schema;
+pub mod settings;
+mod shape;
+mod structure;
+pub mod values;
+pub mod yaml;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use nubo_core::{declare::CollectionDeclaration, module::Section, nearest, schema::Catalog};
+use serde_json::Value as Json;
+
+use self::{
+    collections::{Collections, Folder},
+    layers::{Layer, Layers, Origin},
+    problem::SourceFile,
+};
+pub use self::{
+    environment::Variables,
+    position::{Position, Positions},
+    problem::{Place, Problem, Severity},
+    settings::Settings,
+};
+
+/// The file that is read where none is named.
+const DEFAULT_FILE: &str = "nubo.yaml";
+
+/// Where a configuration is looked for.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// The configuration file. Without one, `nubo.yaml` in the working directory if there is one,
+    /// else the built-in settings.
+    pub file: Option<PathBuf>,
+    /// The profile: `nubo.<profile>.yaml` is put over `nubo.yaml`. Overrides `NUBO_PROFILE`.
+    pub profile: Option<String>,
+    /// Settings from the command line, the strongest layer.
+    pub flags: Vec<Flag>,
+    /// The environment. What `.env` beside the configuration file says is added to it.
+    pub environment: Variables,
+}
+
+impl LoadOptions {
+    /// With the environment of this process.
+    pub fn of_process() -> Self {
+        Self {
+            environment: environment::of_process(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A setting from the command line.
+#[derive(Debug, Clone)]
+pub struct Flag {
+    /// How the flag is written, for example `--listen`.
+    pub name: &'static str,
+    /// The setting it makes, for example `["server", "listen"]`.
+    pub path: &'static [&'static str],
+    /// Its value.
+    pub value: Json,
+}
+
+/// A configuration without mistakes.
+pub struct Loaded {
+    /// The settings that belong to no module, paths resolved.
+    pub settings: Settings,
+    /// Each module's section by the module's name, checked, defaults filled in.
+    pub sections: BTreeMap<&'static str, Json>,
+    /// The collections.
+    pub catalog: Catalog,
+    /// The collections as they were declared, in the catalog's order.
+    pub declarations: Vec<CollectionDeclaration>,
+    /// What is worth a word and keeps nothing from working.
+    pub warnings: Vec<Problem>,
+    /// The files that were read.
+    pub files: Vec<PathBuf>,
+    /// All settings together, secrets replaced.
+    shown: Json,
+}
+
+impl Loaded {
+    /// Whether a module is switched on.
+    pub fn is_on(&self, module: &str) -> bool {
+        self.settings.modules.get(module).copied().unwrap_or(true)
+    }
+
+    /// All settings but the collections, secrets replaced: fit to be printed.
+    pub fn shown(&self) -> &Json {
+        &self.shown
+    }
+}
+
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Loaded")
+            .field("files", &self.files)
+            .field("settings", &self.shown)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Loads a configuration for a server with these modules.
+///
+/// # Errors
+/// Everything that is wrong, and the warnings with it, sorted by file and line.
+pub fn load(
+    options: &LoadOptions,
+    sections: &[(&'static str, Section)],
+) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let outcome = Loading::begin(options, sections, &mut problems).finish(&mut problems);
+    problem::sort(&mut problems);
+    match outcome {
+        Some(loaded) if !problems.iter().any(Problem::is_error) => Ok(Loaded {
+            warnings: problems,
+            ..loaded
+        }),
+        _ => Err(problems),
+    }
+}
+
+/// Everything that was read, before it is judged as a whole.
+struct Loading<'a> {
+    sections: &'a [(&'static str, Section)],
+    /// Schema of all settings but `collections`, which only files hold.
+    schema: Json,
+    /// Folder of the configuration file.
+    folder: PathBuf,
+    files: Vec<SourceFile>,
+    layers: Layers,
+}
+
+impl<'a> Loading<'a> {
+    fn begin(
+        options: &LoadOptions,
+        sections: &'a [(&'static str, Section)],
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut schema = schema::nubo(sections);
+        pointer::remove(&mut schema, ["/properties/collections"]);
+        let file = options.file.clone().unwrap_or_else(|| DEFAULT_FILE.into());
+        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+
+        let mut variables = options.environment.clone();
+        environment::add_file(&folder.join(".env"), &mut variables, problems);
+        let profile = options
+            .profile
+            .clone()
+            .or_else(|| variables.get(environment::PROFILE).cloned())
+            .filter(|profile| !profile.is_empty());
+
+        let mut loading = Self {
+            sections,
+            schema,
+            folder,
+            files: Vec::new(),
+            layers: Layers::default(),
+        };
+        for (name, _) in sections {
+            if Settings::KEYS.contains(name) {
+                let message = "the name is taken by a section of the server itself";
+                problems.push(Problem::error(
+                    Place::Named(format!("module `{name}`")),
+                    message,
+                ));
+            }
+        }
+        loading.push(Layer::defaults(defaults(sections)), problems);
+        if options.file.is_some() || file.exists() {
+            loading.read_file(&file, problems);
+        }
+        if let Some(profile) = profile {
+            loading.read_profile(&file, &profile, problems);
+        }
+        loading.apply_environment(&variables, problems);
+        for flag in &options.flags {
+            let layer = Layer {
+                origin: Origin::Named(flag.name.to_owned()),
+                settings: nested(flag.path, flag.value.clone()),
+            };
+            loading.push(layer, problems);
+        }
+        loading
+    }
+
+    fn push(&mut self, mut layer: Layer, problems: &mut Vec<Problem>) {
+        layer.check(&self.schema, problems);
+        self.layers.push(layer);
+    }
+
+    fn read_file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
+        match SourceFile::read(path, problems) {
+            Ok(file) => {
+                let mut layer = Layer::file(file.clone());
+                pointer::remove(&mut layer.settings, ["/collections"]);
+                self.push(layer, problems);
+                self.files.push(file);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+
+    fn read_profile(&mut self, file: &Path, profile: &str, problems: &mut Vec<Problem>) {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_".contains(letter);
+        let named = || Place::Named(format!("profile `{profile}`"));
+        if !profile.chars().all(plain) {
+            let message = "the name of a profile consists of letters, digits, `-` and `_`";
+            return problems.push(Problem::error(named(), message));
+        }
+        let path = file.with_extension(format!("{profile}.yaml"));
+        if path.exists() {
+            self.read_file(&path, problems);
+        } else {
+            let message = format!("the file {} does not exist", path.display());
+            let others = profiles(file);
+            let nearest = nearest(profile, others.iter().map(String::as_str)).map(str::to_owned);
+            problems.push(Problem::error(named(), message).suggesting(nearest));
+        }
+    }
+
+    fn apply_environment(&mut self, variables: &Variables, problems: &mut Vec<Problem>) {
+        for assignment in environment::assignments(&self.schema, variables, problems) {
+            self.push(Layer::variable(assignment), problems);
+        }
+        let listen = self.settings().map(|settings| settings.server.listen);
+        match listen
+            .ok()
+            .and_then(|listen| environment::port(variables, listen))
+        {
+            Some(Ok(assignment)) => self.push(Layer::variable(assignment), problems),
+            Some(Err(problem)) => problems.push(problem),
+            None => {}
+        }
+    }
+
+    /// The settings so far that belong to no module.
+    fn settings(&self) -> Result<Settings, String> {
+        let mut merged = self.layers.merged()?;
+        if let Some(entries) = merged.as_object_mut() {
+            for (name, _) in self.sections {
+                entries.shift_remove(*name);
+            }
+        }
+        serde_json::from_value(merged).map_err(|error| error.to_string())
+    }
+
+    fn finish(self, problems: &mut Vec<Problem>) -> Option<Loaded> {
+        let unforeseen = |message| Problem::error(Place::Named("configuration".into()), message);
+        let mut settings = self
+            .settings()
+            .map_err(|message| problems.push(unforeseen(message)))
+            .ok()?;
+        let merged = self
+            .layers
+            .merged()
+            .map_err(|message| problems.push(unforeseen(message)))
+            .ok()?;
+        problems.extend(self.layers.check_merged(&self.schema, &merged));
+
+        settings.data = self.layers.path("/data", &settings.data, &self.folder);
+        settings.collections_dir =
+            self.layers
+                .path("/collections_dir", &settings.collections_dir, &self.folder);
+        let folder = self.read_collections(&settings.collections_dir, problems);
+        let Collections {
+            declarations,
+            catalog,
+        } = collections::compile(&folder, &self.files, problems)?;
+
+        let sections = self
+            .sections
+            .iter()
+            .map(|(name, _)| (*name, merged.get(*name).cloned().unwrap_or_default()))
+            .collect();
+        let files = self.files.iter().chain(&folder.files);
+        Some(Loaded {
+            settings,
+            sections,
+            catalog,
+            declarations,
+            warnings: Vec::new(),
+            files: files.map(|file| file.path.clone()).collect(),
+            shown: schema::redacted(&self.schema, &merged),
+        })
+    }
+
+    /// The collection files. A folder that nobody has named need not be there.
+    fn read_collections(&self, path: &Path, problems: &mut Vec<Problem>) -> Folder {
+        let named = self.layers.written("/collections_dir");
+        Folder::read(path, problems).unwrap_or_else(|error| {
+            let missing = error.kind() == std::io::ErrorKind::NotFound;
+            if named.is_some() || !missing {
+                let place = named.unwrap_or_else(|| Place::Named(path.display().to_string()));
+                let message = format!("the folder {} cannot be read: {error}", path.display());
+                problems.push(Problem::error(place, message));
+            }
+            Folder::default()
+        })
+    }
+}
+
+/// The built-in layer: the settings' own defaults and those of the modules' sections.
+fn defaults(sections: &[(&'static str, Section)]) -> Json {
+    let mut defaults = serde_json::to_value(Settings::default()).unwrap_or_default();
+    for (name, section) in sections {
+        defaults[*name] = section.defaults.clone();
+    }
+    defaults
+}
+
+/// The setting under a path.
+fn nested(path: &[&str], value: Json) -> Json {
+    path.iter()
+        .rev()
+        .fold(value, |inner, key| serde_json::json!({ *key: inner }))
+}
+
+/// The profiles for which there is a file beside the configuration file.
+fn profiles(file: &Path) -> Vec<String> {
+    let stem = file
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    let folder = match file.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let names = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    names
+        .filter_map(|entry| {
+            let name = entry.file_name().into_string().ok()?;
+            let rest = name.strip_prefix(&stem)?.strip_prefix('.')?;
+            Some(rest.strip_suffix(".yaml")?.to_owned())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[path = "config/load_test.rs"]
+mod tests;
