@@ -1,0 +1,412 @@
+//! What the tests stand on: a truth in memory, a clock that is wound by hand, and collections.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use nubo_core::{
+    Error, Result,
+    caller::{Account, Caller},
+    clock::{Clock, Random},
+    document::Document,
+    field::Source,
+    filter::{Expr, Reader},
+    id::{Id, Revision},
+    module::SetupError,
+    passwords::Passwords,
+    query::{Cursor, Query, Related, Start},
+    schema::{Catalog, CollectionId, SortKey},
+    store::Store,
+    truth::{Body, Page, Truth},
+    value::Value,
+    write::{Operation, Outcome, Sequence, Target, Transaction},
+};
+use serde_json::{Value as Json, json};
+
+use crate::Tiers;
+
+/// 2026-11-21T21:45:00Z
+pub(crate) const START: i64 = 1_795_297_500_000_000;
+
+pub(crate) struct World {
+    pub catalog: Arc<Catalog>,
+    pub truth: Arc<Memory>,
+    pub clock: Arc<ManualClock>,
+    pub tiers: Arc<Tiers>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let catalog = Arc::new(catalog());
+        let clock = Arc::new(ManualClock(AtomicI64::new(START)));
+        let truth = Arc::new(Memory::new(catalog.clone()));
+        let tiers = Tiers::new(
+            catalog.clone(),
+            truth.clone(),
+            Arc::new(Reversing),
+            clock.clone(),
+            Arc::new(Counting::default()),
+        );
+        Self {
+            catalog,
+            truth,
+            clock,
+            tiers: Arc::new(tiers),
+        }
+    }
+
+    pub(crate) fn id(&self, collection: &str) -> CollectionId {
+        self.catalog.named(collection).unwrap().id
+    }
+
+    pub(crate) fn create(&self, collection: &str, json: Json) -> Operation {
+        let collection = self.catalog.named(collection).unwrap();
+        let document = collection.read_document(&json, Source::Json).unwrap();
+        Operation::Create {
+            collection: collection.id,
+            document,
+        }
+    }
+
+    /// Creates a document a second after the one before, and gives its id.
+    pub(crate) async fn add(&self, collection: &str, json: Json) -> Id {
+        self.clock.advance(1_000_000);
+        let operation = self.create(collection, json);
+        let outcomes = self.tiers.write(&somebody(), vec![operation]).await;
+        match &outcomes.unwrap()[..] {
+            [Outcome::Created(document)] => document.id().unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The query that `GET /<collection>?filter=…&limit=…` becomes.
+    pub(crate) fn query(&self, collection: &str, filter: &Json, limit: u32) -> Query {
+        let collection = self.catalog.named(collection).unwrap();
+        let filter = Reader::of_client(&self.catalog, collection).read(filter);
+        Query {
+            collection: collection.id,
+            filter: filter.unwrap(),
+            sort: collection.order.clone(),
+            start: Start::First,
+            limit,
+            fields: None,
+        }
+    }
+
+    /// How many documents match.
+    pub(crate) async fn count(&self, collection: &str, filter: &Json) -> u64 {
+        let query = self.query(collection, filter, 1);
+        let count = self
+            .tiers
+            .count(&Caller::Anonymous, query.collection, query.filter);
+        count.await.unwrap()
+    }
+
+    /// The query of a list, continued by a cursor.
+    pub(crate) fn continued(&self, query: Query, cursor: &str) -> Result<Query> {
+        let collection = self.catalog.get(query.collection);
+        let start = Cursor::decode(cursor, &query, collection)?;
+        Ok(Query { start, ..query })
+    }
+}
+
+pub(crate) fn somebody() -> Caller {
+    Caller::Account(Account {
+        id: "0190f5f6-8a6c-7f2a-9c3e-2f1d8f0f7a11".parse().unwrap(),
+        roles: Vec::new(),
+    })
+}
+
+pub(crate) fn documents(page: &Page) -> Vec<Json> {
+    let text = std::str::from_utf8(&page.documents).unwrap();
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split(",\n")
+        .map(|document| serde_json::from_str(document).unwrap())
+        .collect()
+}
+
+fn catalog() -> Catalog {
+    let declarations = json!([
+        { "name": "users", "fields": {
+            "name": "text!",
+            "password": "password",
+            "creator": { "type": "uuid", "default": "$auth.id" } } },
+        { "name": "posts", "fields": {
+            "title": "text!",
+            "author": "ref(users)",
+            "likers": "ref(users)[]" } },
+        { "name": "comments", "fields": {
+            "post": "ref(posts)!",
+            "author": "ref(users)",
+            "text": "text" } },
+        { "name": "logs", "append_only": true, "expires_after": "1h", "fields": {
+            "line": "text!" } },
+    ]);
+    let declarations: Vec<_> = serde_json::from_value(declarations).unwrap();
+    Catalog::compile(&declarations, &[]).unwrap()
+}
+
+pub(crate) struct ManualClock(AtomicI64);
+
+impl ManualClock {
+    pub(crate) fn advance(&self, micros: i64) {
+        self.0.fetch_add(micros, Ordering::Relaxed);
+    }
+}
+
+impl Clock for ManualClock {
+    fn micros(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts, so that ids differ and a test gives the same ones every time.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl Random for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        let number = self.0.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        for (index, byte) in buffer.iter_mut().rev().enumerate() {
+            *byte = number.iter().rev().nth(index).copied().unwrap_or(0);
+        }
+    }
+}
+
+/// "Hashes" by turning a password round.
+struct Reversing;
+
+#[async_trait]
+impl Passwords for Reversing {
+    async fn hash(&self, password: String) -> Result<String> {
+        Ok(password.chars().rev().collect())
+    }
+
+    async fn verify(&self, password: String, hash: String) -> Result<bool> {
+        Ok(self.hash(password).await? == hash)
+    }
+}
+
+type Tables = BTreeMap<(CollectionId, Id), Document>;
+
+/// A truth in memory, without constraints.
+pub(crate) struct Memory {
+    catalog: Arc<Catalog>,
+    tables: Mutex<Tables>,
+    /// How often it was asked for documents.
+    pub asked: AtomicUsize,
+    /// How often it was handed transactions.
+    pub handed: AtomicUsize,
+    /// Documents that something else still needs.
+    pub needed: Mutex<Vec<Id>>,
+}
+
+impl Memory {
+    fn new(catalog: Arc<Catalog>) -> Self {
+        Self {
+            catalog,
+            tables: Mutex::default(),
+            asked: AtomicUsize::new(0),
+            handed: AtomicUsize::new(0),
+            needed: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn document(&self, collection: CollectionId, id: Id) -> Option<Document> {
+        self.tables.lock().unwrap().get(&(collection, id)).cloned()
+    }
+
+    pub(crate) fn remove(&self, collection: CollectionId, id: Id) {
+        self.tables.lock().unwrap().remove(&(collection, id));
+    }
+
+    fn select(&self, collection: CollectionId, filter: &Expr, sort: &[SortKey]) -> Vec<Document> {
+        let fields = self.catalog.get(collection).fields();
+        let tables = self.tables.lock().unwrap();
+        let mut found: Vec<Document> = tables
+            .iter()
+            .filter(|((there, _), _)| *there == collection)
+            .map(|(_, document)| document.clone())
+            .filter(|document| filter.matches(document, fields, &()))
+            .collect();
+        found.sort_by(|a, b| order(sort, |key| (a.value(key).clone(), b.value(key).clone())));
+        found
+    }
+
+    fn execute(&self, tables: &mut Tables, transaction: Transaction) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        for operation in transaction.operations {
+            outcomes.push(match operation {
+                Operation::Create {
+                    collection,
+                    mut document,
+                } => {
+                    document.set_revision(Revision::new(1));
+                    let key = (collection, document.id().unwrap());
+                    if tables.insert(key, document.clone()).is_some() {
+                        return Err(Error::Conflict {
+                            code: "duplicate",
+                            detail: "the id is taken".into(),
+                            errors: Vec::new(),
+                        });
+                    }
+                    Outcome::Created(document)
+                }
+                Operation::Update {
+                    collection,
+                    target: Target::One { id, .. },
+                    change,
+                } => {
+                    let schema = self.catalog.get(collection);
+                    let Some(document) = tables.get_mut(&(collection, id)) else {
+                        return Err(Error::no_document(&schema.name));
+                    };
+                    change
+                        .apply(document, schema, transaction.now)
+                        .map_err(Error::Invalid)?;
+                    Outcome::Updated(document.clone())
+                }
+                Operation::Delete {
+                    collection,
+                    target: Target::One { id, .. },
+                } => {
+                    if self.needed.lock().unwrap().contains(&id) {
+                        return Err(Error::Conflict {
+                            code: "still_referenced",
+                            detail: "the document is still referenced".into(),
+                            errors: Vec::new(),
+                        });
+                    }
+                    match tables.remove(&(collection, id)) {
+                        Some(_) => Outcome::Deleted,
+                        None => return Err(Error::no_document("it")),
+                    }
+                }
+                other => panic!("the fake does not do this: {other:?}"),
+            });
+        }
+        Ok(outcomes)
+    }
+}
+
+fn order(sort: &[SortKey], values: impl Fn(usize) -> (Value, Value)) -> std::cmp::Ordering {
+    sort.iter()
+        .map(|key| {
+            let (a, b) = values(key.field);
+            match key.descending {
+                true => b.sort_order(&a),
+                false => a.sort_order(&b),
+            }
+        })
+        .find(|order| order.is_ne())
+        .unwrap_or(std::cmp::Ordering::Equal)
+}
+
+#[async_trait]
+impl Truth for Memory {
+    async fn start(&self) -> Result<(), SetupError> {
+        Ok(())
+    }
+
+    async fn stop(&self) {}
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn transact(
+        &self,
+        transactions: Vec<Transaction>,
+        sequence: Sequence,
+    ) -> Vec<Result<Vec<Outcome>>> {
+        self.handed.fetch_add(1, Ordering::Relaxed);
+        let mut tables = self.tables.lock().unwrap();
+        let mut results = Vec::new();
+        let mut stopped = false;
+        for transaction in transactions {
+            if stopped {
+                results.push(Err(Error::internal("not tried by the fake")));
+                continue;
+            }
+            let before = tables.clone();
+            let result = self.execute(&mut tables, transaction);
+            if result.is_err() {
+                *tables = before;
+                stopped = sequence == Sequence::StopAtError;
+            }
+            results.push(result);
+        }
+        results
+    }
+
+    async fn get(&self, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+        let schema = self.catalog.get(collection);
+        Ok(self.document(collection, id).map(|document| {
+            let mut json = Vec::new();
+            document.write_json(schema, &mut json);
+            Body {
+                json: json.into(),
+                revision: document.revision(),
+            }
+        }))
+    }
+
+    async fn page(&self, _: Query) -> Result<Page> {
+        Ok(Page {
+            documents: "{\"from\":\"the truth's own page\"}".into(),
+            count: 1,
+            next: None,
+        })
+    }
+
+    async fn find(&self, query: Query) -> Result<Vec<Document>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let mut found = self.select(query.collection, &query.filter, &query.sort);
+        match &query.start {
+            Start::First => {}
+            Start::Offset(skip) => found = found.split_off((*skip as usize).min(found.len())),
+            Start::After(keys) => found.retain(|document| {
+                let at = |field| {
+                    query
+                        .sort
+                        .iter()
+                        .position(|key| key.field == field)
+                        .unwrap()
+                };
+                order(&query.sort, |field| {
+                    (document.value(field).clone(), keys[at(field)].clone())
+                })
+                .is_gt()
+            }),
+        }
+        found.truncate(query.limit as usize);
+        Ok(found)
+    }
+
+    async fn find_related(&self, related: Related) -> Result<Vec<Document>> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let all = self.select(related.collection, &Expr::always(), &related.sort);
+        let references = |document: &Document, value: &Value| match document.value(related.field) {
+            Value::List(items) => items.contains(value),
+            one => one == value,
+        };
+        let found = related.values.iter().flat_map(|value| {
+            all.iter()
+                .filter(move |document| references(document, value))
+                .take(related.limit_each as usize)
+                .cloned()
+        });
+        Ok(found.collect())
+    }
+
+    async fn count(&self, collection: CollectionId, filter: Expr) -> Result<u64> {
+        Ok(self.select(collection, &filter, &[]).len() as u64)
+    }
+}
