@@ -17,7 +17,8 @@ use crate::{
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Executes operations as one transaction. New documents get their id, times and defaults,
-    /// hooks run, and the answer means that the truth has committed.
+    /// hooks run, and the answer means that the truth has committed. Where there are several
+    /// operations, places in an error begin with the number of the one at fault: `/3/title`.
     async fn write(&self, caller: &Caller, operations: Vec<Operation>) -> Result<Vec<Outcome>>;
 
     /// Executes each operation as a transaction of its own.
