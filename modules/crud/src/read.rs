@@ -1,0 +1,74 @@
+//! `GET /c/{id}`: one document.
+//!
+//! Without a query string, which is how nearly every request comes, the store's bytes are the
+//! answer's body, and nothing is parsed but the id.
+
+use nubo_core::{
+    Error, Result,
+    id::Id,
+    query::{Query, Start},
+};
+use poem::{Request, Response};
+
+use crate::{
+    conditions, expand,
+    parameters::Parameters,
+    projection,
+    resource::{self, Resource, caller},
+    respond,
+};
+
+pub(crate) async fn read(resource: &Resource, request: &Request) -> Result<Response> {
+    let id = resource::id(request)?;
+    if let Some(query) = request.uri().query() {
+        let parameters = Parameters::read(Some(query), &["fields", "expand"])?;
+        if parameters.get("fields").is_some() || parameters.get("expand").is_some() {
+            return shaped(resource, request, id, &parameters).await;
+        }
+    }
+    let found = resource
+        .store
+        .get(&caller(request), resource.collection.id, id)
+        .await?;
+    let Some(found) = found else {
+        return Err(Error::no_document(&resource.collection.name));
+    };
+    if conditions::is_known(request.headers(), found.revision)? {
+        return Ok(respond::not_modified(found.revision));
+    }
+    Ok(respond::bare_document(found.json, found.revision))
+}
+
+/// Some of its fields, or with related documents. What is sent then changes with more than the
+/// document's revision, so that it has no tag.
+async fn shaped(
+    resource: &Resource,
+    request: &Request,
+    id: Id,
+    parameters: &Parameters<'_>,
+) -> Result<Response> {
+    let collection = &*resource.collection;
+    let query = Query {
+        collection: collection.id,
+        filter: resource.with_id(id),
+        sort: collection.order.clone(),
+        start: Start::First,
+        limit: 1,
+        fields: match parameters.get("fields") {
+            Some(text) => Some(projection::read(collection, text)?),
+            None => None,
+        },
+    };
+    let expansions = match parameters.get("expand") {
+        Some(text) => expand::read(&resource.catalog, collection, text)?,
+        None => Vec::new(),
+    };
+    let page = resource
+        .store
+        .list(&caller(request), query, &expansions)
+        .await?;
+    match page.count {
+        0 => Err(Error::no_document(&collection.name)),
+        _ => Ok(respond::read(page.documents)),
+    }
+}

@@ -1,0 +1,65 @@
+//! What every route of one collection needs.
+
+use std::sync::Arc;
+
+use nubo_core::{
+    Error, Result,
+    caller::Caller,
+    filter::{Expr, Path, Test},
+    id::Id,
+    schema::{Catalog, Collection},
+    store::Store,
+    value::Value,
+    write::{Operation, Outcome},
+};
+use poem::Request;
+
+use crate::settings::Settings;
+
+/// A collection and what its routes work with.
+pub(crate) struct Resource {
+    pub collection: Arc<Collection>,
+    pub catalog: Arc<Catalog>,
+    pub store: Arc<dyn Store>,
+    pub settings: Arc<Settings>,
+}
+
+impl Resource {
+    /// Executes one operation.
+    pub async fn write(&self, caller: &Caller, operation: Operation) -> Result<Outcome> {
+        let outcomes = self.store.write(caller, vec![operation]).await?;
+        let first = outcomes.into_iter().next();
+        first.ok_or_else(|| Error::internal("the store gave no outcome"))
+    }
+
+    /// The condition that it is this document.
+    pub fn with_id(&self, id: Id) -> Expr {
+        let field = &self.collection.fields()[Collection::ID];
+        Expr::field(
+            Path::to_field(Collection::ID, field),
+            Test::Equal(Value::Uuid(id.uuid())),
+        )
+    }
+}
+
+/// On whose behalf a request is made: whoever checked its token left that behind.
+pub(crate) fn caller(request: &Request) -> Caller {
+    request.data::<Caller>().cloned().unwrap_or_default()
+}
+
+/// The id in the path.
+pub(crate) fn id(request: &Request) -> Result<Id> {
+    Collection::read_id(request.raw_path_param("id").unwrap_or_default())
+}
+
+/// An outcome that does not belong to its operation. Says nothing of what is in it, because the
+/// words go to the log.
+pub(crate) fn unexpected(outcome: &Outcome) -> Error {
+    Error::internal(match outcome {
+        Outcome::Created(_) => "the store created instead",
+        Outcome::Updated(_) => "the store updated one document instead",
+        Outcome::Deleted => "the store deleted one document instead",
+        Outcome::Changed { .. } => "the store updated by filter instead",
+        Outcome::Removed(_) => "the store deleted by filter instead",
+    })
+}
