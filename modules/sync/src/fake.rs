@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use nubo_core::{
-    Error, Result,
+    Error, Result, Violation,
     caller::{Account, Caller},
     clock::{Clock, Random},
     document::Document,
@@ -242,7 +242,13 @@ impl Memory {
 
     fn execute(&self, tables: &mut Tables, transaction: Transaction) -> Result<Vec<Outcome>> {
         let mut outcomes = Vec::new();
-        for operation in transaction.operations {
+        let several = transaction.operations.len() > 1;
+        for (index, operation) in transaction.operations.into_iter().enumerate() {
+            let place = if several {
+                format!("/{index}")
+            } else {
+                String::new()
+            };
             outcomes.push(match operation {
                 Operation::Create {
                     collection,
@@ -254,8 +260,9 @@ impl Memory {
                         return Err(Error::Conflict {
                             code: "duplicate",
                             detail: "the id is taken".into(),
-                            errors: Vec::new(),
-                        });
+                            errors: vec![Violation::new("/id", "duplicate", "is taken")],
+                        }
+                        .nested(&place));
                     }
                     Outcome::Created(document)
                 }

@@ -25,11 +25,11 @@ impl Tiers {
     ) -> Result<Vec<Outcome>> {
         let asked = operations.len();
         let transaction = self.prepare(caller, operations, self.clock.now()).await?;
+        let carried = transaction.operations.len();
         let results = self
             .truth
             .transact(vec![transaction], Sequence::Independent);
-        let outcomes = results.await.into_iter().next();
-        outcomes_of(outcomes, asked)
+        outcomes_of(results.await.into_iter().next(), asked, carried)
     }
 
     /// Executes each operation as a transaction of its own, all of them handed over at once.
@@ -42,16 +42,16 @@ impl Tiers {
         let now = self.clock.now();
         let asked = operations.len();
         let mut transactions = Vec::with_capacity(asked);
-        // What became of an operation already; those without an entry wait for the truth.
-        let mut refused: Vec<Option<Error>> = Vec::with_capacity(asked);
+        // Why an operation does not reach the truth, or how many operations it has become.
+        let mut prepared: Vec<Result<usize>> = Vec::with_capacity(asked);
         for operation in operations {
             match self.prepare(caller, vec![operation], now).await {
                 Ok(transaction) => {
+                    prepared.push(Ok(transaction.operations.len()));
                     transactions.push(transaction);
-                    refused.push(None);
                 }
                 Err(error) => {
-                    refused.push(Some(error));
+                    prepared.push(Err(error));
                     if sequence == Sequence::StopAtError {
                         break;
                     }
@@ -66,12 +66,12 @@ impl Tiers {
 
         let mut stopped = false;
         let mut results = Vec::with_capacity(asked);
-        for refusal in refused {
-            let result = match refusal {
+        for prepared in prepared {
+            let result = match prepared {
                 // What the truth refused came first.
-                Some(_) if stopped => Err(not_tried()),
-                Some(error) => Err(error),
-                None => outcomes_of(answers.next(), 1).and_then(|mut outcomes| {
+                Err(_) if stopped => Err(not_tried()),
+                Err(error) => Err(error),
+                Ok(carried) => outcomes_of(answers.next(), 1, carried).and_then(|mut outcomes| {
                     let missing = || Error::internal("the truth gave no outcome");
                     outcomes.pop().ok_or_else(missing)
                 }),
@@ -192,11 +192,37 @@ impl Tiers {
 }
 
 /// The outcomes of the operations that were asked for; what hooks appended is nobody's business.
-fn outcomes_of(answer: Option<Result<Vec<Outcome>>>, asked: usize) -> Result<Vec<Outcome>> {
+fn outcomes_of(
+    answer: Option<Result<Vec<Outcome>>>,
+    asked: usize,
+    carried: usize,
+) -> Result<Vec<Outcome>> {
     let missing = || Err(Error::internal("the truth gave no answer"));
-    let mut outcomes = answer.unwrap_or_else(missing)?;
+    let alone = asked == 1 && carried > 1;
+    let mut outcomes = answer
+        .unwrap_or_else(missing)
+        .map_err(|error| match alone {
+            true => as_if_alone(error),
+            false => error,
+        })?;
     outcomes.truncate(asked);
     Ok(outcomes)
+}
+
+/// Places in a transaction of several operations begin with the operation's number. Whoever asked
+/// for one does not know that hooks have made it several.
+fn as_if_alone(mut error: Error) -> Error {
+    if let Error::BadRequest { errors, .. }
+    | Error::Conflict { errors, .. }
+    | Error::Invalid(errors) = &mut error
+    {
+        for violation in errors {
+            if let Some(inside) = violation.path.strip_prefix("/0") {
+                violation.path = inside.to_owned();
+            }
+        }
+    }
+    error
 }
 
 /// What an operation gets that comes after one that failed.

@@ -229,6 +229,16 @@ async fn hooks_change_append_and_refuse() {
     );
     assert_eq!(world.count("logs", &json!({ "line": "Ada" })).await, 1);
 
+    // One operation was asked for; the places in its errors do not tell of the appended one.
+    let again = world.create("users", json!({ "name": "Ada", "id": id.to_string() }));
+    let refused = world.tiers.write(&somebody(), vec![again.clone()]).await;
+    assert_eq!(refused.unwrap_err().errors()[0].path, "/id");
+    let refused = world
+        .tiers
+        .write_each(&somebody(), vec![again], Sequence::Independent)
+        .await;
+    assert_eq!(refused[0].as_ref().unwrap_err().errors()[0].path, "/id");
+
     let operations = vec![
         world.create("users", json!({ "name": "Bob" })),
         world.create("users", json!({ "name": "refused" })),
