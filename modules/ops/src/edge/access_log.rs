@@ -22,8 +22,8 @@ pub(super) struct Log {
 
 /// What is remembered of a request until its answer is there.
 pub(super) struct Entry {
-    method: Method,
-    uri: Uri,
+    pub(super) method: Method,
+    pub(super) uri: Uri,
     /// Present where the request gets a line whatever its end.
     timed: Option<Timed>,
 }

@@ -5,9 +5,10 @@
 //! become problem documents, headers are added, the body is compressed for who asked for it, and
 //! the log gets its line.
 //!
-//! All of it stands in one endpoint rather than in a stack of middlewares, because each layer of
-//! poem's costs a boxed future, and every request passes here. What a request does not ask for (an
-//! origin, an encoding) costs one look into its headers.
+//! All of it stands in one endpoint rather than in a stack of middlewares, because the order is the
+//! point: what a panic or a timeout leaves behind is still a problem document, with its id and its
+//! line in the log. What a request does not ask for (an origin, an encoding) costs one look into its
+//! headers.
 
 mod access_log;
 mod compress;
@@ -30,7 +31,12 @@ use poem::{
     http::{HeaderValue, Method, header},
 };
 
-use self::{access_log::Log, cors::Cors, refusal::Refusals, request_id::RequestIds};
+use self::{
+    access_log::{Entry, Log},
+    cors::Cors,
+    refusal::Refusals,
+    request_id::RequestIds,
+};
 use crate::{Drain, Settings};
 
 /// Longest path and query of a request, in bytes.
@@ -105,7 +111,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             .and_then(|origin| origin.preflight(&request))
         {
             Some(answer) => answer,
-            None => self.answer(request).await,
+            None => self.answer(request, &entry).await,
         };
 
         if compressed {
@@ -127,20 +133,18 @@ impl<E: Endpoint> Endpoint for Edge<E> {
 
 impl<E: Endpoint> Edge<E> {
     /// The routes' answer, or why there is none.
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, request: Request, entry: &Entry) -> Response {
         if let Err(error) = self.admit(&request) {
             return error.response();
         }
-        let method = request.method().clone();
-        let uri = request.uri().clone();
         // The routes share nothing with this request that a panic could leave half changed: what
         // they hold for longer is behind locks and channels of its own.
         let routed = AssertUnwindSafe(async { self.routes.call(request).await }).catch_unwind();
         match tokio::time::timeout(self.timeout, routed).await {
             Ok(Ok(Ok(answer))) => answer.into_response(),
-            Ok(Ok(Err(error))) => self.refusals.convert(error, &method, &uri),
+            Ok(Ok(Err(error))) => self.refusals.convert(error, &entry.method, &entry.uri),
             Ok(Err(panic)) => refusal::of_panic(&*panic).response(),
-            Err(_) => refusal::of_timeout(&method, self.timeout).response(),
+            Err(_) => refusal::of_timeout(&entry.method, self.timeout).response(),
         }
     }
 
