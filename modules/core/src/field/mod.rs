@@ -5,6 +5,7 @@
 //! of every value into the system.
 
 mod describe;
+mod example;
 mod limits;
 mod moment;
 mod net;
