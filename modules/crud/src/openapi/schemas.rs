@@ -1,0 +1,282 @@
+//! The schemas of documents: as they are read, created and replaced, and lists of them.
+
+use nubo_core::field::{Direction, Field, FieldType, allow_null};
+use serde_json::{Map, Value as Json, json};
+
+use super::{Described, schema_ref, shared};
+
+/// All of them, by name.
+pub(super) fn of(described: &Described<'_>) -> Map<String, Json> {
+    let names = described.names;
+    let one = &described.collection.singular;
+    let document = described.document();
+    let mut schemas = Map::new();
+    schemas.insert(names.schema("Create"), described.create());
+    if !described.collection.append_only {
+        schemas.insert(names.schema("Replace"), described.replace());
+    }
+    schemas.insert(names.schema("Selection"), described.selection(&document));
+    schemas.insert(names.schema(""), document);
+    schemas.insert(
+        names.schema("List"),
+        json!({
+            "type": "object",
+            "description": format!("A stretch of a list of {}.", described.collection.name),
+            "properties": {
+                "data": { "type": "array", "items": schema_ref(&names.schema("Selection")) },
+                "next_cursor": {
+                    "type": ["string", "null"],
+                    "description": "Continues the list behind the last document; null at its end.",
+                },
+            },
+            "required": ["data", "next_cursor"],
+            "additionalProperties": false,
+        }),
+    );
+    schemas.insert(
+        names.schema("Page"),
+        json!({
+            "type": "object",
+            "description": format!("A numbered page of {}.", described.collection.name),
+            "properties": {
+                "data": { "type": "array", "items": schema_ref(&names.schema("Selection")) },
+                "total": count_schema("Documents that match."),
+                "page": count_schema("Number of this page, from 1."),
+                "page_size": count_schema("Most documents of a page."),
+                "total_pages": count_schema("How many pages there are."),
+            },
+            "required": ["data", "total", "page", "page_size", "total_pages"],
+            "additionalProperties": false,
+        }),
+    );
+    schemas.insert(
+        names.schema("Query"),
+        described.query(&format!(
+            "Which {one} documents, in which order, and what of them."
+        )),
+    );
+    schemas.insert(names.schema("BulkOperation"), described.item(false));
+    schemas.insert(
+        names.schema("BulkResult"),
+        shared::result(schema_ref(&names.schema("")), true),
+    );
+    schemas.insert(names.schema("BatchOperation"), described.item(true));
+    schemas
+}
+
+/// A whole number from 0.
+pub(super) fn count_schema(description: &str) -> Json {
+    json!({ "type": "integer", "format": "int64", "minimum": 0, "description": description })
+}
+
+impl Described<'_> {
+    /// A field's schema with what only the catalog knows.
+    pub fn field(&self, index: usize, field: &Field, direction: Direction) -> Json {
+        let mut schema = field.json_schema(direction);
+        let item = match &field.kind {
+            FieldType::List(item) => &**item,
+            kind => kind,
+        };
+        if let FieldType::Ref(target) = item {
+            let target = &self.catalog.get(target.collection).name;
+            let says = match direction {
+                Direction::Output => format!("Refers to `{target}`."),
+                _ => format!("Refers to `{target}`; must exist."),
+            };
+            schema["description"] = match schema.get("description").and_then(Json::as_str) {
+                Some(before) => format!("{before} {says}"),
+                None => says,
+            }
+            .into();
+        }
+        let rules = &self.collection.access.fields;
+        let guarded = rules
+            .iter()
+            .any(|rule| rule.field == index && rule.readable_by.is_some());
+        if guarded && direction == Direction::Output {
+            // Null for those who may not read it.
+            allow_null(&mut schema);
+        }
+        schema
+    }
+
+    /// A document as the server sends it, whole.
+    fn document(&self) -> Json {
+        let (properties, names): (Map<String, Json>, Vec<&str>) = self
+            .collection
+            .sent_fields()
+            .iter()
+            .map(|&index| {
+                let field = &self.collection.fields()[index];
+                let schema = self.field(index, field, Direction::Output);
+                ((field.name.clone(), schema), field.name.as_str())
+            })
+            .unzip();
+        let mut schema = json!({
+            "type": "object",
+            "properties": properties,
+            "required": names,
+            "additionalProperties": false,
+        });
+        if let Some(description) = &self.collection.description {
+            schema["description"] = description.as_str().into();
+        }
+        schema
+    }
+
+    /// A document as it is read: what was asked for, and what comes along with it.
+    fn selection(&self, document: &Json) -> Json {
+        let mut schema = document.clone();
+        schema["description"] = format!(
+            "A {} as it is read. Without `fields` all properties are there, with `fields` those \
+             that it names and `id`.",
+            self.collection.singular
+        )
+        .into();
+        schema["required"] = json!(["id"]);
+        schema["properties"]["_expand"] = schema_ref("Expanded");
+        schema
+    }
+
+    /// What POST takes.
+    fn create(&self) -> Json {
+        let accepted = self.accepted(|_| true, Direction::Input);
+        let id = &self.collection.fields()[0];
+        let mut properties = Map::new();
+        properties.insert(
+            "id".into(),
+            json!({
+                "type": "string",
+                "format": "uuid",
+                "description": "UUID, chosen by the client; version 7 made by the server where absent.",
+                "examples": id.json_schema(Direction::Input)["examples"],
+            }),
+        );
+        properties.extend(accepted);
+        self.input(
+            format!("A new {}.", self.collection.singular),
+            properties,
+            |field| field.required && field.default.is_none(),
+        )
+    }
+
+    /// What PUT takes: what was read may be sent back.
+    fn replace(&self) -> Json {
+        let mut properties = self.accepted(|_| true, Direction::Input);
+        for field in self.collection.fields().iter().filter(|field| field.system) {
+            let mut schema = field.json_schema(Direction::Output);
+            schema["description"] = "May be sent back as it was read; has no effect.".into();
+            schema["readOnly"] = true.into();
+            properties.insert(field.name.clone(), schema);
+        }
+        self.input(
+            format!(
+                "A {} as a whole. A field that is absent gets its default or becomes null; what \
+                 cannot be changed is sent as it is. Passwords and other fields that are never \
+                 sent stay where they are absent.",
+                self.collection.singular
+            ),
+            properties,
+            |field| {
+                let kept = field.kind == FieldType::Password || field.write_only;
+                field.required && !kept && (field.default.is_none() || field.immutable)
+            },
+        )
+    }
+
+    /// The fields that clients may give a value.
+    pub fn accepted(
+        &self,
+        wanted: impl Fn(&Field) -> bool,
+        direction: Direction,
+    ) -> Map<String, Json> {
+        self.collection
+            .declared_fields()
+            .filter(|(_, field)| field.is_accepted() && wanted(field))
+            .map(|(index, field)| (field.name.clone(), self.field(index, field, direction)))
+            .collect()
+    }
+
+    fn input(
+        &self,
+        description: String,
+        properties: Map<String, Json>,
+        required: impl Fn(&Field) -> bool,
+    ) -> Json {
+        let required: Vec<&str> = self
+            .collection
+            .declared_fields()
+            .filter(|(_, field)| field.is_accepted() && required(field))
+            .map(|(_, field)| field.name.as_str())
+            .collect();
+        let mut schema = json!({
+            "type": "object",
+            "description": description,
+            "properties": properties,
+            "additionalProperties": false,
+        });
+        if !required.is_empty() {
+            schema["required"] = json!(required);
+        }
+        schema
+    }
+
+    /// An item of `/c/bulk`, or of `/batch`, where it names its collection.
+    fn item(&self, in_batch: bool) -> Json {
+        let schema = |suffix| schema_ref(&self.names.schema(suffix));
+        let id = json!({ "type": "string", "format": "uuid" });
+        let all = json!({
+            "type": "boolean",
+            "default": false,
+            "description": "Every document is meant, where the filter says nothing.",
+        });
+        let either = json!([{ "required": ["id"] }, { "required": ["filter"] }]);
+        let mut properties = json!({ "create": schema("Create") });
+        if !self.collection.append_only {
+            properties["update"] = json!({
+                "type": "object",
+                "description": "A change to the document with this id, or to all that match.",
+                "properties": {
+                    "id": id,
+                    "filter": schema("Filter"),
+                    "all": all,
+                    "change": schema("Update"),
+                },
+                "required": ["change"],
+                "oneOf": either,
+                "additionalProperties": false,
+            });
+            properties["replace"] = json!({
+                "type": "object",
+                "properties": { "id": id, "document": schema("Replace") },
+                "required": ["id", "document"],
+                "additionalProperties": false,
+            });
+            properties["delete"] = json!({
+                "type": "object",
+                "description": "The end of the document with this id, or of all that match.",
+                "properties": { "id": id, "filter": schema("Filter"), "all": all },
+                "oneOf": either,
+                "additionalProperties": false,
+            });
+        }
+        let mut operation = json!({
+            "type": "object",
+            "description": "One operation: exactly one of the keys.",
+            "properties": properties,
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": false,
+        });
+        if in_batch {
+            operation["description"] =
+                "One operation: the collection, and exactly one of the other keys.".into();
+            operation["properties"]["collection"] =
+                json!({ "type": "string", "const": self.collection.name });
+            operation["required"] = json!(["collection"]);
+            operation["minProperties"] = 2.into();
+            operation["maxProperties"] = 2.into();
+        }
+        operation
+    }
+}
