@@ -1,6 +1,178 @@
-//! The commands of `nubo`, one file each: its arguments and what it does.
+//! The command line: what there is to say, and who does it. One file for each command.
 
 pub mod check;
 pub mod collections;
+pub mod export;
+pub mod import;
 mod layout;
 pub mod schema;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use serde_json::json;
+
+use crate::{
+    Nubo,
+    config::{self, Flag, LoadOptions, Loaded},
+    logs,
+    server::{self, Assembly, Modules},
+};
+
+/// A backend server that you configure instead of program.
+///
+/// Collections are declared in collections/*.yaml; out come REST routes, their documentation at
+/// /docs, and storage. Without a command, the server starts.
+#[derive(Debug, Parser)]
+#[command(name = "nubo", version, max_term_width = 100)]
+struct Arguments {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Options {
+    /// Configuration file [default: nubo.yaml where there is one]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Profile: nubo.<PROFILE>.yaml is put over the configuration file
+    #[arg(long, global = true, value_name = "PROFILE")]
+    profile: Option<String>,
+    /// Folder for everything the server keeps
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// Address and port to listen on, for example 127.0.0.1:8080
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts the server; this is what happens without a command
+    Serve,
+    Check(check::Check),
+    Schema(schema::Schema),
+    /// Prints the OpenAPI document of the server
+    Openapi,
+    #[command(subcommand)]
+    Collections(collections::Collections),
+    Import(import::Import),
+    Export(export::Export),
+    /// Prints the version
+    Version,
+}
+
+impl Options {
+    fn load_options(&self) -> LoadOptions {
+        let data = self.data.as_ref().map(|folder| Flag {
+            name: "--data",
+            path: &["data"],
+            value: json!(folder),
+        });
+        let listen = self.listen.as_ref().map(|address| Flag {
+            name: "--listen",
+            path: &["server", "listen"],
+            value: json!(address),
+        });
+        LoadOptions {
+            file: self.config.clone(),
+            profile: self.profile.clone(),
+            flags: data.into_iter().chain(listen).collect(),
+            ..LoadOptions::of_process()
+        }
+    }
+}
+
+/// Does what the command line says.
+pub(crate) fn run(nubo: Nubo) -> ExitCode {
+    let arguments = Arguments::parse();
+    let modules = Modules::new(nubo.shipped, nubo.added);
+    match execute(arguments, modules) {
+        Ok(code) => code,
+        // Whoever reads our output has heard enough, as in `nubo schema | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
+    let options = arguments.options.load_options();
+    let mut out = io::stdout().lock();
+    let sections = modules.sections();
+    match arguments.command.unwrap_or(Command::Serve) {
+        Command::Check(check) => return Ok(check.run(&options, &sections, &mut out)?),
+        Command::Schema(schema) => schema.run(&sections, &mut out)?,
+        Command::Version => writeln!(out, "nubo {}", env!("CARGO_PKG_VERSION"))?,
+        Command::Collections(command) => match load(&options, &modules)? {
+            Some(loaded) => command.run(&loaded, &mut out)?,
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Openapi => match load(&options, &modules)? {
+            Some(loaded) => out.write_all(Assembly::new(loaded, modules)?.document().as_bytes())?,
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Import(import) => match load(&options, &modules)? {
+            Some(loaded) => {
+                drop(out);
+                let assembly = Assembly::new(loaded, modules)?;
+                return runtime()?.block_on(import.run(&assembly));
+            }
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Export(export) => match load(&options, &modules)? {
+            Some(loaded) => {
+                drop(out);
+                let assembly = Assembly::new(loaded, modules)?;
+                return runtime()?.block_on(export.run(&assembly));
+            }
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Serve => match load(&options, &modules)? {
+            Some(loaded) => {
+                let assembly = Assembly::new(loaded, modules)?;
+                runtime()?.block_on(server::serve(assembly))?;
+            }
+            None => return Ok(ExitCode::FAILURE),
+        },
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Loads the configuration and starts the log. None, and all mistakes on standard error, where
+/// there are any.
+fn load(options: &LoadOptions, modules: &Modules) -> io::Result<Option<Loaded>> {
+    match config::load(options, &modules.sections()) {
+        Ok(loaded) => {
+            logs::start(&loaded.settings.log);
+            for warning in &loaded.warnings {
+                tracing::warn!("{warning}");
+            }
+            Ok(Some(loaded))
+        }
+        problems => {
+            check::write_text(&problems, &mut io::stderr().lock())?;
+            Ok(None)
+        }
+    }
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}

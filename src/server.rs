@@ -1,0 +1,284 @@
+//! A server's life: put together, started, serving, stopped.
+//!
+//! [`Assembly`] is everything that needs no I/O: settings, catalog, modules and their routes, the
+//! OpenAPI document. [`Assembly::open`] opens the store, which is all that `nubo import` needs;
+//! [`serve`] listens as well.
+
+mod data;
+mod listen;
+mod routes;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use nubo_auth::Auth;
+use nubo_core::{
+    clock::{Clock, Random},
+    module::{Context, Contribution, Module, Section, SetupError},
+    schema::Catalog,
+    store::Store,
+    truth::Truth,
+};
+use nubo_crud::Crud;
+use nubo_openapi::OpenApi;
+use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
+use nubo_sync::{Retention, Tiers};
+use nubo_truth::{SqliteSettings, SqliteTruth};
+use poem::Route;
+use serde_json::{Value as Json, json};
+
+pub use listen::serve;
+
+use crate::{
+    config::Loaded,
+    system::{SystemClock, SystemRandom},
+};
+
+/// Memory for cached pages of the embedded database, for each connection.
+const PAGE_CACHE: u64 = 64 << 20;
+/// How often expired documents are looked for.
+const RETENTION_PERIOD: Duration = Duration::from_secs(60);
+
+/// The modules that ship.
+pub struct Shipped {
+    auth: Auth,
+    drain: Drain,
+    others: Vec<Box<dyn Module>>,
+}
+
+impl Default for Shipped {
+    fn default() -> Self {
+        let drain = Drain::new();
+        Self {
+            auth: Auth::new(),
+            drain: drain.clone(),
+            others: vec![
+                Box::new(Crud::default()),
+                Box::new(Ops::new(drain)),
+                Box::new(OpenApi::default()),
+            ],
+        }
+    }
+}
+
+/// All modules of a server, in their order.
+pub struct Modules {
+    shipped: Shipped,
+    added: Vec<Box<dyn Module>>,
+}
+
+impl Modules {
+    /// The modules that ship, and those that were added.
+    pub fn new(shipped: Shipped, added: Vec<Box<dyn Module>>) -> Self {
+        Self { shipped, added }
+    }
+
+    /// Each module's section of `nubo.yaml`.
+    pub fn sections(&self) -> Vec<(&'static str, Section)> {
+        let auth: &dyn Module = &self.shipped.auth;
+        let others = self.shipped.others.iter().chain(&self.added);
+        std::iter::once(auth)
+            .chain(others.map(|module| &**module))
+            .map(|module| (module.name(), module.section()))
+            .collect()
+    }
+}
+
+/// A server that is put together and has not done any I/O.
+pub struct Assembly {
+    loaded: Loaded,
+    modules: Vec<Box<dyn Module>>,
+    contributions: Vec<Contribution>,
+    tiers: Arc<Tiers>,
+    truth: Arc<dyn Truth>,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    document: Arc<OnceLock<String>>,
+    drain: Drain,
+}
+
+impl Assembly {
+    /// Sets every module up that is switched on.
+    ///
+    /// # Errors
+    /// When a module refuses its settings, or two modules claim the same.
+    pub fn new(mut loaded: Loaded, modules: Modules) -> Result<Self, SetupError> {
+        let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let truth: Arc<dyn Truth> = Arc::new(SqliteTruth::new(
+            SqliteSettings {
+                path: database(&loaded),
+                readers: loaded.settings.tiers.truth.readers as usize,
+                page_cache: PAGE_CACHE,
+            },
+            catalog.clone(),
+            clock.clone(),
+            random.clone(),
+        ));
+        let Modules { shipped, added } = modules;
+        let tiers = Arc::new(Tiers::new(
+            catalog.clone(),
+            truth.clone(),
+            shipped.auth.passwords(),
+            clock.clone(),
+            random.clone(),
+        ));
+        let mut all: Vec<Box<dyn Module>> = vec![Box::new(shipped.auth)];
+        all.extend(shipped.others);
+        all.extend(added);
+        let mut assembly = Self {
+            loaded,
+            modules: Vec::new(),
+            contributions: Vec::new(),
+            tiers,
+            truth,
+            catalog,
+            clock,
+            random,
+            document: Arc::default(),
+            drain: shipped.drain,
+        };
+        for module in all {
+            assembly.set_up(module)?;
+        }
+        assembly.describe()?;
+        let hooks = assembly
+            .contributions
+            .iter()
+            .flat_map(|c| c.hooks.iter().cloned());
+        assembly.tiers.set_hooks(hooks.collect())?;
+        Ok(assembly)
+    }
+
+    fn set_up(&mut self, mut module: Box<dyn Module>) -> Result<(), SetupError> {
+        let name = module.name();
+        // Passwords are hashed whoever logs in, so the module is never missing altogether.
+        if !self.loaded.is_on(name) && name != "auth" {
+            tracing::debug!(module = name, "switched off");
+            return Ok(());
+        }
+        let context = Context {
+            settings: self.loaded.sections.get(name).cloned().unwrap_or_default(),
+            catalog: self.catalog.clone(),
+            store: self.tiers.clone(),
+            clock: self.clock.clone(),
+            random: self.random.clone(),
+            document: self.document.clone(),
+        };
+        let contribution = module
+            .setup(&context)
+            .map_err(|error| SetupError::caused(format!("the module `{name}`"), error))?;
+        self.modules.push(module);
+        self.contributions.push(contribution);
+        Ok(())
+    }
+
+    /// Assembles the OpenAPI document from what the modules say of their routes.
+    fn describe(&mut self) -> Result<(), SetupError> {
+        let fragments: Vec<Json> = self
+            .contributions
+            .iter_mut()
+            .flat_map(|contribution| std::mem::take(&mut contribution.openapi))
+            .collect();
+        let info = self.loaded.sections.get("openapi").cloned();
+        let base_path = &self.loaded.settings.server.base_path.0;
+        let document =
+            nubo_openapi::assemble(&info.unwrap_or_else(|| json!({})), base_path, fragments)?;
+        let text = serde_json::to_string_pretty(&document)
+            .map_err(|error| SetupError::caused("the OpenAPI document", error))?;
+        self.document
+            .set(text + "\n")
+            .map_err(|_| SetupError::new("the OpenAPI document is set twice"))
+    }
+
+    /// What wraps every request: ids, problem documents, limits, compression, the access log.
+    fn edge(&self, routes: Route) -> Result<Edge<Route>, SetupError> {
+        let server = &self.loaded.settings.server;
+        let section = |name: &str| self.loaded.sections.get(name).cloned().unwrap_or_default();
+        let settings = serde_json::from_value(section("ops"))
+            .map_err(|error| SetupError::caused("the settings of `ops`", error))?;
+        // The routes for many documents take larger bodies than the others.
+        let bulk_limit = section("crud")["bulk_limit"].as_u64().unwrap_or_default();
+        let paths = self
+            .catalog
+            .names()
+            .map(|name| format!("{}/{name}", server.base_path.0));
+        nubo_ops::edge(
+            routes,
+            EdgeOptions {
+                settings,
+                body_limit: server.body_limit.0.max(bulk_limit),
+                compression: server.compression,
+                cors_origins: server.cors.origins.clone(),
+                paths: paths.collect(),
+                drain: self.drain.clone(),
+                clock: self.clock.clone(),
+                random: self.random.clone(),
+            },
+        )
+    }
+
+    /// The OpenAPI document.
+    pub fn document(&self) -> &str {
+        self.document.get().map_or("", String::as_str)
+    }
+
+    /// The settings that belong to no module.
+    pub fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    /// The collections.
+    pub fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Opens the store and starts the modules.
+    ///
+    /// # Errors
+    /// When the data folder or the database cannot be used.
+    pub async fn open(&self) -> Result<Open, SetupError> {
+        data::prepare(&self.loaded.settings.data)?;
+        let lock = data::Lock::take(&self.loaded.settings.data)?;
+        self.truth.start().await?;
+        for module in &self.modules {
+            let name = module.name();
+            module
+                .start()
+                .await
+                .map_err(|error| SetupError::caused(format!("the module `{name}`"), error))?;
+        }
+        Ok(Open {
+            store: self.tiers.clone(),
+            retention: Retention::start(self.tiers.clone(), RETENTION_PERIOD),
+            _lock: lock,
+        })
+    }
+
+    /// Stops the modules and closes the store: what was acknowledged is on disk.
+    pub async fn close(&self, open: Open) {
+        open.retention.stop().await;
+        for module in self.modules.iter().rev() {
+            module.stop().await;
+        }
+        self.truth.stop().await;
+    }
+}
+
+/// The store while it is open.
+pub struct Open {
+    /// What is read and written.
+    pub store: Arc<dyn Store>,
+    retention: Retention,
+    _lock: data::Lock,
+}
+
+/// The file of the embedded database.
+fn database(loaded: &Loaded) -> PathBuf {
+    loaded.settings.data.join("nubo.db")
+}

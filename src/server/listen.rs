@@ -1,0 +1,162 @@
+//! Listening, serving, and stopping in order: no new connections, what is under way is finished,
+//! what was written is closed.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use nubo_core::module::SetupError;
+use nubo_ops::Drain;
+use poem::{
+    Server,
+    http::uri::Scheme,
+    listener::Acceptor,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::{Assembly, routes};
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// When the address cannot be used, or the store cannot be opened.
+pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
+    let settings = assembly.loaded.settings.server.clone();
+    let address = settings.listen.0;
+    refuse_outsiders(address)?;
+    // Taken before anything else, so that a second server fails before it touches the data.
+    let listener = bind(address).await?;
+    let local = listener.local_addr().unwrap_or(address);
+    let open = assembly.open().await?;
+    let contributions = std::mem::take(&mut assembly.contributions);
+    let tree = routes::tree(contributions, &settings.base_path.0)?;
+    let edge = assembly.edge(tree)?;
+    banner(&assembly, local);
+    let grace = settings.shutdown_grace.0;
+    let served = Server::new_with_acceptor(Connections(listener))
+        .run_with_graceful_shutdown(edge, stop(assembly.drain.clone()), Some(grace))
+        .await;
+    // Whoever was cut off got no answer; what was acknowledged is on disk already.
+    let closed = tokio::time::timeout(Duration::from_secs(30), assembly.close(open)).await;
+    if closed.is_err() {
+        tracing::error!("the store did not close in 30 s");
+    }
+    tracing::info!("stopped");
+    served.map_err(|error| SetupError::caused("the server", error))
+}
+
+/// Access rules are not enforced yet: whoever reaches the server may do everything.
+fn refuse_outsiders(address: SocketAddr) -> Result<(), SetupError> {
+    if address.ip().is_loopback() {
+        tracing::warn!(
+            "access rules are not enforced yet: everyone on this machine may do everything"
+        );
+        return Ok(());
+    }
+    Err(SetupError::new(format!(
+        "refusing to listen on {address}: access rules are not enforced yet, so Nubo listens on \
+         loopback only, such as 127.0.0.1:{}",
+        address.port()
+    )))
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, SetupError> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let message = match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "the address {address} is in use by another program; stop it, or choose another \
+                 port with --listen, PORT or server.listen"
+            ),
+            io::ErrorKind::PermissionDenied => {
+                format!("this user may not listen on {address}; ports below 1024 are for root")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                format!("this machine has no address {}", address.ip())
+            }
+            _ => format!("cannot listen on {address}"),
+        };
+        SetupError::caused(message, error)
+    })
+}
+
+/// Says where everything is.
+fn banner(assembly: &Assembly, local: SocketAddr) {
+    let settings = &assembly.loaded.settings;
+    let url = format!("http://{local}{}", settings.server.base_path.0);
+    tracing::info!(
+        "Nubo {} with {} collections",
+        env!("CARGO_PKG_VERSION"),
+        assembly.catalog.collections().len()
+    );
+    tracing::info!("API   {url}");
+    if assembly.loaded.is_on("openapi") {
+        tracing::info!("docs  {url}/docs");
+    }
+    tracing::info!("data  {}", settings.data.display());
+}
+
+/// Resolves when the process is told to stop; from then on `/ready` says so.
+async fn stop(drain: Drain) {
+    told_to_stop().await;
+    tracing::info!(in_flight = drain.in_flight(), "stopping");
+    drain.close();
+}
+
+/// Resolves at SIGTERM, SIGINT or ctrl-c.
+async fn told_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = tokio::signal::ctrl_c() => {}
+                }
+                return;
+            }
+            Err(error) => tracing::warn!(%error, "SIGTERM cannot be heard"),
+        }
+    }
+    if let Err(error) = tokio::signal::ctrl_c().await {
+        tracing::warn!(%error, "ctrl-c cannot be heard");
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Connections without Nagle's delay, which answers on kept-alive connections would suffer from.
+struct Connections(TcpListener);
+
+impl Acceptor for Connections {
+    type Io = TcpStream;
+
+    fn local_addr(&self) -> Vec<LocalAddr> {
+        self.0
+            .local_addr()
+            .map(|address| LocalAddr(address.into()))
+            .into_iter()
+            .collect()
+    }
+
+    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
+        match self.0.accept().await {
+            Ok((stream, remote)) => {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "a connection keeps Nagle's delay");
+                }
+                let local = stream.local_addr()?;
+                Ok((
+                    stream,
+                    LocalAddr(local.into()),
+                    RemoteAddr(remote.into()),
+                    Scheme::HTTP,
+                ))
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: trying again at once would only burn time.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                Err(error)
+            }
+        }
+    }
+}
