@@ -65,7 +65,9 @@ impl Test<Value> {
             Self::HasAll(operands) => {
                 !operands.is_empty()
                     && operands.iter().all(|operand| match &found {
-                        Found::Typed(Value::List(items)) => items.iter().any(|i| i.same(operand)),
+                        Found::Typed(Value::List(items)) => {
+                            items.iter().any(|item| item_equals(item, operand))
+                        }
                         Found::Json(Json::Array(items)) => {
                             items.iter().any(|item| json_equals(item, operand))
                         }
@@ -113,6 +115,10 @@ impl Test<Value> {
         if value.is_null() {
             return self.passes_null();
         }
+        if let Value::Json(json) = value {
+            return Value::from_json_scalar(json)
+                .is_some_and(|scalar| self.passes_one(&scalar, sub_queries));
+        }
         match self {
             Self::Equal(operand) => value.same(operand),
             Self::In(operands) => operands.iter().any(|operand| value.same(operand)),
@@ -132,6 +138,13 @@ fn at_item<'a>(path: &Path, item: Found<'a>) -> Found<'a> {
     match path.root {
         Root::Item => path.walk(item, None),
         Root::Field(_) => Found::Nothing,
+    }
+}
+
+fn item_equals(item: &Value, operand: &Value) -> bool {
+    match item {
+        Value::Json(json) => json_equals(json, operand),
+        item => item.same(operand),
     }
 }
 

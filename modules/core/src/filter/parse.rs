@@ -452,7 +452,9 @@ impl<'a> Pass<'a> {
         field: Option<&'a Field>,
         json: &Json,
     ) -> Option<Test<Operand>> {
-        if let (FieldType::List(item), Json::Array(_)) = (&path.leaf, json) {
+        if let (FieldType::List(item), Json::Array(_)) = (&path.leaf, json)
+            && **item != FieldType::Json
+        {
             let list = FieldType::List(item.clone());
             return self.typed(&list, field, json).map(Test::Equal);
         }

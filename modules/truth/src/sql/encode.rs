@@ -15,7 +15,7 @@ use nubo_core::{
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
-use super::Argument;
+use super::{Argument, select::MAX_JSON_FIELDS};
 
 /// Name of the collation that compares decimals by their number.
 pub(crate) const DECIMAL_COLLATION: &str = "NUBO_DECIMAL";
@@ -27,6 +27,34 @@ pub(crate) fn compare_decimals(a: &str, b: &str) -> Ordering {
         (Ok(_), Err(_)) => Ordering::Less,
         (Err(_), Ok(_)) => Ordering::Greater,
         (Err(_), Err(_)) => a.cmp(b),
+    }
+}
+
+/// Name of the collation that compares the texts of JSON numbers by their number.
+pub(crate) const NUMBER_COLLATION: &str = "NUBO_NUMBER";
+
+/// The collation itself: as [`Value::compare`], exact for integers and floats alike.
+pub(crate) fn compare_numbers(a: &str, b: &str) -> Ordering {
+    let read = |text: &str| match text.parse() {
+        Ok(integer) => Some(Value::Int(integer)),
+        Err(_) => text.parse().ok().map(Value::Float),
+    };
+    read(a)
+        .zip(read(b))
+        .and_then(|(a, b)| a.compare(&b))
+        .unwrap_or_else(|| a.cmp(b))
+}
+
+/// A number as JSON has it.
+pub(crate) fn number_text(value: &Value) -> String {
+    stored_json(value).to_string()
+}
+
+/// A value that JSON has no better form for than text, such as bytes, as that text.
+pub(crate) fn text_in_json(value: &Value) -> String {
+    match stored_json(value) {
+        Json::String(text) => text,
+        other => other.to_string(),
     }
 }
 
@@ -73,18 +101,18 @@ pub(crate) fn encode_field(field: &Field, value: &Value) -> Argument {
 
 /// A value as it stands inside stored JSON, where numbers stay numbers.
 fn stored_json(value: &Value) -> Json {
-    match encode(value) {
-        Argument::Null => Json::Null,
-        Argument::Integer(number) => match value {
-            Value::Bool(flag) => Json::Bool(*flag),
-            _ => number.into(),
-        },
-        Argument::Real(number) => number.into(),
-        Argument::Blob(_) => sent_json(value),
-        Argument::Text(text) => match value {
-            Value::List(items) => items.iter().map(stored_json).collect(),
-            Value::Json(json) => json.clone(),
-            _ => text.into(),
+    match value {
+        Value::Bool(flag) => (*flag).into(),
+        Value::Json(json) => json.clone(),
+        Value::Bytes(_) => sent_json(value),
+        Value::List(items) => items.iter().map(stored_json).collect(),
+        // Objects stand in no list; elsewhere their fields' names are known.
+        Value::Object(_) => Json::Null,
+        scalar => match encode(scalar) {
+            Argument::Integer(number) => number.into(),
+            Argument::Real(number) => number.into(),
+            Argument::Text(text) => text.into(),
+            Argument::Null | Argument::Blob(_) => Json::Null,
         },
     }
 }
@@ -103,7 +131,6 @@ fn stored_object(fields: &[Field], values: &[Value]) -> Json {
         .map(|(field, value)| {
             let json = match (&field.kind, value) {
                 (FieldType::Object(fields), Value::Object(values)) => stored_object(fields, values),
-                (_, Value::List(items)) => items.iter().map(stored_json).collect(),
                 _ => stored_json(value),
             };
             (field.name.clone(), json)
@@ -203,9 +230,10 @@ pub(crate) fn is_sent_as_stored(kind: &FieldType) -> bool {
         match kind {
             FieldType::BigInt | FieldType::Duration => false,
             FieldType::List(item) => inside_json(item),
-            FieldType::Object(fields) => fields
-                .iter()
-                .all(|field| inside_json(&field.kind) && field.is_sent()),
+            FieldType::Object(fields) => {
+                fields.len() <= MAX_JSON_FIELDS
+                    && fields.iter().all(|field| inside_json(&field.kind))
+            }
             _ => true,
         }
     }

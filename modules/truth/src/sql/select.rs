@@ -1,7 +1,7 @@
 //! Reading: lists as ready JSON, documents, counts.
 
 use nubo_core::{
-    field::FieldType,
+    field::{Field, FieldType},
     filter::Expr,
     query::{Query, Related, Start},
     schema::{Catalog, Collection, SortKey},
@@ -17,7 +17,7 @@ use nubo_core::value::MAX_SAFE_INTEGER;
 
 /// The most fields whose JSON is built in one call of `json_object`, which takes 127 arguments in
 /// every build of SQLite.
-const MAX_JSON_FIELDS: usize = 63;
+pub(crate) const MAX_JSON_FIELDS: usize = 63;
 
 /// Whether the database can build the collection's documents as they are sent, byte for byte.
 pub(crate) fn builds_json(collection: &Collection) -> bool {
@@ -44,15 +44,35 @@ pub(crate) fn json_expression(collection: &Collection) -> String {
                     "CASE WHEN {column} BETWEEN -{MAX_SAFE_INTEGER} AND {MAX_SAFE_INTEGER} \
                      THEN {column} ELSE CAST({column} AS TEXT) END"
                 ),
-                FieldType::Json | FieldType::List(_) | FieldType::Object(_) => {
-                    format!("json({column})")
-                }
+                FieldType::Json | FieldType::List(_) => format!("json({column})"),
+                FieldType::Object(fields) => object_expression(fields, &column, "$"),
                 _ => column,
             };
             format!("'{}', {value}", field.name)
         })
         .collect();
     format!("json_object({})", parts.join(", "))
+}
+
+/// An expression that builds the object at a path field by field: what is stored may be older than
+/// the fields that are declared inside. `->` yields what stands there as it stands.
+fn object_expression(fields: &[Field], column: &str, path: &str) -> String {
+    let parts: Vec<String> = fields
+        .iter()
+        .filter(|field| field.is_sent())
+        .map(|field| {
+            let path = format!("{path}.{}", field.name);
+            let value = match &field.kind {
+                FieldType::Object(fields) => object_expression(fields, column, &path),
+                _ => format!("{column} -> '{path}'"),
+            };
+            format!("'{}', {value}", field.name)
+        })
+        .collect();
+    format!(
+        "CASE json_type({column}, '{path}') WHEN 'object' THEN json_object({}) END",
+        parts.join(", ")
+    )
 }
 
 /// All columns of a collection, in the order of its fields.
@@ -77,15 +97,20 @@ pub(crate) fn page(query: &Query, collection: &Collection, catalog: &Catalog) ->
     let mut statement =
         Statement::new("SELECT group_concat(d, char(44, 10)), count(*) FROM (SELECT ");
     statement.push(json_expression(collection)).push(" AS d");
-    push_list(&mut statement, query, collection, catalog);
+    push_list(&mut statement, query, one_more(query), collection, catalog);
     statement.push(")");
     statement
 }
 
-/// A list as rows of all columns.
-pub(crate) fn documents(query: &Query, collection: &Collection, catalog: &Catalog) -> Statement {
+/// A list as rows of all columns, so many at most.
+pub(crate) fn documents(
+    query: &Query,
+    rows: i64,
+    collection: &Collection,
+    catalog: &Catalog,
+) -> Statement {
     let mut statement = Statement::new(format!("SELECT {}", columns(collection)));
-    push_list(&mut statement, query, collection, catalog);
+    push_list(&mut statement, query, rows, collection, catalog);
     statement
 }
 
@@ -134,8 +159,19 @@ pub(crate) fn related(related: &Related, collection: &Collection) -> Statement {
     statement
 }
 
-/// `FROM … WHERE … ORDER BY … LIMIT …` of a list, with one document more than its limit.
-fn push_list(statement: &mut Statement, query: &Query, collection: &Collection, catalog: &Catalog) {
+/// The limit of a page and one document more, which tells whether the list goes on.
+pub(crate) fn one_more(query: &Query) -> i64 {
+    i64::from(query.limit) + 1
+}
+
+/// `FROM … WHERE … ORDER BY … LIMIT …` of a list.
+fn push_list(
+    statement: &mut Statement,
+    query: &Query,
+    rows: i64,
+    collection: &Collection,
+    catalog: &Catalog,
+) {
     statement.push(format_args!(" FROM {}", table_of(collection)));
     let after = match &query.start {
         Start::After(values) => Some(values),
@@ -155,7 +191,7 @@ fn push_list(statement: &mut Statement, query: &Query, collection: &Collection, 
     }
     let order = order(&query.sort, |field| column_of(collection, field));
     statement.push(format_args!(" ORDER BY {order} LIMIT "));
-    statement.bind(Argument::Integer(i64::from(query.limit) + 1));
+    statement.bind(Argument::Integer(rows));
     if let Start::Offset(offset) = query.start {
         statement.push(" OFFSET ");
         statement.bind(Argument::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));

@@ -11,7 +11,7 @@ use sqlx::{
 use super::SqliteSettings;
 use crate::sql::{
     Argument,
-    encode::{DECIMAL_COLLATION, compare_decimals},
+    encode::{DECIMAL_COLLATION, NUMBER_COLLATION, compare_decimals, compare_numbers},
 };
 
 /// How many prepared statements a connection keeps.
@@ -37,6 +37,7 @@ pub(super) fn options(settings: &SqliteSettings) -> SqliteConnectOptions {
         .pragma("wal_autocheckpoint", "8000")
         .pragma("journal_size_limit", "67108864")
         .collation(DECIMAL_COLLATION, compare_decimals)
+        .collation(NUMBER_COLLATION, compare_numbers)
         .statement_cache_capacity(STATEMENTS)
         .row_buffer_size(ROW_BUFFER)
         .disable_statement_logging()

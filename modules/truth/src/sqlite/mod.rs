@@ -214,7 +214,12 @@ impl Truth for SqliteTruth {
         let running = self.running()?;
         let collection = self.catalog.get(query.collection);
         let builds_json = running.plans[query.collection.index()].builds_json;
-        if !builds_json || query.fields.is_some() {
+        // The place of the last document is read from its JSON.
+        let sort_is_sent = query
+            .sort
+            .iter()
+            .all(|key| collection.fields()[key.field].is_sent());
+        if !builds_json || query.fields.is_some() || !sort_is_sent {
             return self.page_of_rows(running, query, collection).await;
         }
         let statement = select::page(&query, collection, &self.catalog);
@@ -251,7 +256,8 @@ impl Truth for SqliteTruth {
 
     async fn find(&self, query: Query) -> Result<Vec<Document>> {
         let collection = self.catalog.get(query.collection);
-        let statement = select::documents(&query, collection, &self.catalog);
+        let limit = i64::from(query.limit);
+        let statement = select::documents(&query, limit, collection, &self.catalog);
         let rows = self
             .running()?
             .readers
@@ -294,7 +300,8 @@ impl SqliteTruth {
         query: Query,
         collection: &Collection,
     ) -> Result<Page> {
-        let statement = select::documents(&query, collection, &self.catalog);
+        let rows = select::one_more(&query);
+        let statement = select::documents(&query, rows, collection, &self.catalog);
         let rows: Rows = running
             .readers
             .query(statement.text.into(), statement.arguments)

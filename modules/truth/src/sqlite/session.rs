@@ -116,11 +116,10 @@ impl Session {
             start: after.map_or(Start::First, |id| {
                 Start::After(vec![nubo_core::value::Value::Uuid(id.uuid())])
             }),
-            // The statement asks for one more, to tell the end.
-            limit: limit - 1,
+            limit,
             fields: None,
         };
-        let statement = select::documents(&query, collection, catalog);
+        let statement = select::documents(&query, i64::from(limit), collection, catalog);
         self.rows(statement.text, statement.arguments)
             .await?
             .documents(collection)

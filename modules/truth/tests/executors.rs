@@ -1,0 +1,301 @@
+//! One filter language: documents in memory and documents in SQL give the same answers.
+//!
+//! Random schemas, documents, filters and orders; the matcher of `core` says what is right. Each
+//! case is one database and many filters. `NUBO_CASES` says how many cases there are.
+
+#![allow(clippy::unwrap_used)]
+
+mod world;
+
+use std::cmp::Ordering;
+
+use nubo_core::{
+    document::Document,
+    filter::{Expr, Reader},
+    query::{Cursor, Query, Start},
+    schema::{Collection, SortKey},
+    truth::Truth,
+    write::{Outcome, Sequence},
+};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseResult, TestRunner},
+};
+use serde_json::{Value as Json, json};
+use world::{World, choices::Choices, documents, filters, schemas};
+
+/// How many filters each schema is asked.
+const FILTERS: usize = 24;
+
+fn cases(default: u32) -> u32 {
+    std::env::var("NUBO_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok())
+        .unwrap_or(default)
+}
+
+#[test]
+fn the_matcher_and_sql_agree() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .unwrap();
+    let mut runner = TestRunner::new(Config {
+        cases: cases(200),
+        failure_persistence: None,
+        max_shrink_iters: 60,
+        ..Config::default()
+    });
+    let streams = proptest::collection::vec(any::<u32>(), 4000..5000);
+    let result = runner.run(&streams, |numbers| {
+        runtime.block_on(one_case(&mut Choices::new(&numbers)))
+    });
+    if let Err(error) = result {
+        let text = error.to_string();
+        let end = text.find("minimal failing input").unwrap_or(text.len());
+        panic!("{}", &text[..end]);
+    }
+}
+
+async fn one_case(choices: &mut Choices<'_>) -> TestCaseResult {
+    let declarations = schemas::declarations(choices);
+    let world = World::new(declarations.clone()).await;
+    let documents = fill(&world, choices).await?;
+    let collection = world.collection("things");
+    for document in &documents {
+        let body = world
+            .truth
+            .get(collection.id, document.id().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        same_bytes(&body.json, &written(document, collection), &declarations)?;
+        prop_assert_eq!(body.revision, document.revision());
+    }
+    for _ in 0..FILTERS {
+        let filter = filters::filter(choices, collection);
+        let sort = filters::sort(choices, collection);
+        let asked = Asked {
+            world: &world,
+            collection,
+            documents: &documents,
+            about: format!("filter {filter}\nsort {sort}\nschema {declarations}"),
+        };
+        asked.compare(choices, &filter, &sort).await?;
+    }
+    world.truth.stop().await;
+    Ok(())
+}
+
+/// Creates the targets of references and random documents; gives the latter as they were stored.
+async fn fill(world: &World, choices: &mut Choices<'_>) -> Result<Vec<Document>, TestCaseError> {
+    for id in documents::TARGETS {
+        world.given("targets", json!({ "id": id })).await;
+    }
+    let collection = world.collection("things");
+    let mut transactions = Vec::new();
+    for _ in 0..choices.below(14) {
+        if choices.once_in(2) {
+            world.clock.advance(1000);
+        }
+        let json = documents::document(choices, collection);
+        let document = world.try_document("things", &json);
+        let document = document.map_err(|error| {
+            TestCaseError::fail(format!("{json} is refused: {:?}", error.errors()))
+        })?;
+        transactions.push(world.transaction(vec![nubo_core::write::Operation::Create {
+            collection: collection.id,
+            document,
+        }]));
+    }
+    let results = world
+        .truth
+        .transact(transactions, Sequence::Independent)
+        .await;
+    let mut stored = Vec::new();
+    for result in results {
+        match result.map(|mut outcomes| outcomes.remove(0)) {
+            Ok(Outcome::Created(document)) => stored.push(document),
+            other => return Err(TestCaseError::fail(format!("{other:?}"))),
+        }
+    }
+    Ok(stored)
+}
+
+/// What is asked of which documents.
+struct Asked<'a> {
+    world: &'a World,
+    collection: &'a Collection,
+    documents: &'a [Document],
+    about: String,
+}
+
+impl Asked<'_> {
+    async fn compare(
+        &self,
+        choices: &mut Choices<'_>,
+        filter: &Json,
+        sort: &str,
+    ) -> TestCaseResult {
+        let filter = Reader::of_client(&self.world.catalog, self.collection)
+            .read(filter)
+            .map_err(|error| {
+                TestCaseError::fail(format!("{:?}\n{}", error.errors(), self.about))
+            })?;
+        let sort = self.collection.read_sort(sort).unwrap();
+        let expected = self.expected(&filter, &sort);
+        let query = Query {
+            collection: self.collection.id,
+            filter,
+            sort,
+            start: Start::First,
+            limit: 100,
+            fields: None,
+        };
+        self.compare_whole(&query, &expected).await?;
+        self.compare_offset(&query, &expected, choices.below(6))
+            .await?;
+        self.compare_walk(&query, &expected, 1 + choices.below(4))
+            .await
+    }
+
+    fn expected(&self, filter: &Expr, sort: &[SortKey]) -> Vec<&Document> {
+        let fields = self.collection.fields();
+        let mut expected: Vec<&Document> = self
+            .documents
+            .iter()
+            .filter(|document| filter.matches(document, fields, &()))
+            .collect();
+        expected.sort_by(|a, b| {
+            sort.iter()
+                .map(|key| {
+                    let order = a.value(key.field).sort_order(b.value(key.field));
+                    if key.descending {
+                        order.reverse()
+                    } else {
+                        order
+                    }
+                })
+                .find(|order| order.is_ne())
+                .unwrap_or(Ordering::Equal)
+        });
+        expected
+    }
+
+    async fn compare_whole(&self, query: &Query, expected: &[&Document]) -> TestCaseResult {
+        let truth = &self.world.truth;
+        let found = truth
+            .find(query.clone())
+            .await
+            .map_err(|e| self.failed(e))?;
+        let found: Vec<&Document> = found.iter().collect();
+        prop_assert_eq!(&found[..], expected, "find: {}", &self.about);
+        let count = truth
+            .count(query.collection, query.filter.clone())
+            .await
+            .map_err(|e| self.failed(e))?;
+        prop_assert_eq!(count, expected.len() as u64, "count: {}", &self.about);
+        let page = truth
+            .page(query.clone())
+            .await
+            .map_err(|e| self.failed(e))?;
+        prop_assert_eq!(page.count as usize, expected.len());
+        prop_assert_eq!(page.next, None);
+        let all: Vec<Vec<u8>> = expected
+            .iter()
+            .map(|document| written(document, self.collection))
+            .collect();
+        same_bytes(&page.documents, &all.join(&b",\n"[..]), &self.about)
+    }
+
+    async fn compare_offset(
+        &self,
+        query: &Query,
+        expected: &[&Document],
+        offset: usize,
+    ) -> TestCaseResult {
+        let query = Query {
+            start: Start::Offset(offset as u64),
+            limit: 2,
+            fields: Some(vec![Collection::ID]),
+            ..query.clone()
+        };
+        let page = self.world.truth.page(query.clone()).await;
+        let page = page.map_err(|e| self.failed(e))?;
+        let rest: Vec<&Document> = expected.iter().skip(offset).copied().collect();
+        let ids: Vec<Vec<u8>> = rest
+            .iter()
+            .take(2)
+            .map(|document| {
+                let mut out = Vec::new();
+                document.write_fields(self.collection, &[Collection::ID], &mut out);
+                out
+            })
+            .collect();
+        same_bytes(&page.documents, &ids.join(&b",\n"[..]), &self.about)?;
+        prop_assert_eq!(page.next.is_some(), rest.len() > 2);
+        let found = self.world.truth.find(query).await;
+        let found = found.map_err(|e| self.failed(e))?;
+        prop_assert_eq!(found.len(), rest.len().min(2));
+        Ok(())
+    }
+
+    /// Page by page to the end, each cursor through the form that clients hold.
+    async fn compare_walk(
+        &self,
+        query: &Query,
+        expected: &[&Document],
+        limit: usize,
+    ) -> TestCaseResult {
+        let mut query = Query {
+            limit: limit as u32,
+            ..query.clone()
+        };
+        let mut rest = expected;
+        loop {
+            let page = self.world.truth.page(query.clone()).await;
+            let page = page.map_err(|e| self.failed(e))?;
+            let (now, later) = rest.split_at(limit.min(rest.len()));
+            let all: Vec<Vec<u8>> = now
+                .iter()
+                .map(|document| written(document, self.collection))
+                .collect();
+            same_bytes(&page.documents, &all.join(&b",\n"[..]), &self.about)?;
+            prop_assert_eq!(page.count as usize, now.len());
+            prop_assert_eq!(page.next.is_some(), !later.is_empty(), "{}", &self.about);
+            let Some(keys) = page.next else { return Ok(()) };
+            let cursor = Cursor::encode_keys(&query, self.collection, &keys);
+            query.start = Cursor::decode(&cursor, &query, self.collection)
+                .map_err(|error| TestCaseError::fail(format!("{error}: {}", self.about)))?;
+            let last = now.last().unwrap();
+            let exact = query.sort.iter().map(|key| last.value(key.field).clone());
+            prop_assert_eq!(
+                &query.start,
+                &Start::After(exact.collect()),
+                "{}",
+                &self.about
+            );
+            rest = later;
+        }
+    }
+
+    fn failed(&self, error: nubo_core::Error) -> TestCaseError {
+        TestCaseError::fail(format!("{error:?}\n{}", self.about))
+    }
+}
+
+fn written(document: &Document, collection: &Collection) -> Vec<u8> {
+    let mut out = Vec::new();
+    document.write_json(collection, &mut out);
+    out
+}
+
+fn same_bytes(found: &[u8], expected: &[u8], about: &impl std::fmt::Display) -> TestCaseResult {
+    prop_assert_eq!(
+        String::from_utf8_lossy(found),
+        String::from_utf8_lossy(expected),
+        "{}",
+        about
+    );
+    Ok(())
+}
