@@ -89,8 +89,9 @@ struct Ready {
     status: String,
 }
 
-/// Why a request was not carried out (RFC 9457).
+/// Why the server is not ready (RFC 9457).
 #[derive(Object)]
+#[oai(rename = "NotReadyProblem")]
 struct Problem {
     /// Always `about:blank`: `code` says more.
     #[oai(rename = "type")]
@@ -370,9 +371,9 @@ mod tests {
         let refused = &document["paths"]["/ready"]["get"]["responses"]["503"]["content"];
         assert_eq!(
             refused["application/problem+json"]["schema"]["$ref"],
-            "#/components/schemas/Problem"
+            "#/components/schemas/NotReadyProblem"
         );
-        assert!(document["components"]["schemas"]["Problem"].is_object());
+        assert!(document["components"]["schemas"]["NotReadyProblem"].is_object());
         assert!(document.get("openapi").is_none() && document.get("info").is_none());
     }
 }
