@@ -5,6 +5,7 @@ pub mod collections;
 pub mod export;
 pub mod import;
 mod layout;
+mod progress;
 pub mod schema;
 
 use std::{

@@ -10,7 +10,7 @@ use crate::config::settings::{LogFormat, LogSettings};
 /// Starts the log of this process. `RUST_LOG` overrides the level.
 pub fn start(settings: &LogSettings) {
     let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(settings.level.as_str()));
+        .unwrap_or_else(|_| EnvFilter::new(format!("{},poem=warn", settings.level.as_str())));
     let terminal = std::io::stderr().is_terminal();
     let json = match settings.format {
         LogFormat::Auto => !terminal,
