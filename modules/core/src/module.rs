@@ -72,7 +72,9 @@ impl Context {
 pub struct Contribution {
     /// Routes, each under the server's base path.
     pub routes: Vec<Route>,
-    /// Parts of the OpenAPI document that belong to the routes: `paths`, `components`, `tags`.
+    /// Parts of the OpenAPI document that belong to the routes: `paths`, `components`, `tags`. A tag
+    /// may name its group in `x-domain`. The schema `Problem` and a response for each error
+    /// (`#/components/responses/BadRequest`, `NotFound`, `ServiceUnavailable`, …) are there already.
     pub openapi: Vec<Json>,
     /// Hooks on the store.
     pub hooks: Vec<Arc<dyn Hook>>,

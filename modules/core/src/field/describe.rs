@@ -138,6 +138,7 @@ impl Field {
             entries.insert("type".into(), "integer".into());
             entries.shift_remove("pattern");
             entries.insert("minimum".into(), 0.into());
+            entries.shift_remove("maximum");
         }
         if direction != Direction::Output {
             for (key, bound) in [("minimum", &self.limits.min), ("maximum", &self.limits.max)] {

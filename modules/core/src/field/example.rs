@@ -45,6 +45,8 @@ impl Field {
         Some(match kind {
             FieldType::Text => self.long_enough("text").into(),
             FieldType::Password => self.long_enough("correct horse battery staple").into(),
+            // A revision.
+            FieldType::BigInt if self.system => 1_795_297_500_123_456_i64.into(),
             FieldType::Int | FieldType::BigInt => of(Value::Int(1)),
             FieldType::Float => of(Value::Float(1.5)),
             FieldType::Bool => true.into(),
