@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use nubo_core::module::SetupError;
 use serde_json::{Map, Value as Json, json};
 
-use crate::{settings::Settings, upgrade};
+use crate::{settings::Settings, shared, upgrade};
 
 /// Group of the tags that belong to no domain.
 const SERVER: &str = "server";
@@ -20,7 +20,9 @@ const METHODS: [&str; 8] = [
 /// the configuration; what it leaves out has its default.
 ///
 /// A fragment is an object with `tags`, `paths` and `components`; whatever else is in it is passed
-/// over. A tag may have `x-domain`, the group it belongs to.
+/// over. A tag may have `x-domain`, the group it belongs to. The schemas `Problem` and `Violation`, the
+/// headers `X-Request-Id` and `Retry-After`, and a response for each error (`BadRequest`, `NotFound`
+/// and so on) are there without being brought; what a fragment has under these names is passed over.
 ///
 /// # Errors
 /// The settings cannot be read, or two fragments have the same path, the same operation id, or
@@ -32,7 +34,10 @@ pub fn assemble(
 ) -> Result<Json, SetupError> {
     let settings: Settings = serde_json::from_value(settings.clone())
         .map_err(|error| SetupError::caused("the section `openapi`", error))?;
-    let mut parts = Parts::default();
+    let mut parts = Parts {
+        shared: shared::components(),
+        ..Parts::default()
+    };
     for fragment in fragments {
         parts.add(upgrade::fragment(fragment))?;
     }
@@ -44,6 +49,8 @@ struct Parts {
     tags: Vec<Map<String, Json>>,
     paths: Map<String, Json>,
     components: BTreeMap<String, BTreeMap<String, Json>>,
+    /// By kind and name.
+    shared: Json,
 }
 
 impl Parts {
@@ -69,6 +76,9 @@ impl Parts {
                     continue;
                 };
                 for (name, component) in entries {
+                    if self.shared[&kind].get(&name).is_some() {
+                        continue;
+                    }
                     let there = self.components.entry(kind.clone()).or_default();
                     match there.get(&name) {
                         Some(other) if *other != component => {
@@ -101,6 +111,7 @@ impl Parts {
 
     fn finish(mut self, settings: &Settings, base_path: &str) -> Result<Json, SetupError> {
         self.check_operations()?;
+        self.add_shared();
         let (tags, groups) = self.sorted_tags();
         let servers = match settings.servers.as_slice() {
             [] if base_path.is_empty() => json!([{ "url": "/" }]),
@@ -155,6 +166,29 @@ impl Parts {
         Ok(())
     }
 
+    /// Adds the shared components that are referred to, and those that these refer to.
+    fn add_shared(&mut self) {
+        let mut wanted = Vec::new();
+        let parts = self.paths.values();
+        let components = self.components.values().flat_map(BTreeMap::values);
+        parts
+            .chain(components)
+            .for_each(|part| references(part, &mut wanted));
+        while let Some(reference) = wanted.pop() {
+            let place = reference.strip_prefix("#/components/");
+            let Some((kind, name)) = place.and_then(|place| place.split_once('/')) else {
+                continue;
+            };
+            let there = self.components.entry(kind.to_owned()).or_default();
+            if let Some(component) = self.shared[kind].get(name)
+                && !there.contains_key(name)
+            {
+                references(component, &mut wanted);
+                there.insert(name.to_owned(), component.clone());
+            }
+        }
+    }
+
     /// Tags by domain and name, those without a domain last, and the domains as groups.
     fn sorted_tags(&mut self) -> (Vec<Json>, Vec<Json>) {
         let mut tags: Vec<(Option<String>, String, Map<String, Json>)> = self
@@ -190,6 +224,20 @@ impl Parts {
             tags.into_iter().map(|(_, _, tag)| tag.into()).collect(),
             groups.collect(),
         )
+    }
+}
+
+/// Collects where a part of the document refers to.
+fn references(part: &Json, found: &mut Vec<String>) {
+    match part {
+        Json::Object(entries) => {
+            if let Some(Json::String(target)) = entries.get("$ref") {
+                found.push(target.clone());
+            }
+            entries.values().for_each(|value| references(value, found));
+        }
+        Json::Array(items) => items.iter().for_each(|item| references(item, found)),
+        _ => {}
     }
 }
 
@@ -266,5 +314,19 @@ mod tests {
         let document = document(vec![bare]);
         assert_eq!(document["paths"]["/ping"]["get"]["tags"], json!(["server"]));
         assert_eq!(document["tags"], json!([{ "name": "server" }]));
+    }
+
+    #[test]
+    fn shared_components_are_there_where_they_are_meant() {
+        let failing = json!({ "paths": { "/a": { "get": { "operationId": "a", "responses": {
+            "404": { "$ref": "#/components/responses/NotFound" },
+        } } } }, "components": { "schemas": { "Problem": { "type": "string" } } } });
+        let document = document(vec![failing]);
+        let components = &document["components"];
+        assert!(components["responses"]["NotFound"]["content"].is_object());
+        assert!(components["responses"].get("Conflict").is_none());
+        assert_eq!(components["schemas"]["Problem"]["type"], "object");
+        assert!(components["schemas"]["Violation"].is_object());
+        assert!(components["headers"]["X-Request-Id"].is_object());
     }
 }

@@ -12,6 +12,7 @@
 mod document;
 mod serve;
 mod settings;
+mod shared;
 mod swagger;
 mod upgrade;
 

@@ -5,7 +5,17 @@ use std::collections::HashSet;
 use nubo_core::schema::Catalog;
 
 /// Names that are in the document whatever the collections are.
-const TAKEN: [&str; 4] = ["batch", "ping", "health", "ready"];
+const TAKEN: [&str; 9] = [
+    "batch",
+    "ping",
+    "health",
+    "ready",
+    "Pong",
+    "Health",
+    "Ready",
+    "Problem",
+    "Violation",
+];
 
 /// Schemas of one collection, by what follows its name.
 const SUFFIXES: [&str; 14] = [
@@ -39,6 +49,7 @@ impl Names {
     pub fn of_all(catalog: &Catalog) -> Vec<Self> {
         let mut taken: HashSet<String> = TAKEN.map(str::to_owned).into();
         taken.extend(super::shared::SCHEMAS.map(str::to_owned));
+        taken.extend(super::filters::CONDITIONS.map(str::to_owned));
         let name = |collection: &nubo_core::schema::Collection| {
             let (one, many) = (pascal(&collection.singular), pascal(&collection.name));
             let numbered = (2..).map(|number| Self {

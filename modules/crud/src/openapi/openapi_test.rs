@@ -9,7 +9,7 @@ use nubo_core::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::fragments;
+use super::{fragments, shared::error_name};
 use crate::settings::Settings;
 
 fn catalog(declarations: Json) -> Catalog {
@@ -100,6 +100,7 @@ fn visit(json: &Json, seen: &mut impl FnMut(&Map<String, Json>)) {
 /// Whether a schema of the document takes a value.
 fn accepts(document: &Json, name: &str, value: &Json) -> bool {
     let mut schema = document.clone();
+    schema["components"]["schemas"]["Problem"] = json!({ "type": "object" });
     schema["$ref"] = format!("#/components/schemas/{name}").into();
     let validator = jsonschema::options()
         .should_validate_formats(true)
@@ -114,7 +115,19 @@ fn every_reference_leads_somewhere_and_every_component_is_used() {
     visit(&document, &mut |entries| {
         if let Some(Json::String(target)) = entries.get("$ref") {
             let pointer = target.strip_prefix('#').unwrap();
-            assert!(document.pointer(pointer).is_some(), "{target}");
+            // What every document has.
+            let brought = document.pointer(pointer).is_some();
+            let shared = [
+                "/components/schemas/Problem",
+                "/components/headers/X-Request-Id",
+                "/components/headers/Retry-After",
+            ];
+            let is_error =
+                |status: u16| pointer == format!("/components/responses/{}", error_name(status));
+            assert!(
+                brought || shared.contains(&pointer) || (400..600).any(is_error),
+                "{target}"
+            );
             used.insert(target.clone());
         }
     });
@@ -328,6 +341,11 @@ fn every_example_fits_its_schema() {
         }
     }
     assert!(checked > 50);
+    let create = &document["paths"]["/things"]["post"]["requestBody"]["content"];
+    let example = &create["application/json"]["example"];
+    assert!(accepts(&document, "ThingCreate", example), "{example}");
+    let things = catalog.named("things").unwrap();
+    things.read_document(example, Source::Json).unwrap();
 }
 
 #[test]

@@ -85,7 +85,14 @@ impl Described<'_> {
             format!("List {name} by a question in the body"),
             "The same as the list, for filters that are long or that should not stand in a log.",
         );
-        operation["requestBody"] = body(schema_ref(&self.names.schema("Query")));
+        operation["requestBody"] = body(
+            schema_ref(&self.names.schema("Query")),
+            Some(json!({
+                "filter": {},
+                "sort": self.default_order(),
+                "limit": self.settings.default_limit,
+            })),
+        );
         operation["responses"] = responses([("200", self.list_response())], &QUERY);
         operation
     }
@@ -108,7 +115,7 @@ impl Described<'_> {
             format!("Create a {}", self.singular()),
             "Adds a document. It is durable when the answer comes.",
         );
-        operation["requestBody"] = body(schema_ref(&self.names.schema("Create")));
+        operation["requestBody"] = body(self.schema("Create"), self.sample());
         let mut answer = self.written("The new document.");
         answer["headers"]["Location"] = reference("headers", "Location");
         operation["responses"] = responses([("201", answer)], &CREATE);
@@ -182,7 +189,7 @@ impl Described<'_> {
              exist.",
         );
         operation["parameters"] = json!([reference("parameters", "IfMatch")]);
-        operation["requestBody"] = body(self.schema("Replace"));
+        operation["requestBody"] = body(self.schema("Replace"), None);
         let answer = self.written("The document as it is now.");
         operation["responses"] = responses([("200", answer)], &CHANGE_ONE);
         operation
@@ -247,7 +254,8 @@ impl Described<'_> {
             "items": schema_ref(&self.names.schema("BulkOperation")),
             "maxItems": self.settings.max_bulk,
         });
-        operation["requestBody"] = body(json!({ "anyOf": [
+        operation["requestBody"] = body(
+            json!({ "anyOf": [
             operations,
             {
                 "type": "object",
@@ -258,7 +266,9 @@ impl Described<'_> {
                 "required": ["operations"],
                 "additionalProperties": false,
             },
-        ] }));
+        ] }),
+            self.sample().map(|sample| json!([{ "create": sample }])),
+        );
         let results = json!({
             "type": "object",
             "properties": { "results": {
@@ -287,13 +297,21 @@ impl Described<'_> {
     }
 
     fn change_body(&self) -> Json {
-        json!({
+        let mut body = json!({
             "required": true,
             "content": {
                 "application/json": { "schema": self.schema("Update") },
                 "application/merge-patch+json": { "schema": self.schema("Merge") },
             },
-        })
+        });
+        if let Some(fields) = self.sample_change() {
+            body["content"]["application/json"]["examples"] = json!({
+                "fields": { "summary": "Fields", "value": fields },
+                "operators": { "summary": "Operators", "value": { "$set": fields } },
+            });
+            body["content"]["application/merge-patch+json"]["example"] = fields;
+        }
+        body
     }
 
     fn list_response(&self) -> Json {
@@ -341,10 +359,8 @@ impl Described<'_> {
         json!({
             "name": "sort",
             "in": "query",
-            "description": format!(
-                "Order: fields with commas between them, `-` for descending. Nulls come first \
-                 ascending and last descending; `id` breaks ties. Default: `{default}`."
-            ),
+            "description": "Order: fields with commas between them, `-` for descending. Nulls come \
+                            first ascending and last descending; `id` breaks ties.",
             "schema": schema,
         })
     }
@@ -393,10 +409,11 @@ impl Described<'_> {
                 "Order, as text with commas or as a list; `-` for descending.",
             ),
         );
-        let limits = json!({ "type": "integer", "minimum": 1, "maximum": settings.max_limit,
-            "default": settings.default_limit });
+        let limits = json!({ "type": "integer", "minimum": 1, "maximum": settings.max_limit });
+        let usual = settings.default_limit;
         let mut limit = limits.clone();
-        limit["description"] = "Most documents of the answer.".into();
+        limit["description"] =
+            format!("Most documents of the answer; {usual} where absent.").into();
         add("limit", limit);
         add(
             "cursor",
@@ -424,7 +441,7 @@ impl Described<'_> {
                 "description": "Number of a page, from 1; goes with neither `cursor` nor `limit`." }),
         );
         let mut size = limits;
-        size["description"] = "Most documents of a page.".into();
+        size["description"] = format!("Most documents of a page; {usual} where absent.").into();
         add("page_size", size);
         add(
             "consistent",
@@ -519,8 +536,13 @@ fn operation_parameters(operation: &Json) -> Json {
         .unwrap_or_else(|| json!([]))
 }
 
-fn body(schema: Json) -> Json {
-    json!({ "required": true, "content": { "application/json": { "schema": schema } } })
+/// A body of JSON, with an example where there is one.
+pub(super) fn body(schema: Json, example: Option<Json>) -> Json {
+    let mut media = json!({ "schema": schema });
+    if let Some(example) = example {
+        media["example"] = example;
+    }
+    json!({ "required": true, "content": { "application/json": media } })
 }
 
 /// The answer to a read. Only a bare document has a tag.

@@ -141,7 +141,6 @@ impl Described<'_> {
     /// What POST takes.
     fn create(&self) -> Json {
         let accepted = self.accepted(|_| true, Direction::Input);
-        let id = &self.collection.fields()[0];
         let mut properties = Map::new();
         properties.insert(
             "id".into(),
@@ -149,7 +148,6 @@ impl Described<'_> {
                 "type": "string",
                 "format": "uuid",
                 "description": "UUID, chosen by the client; version 7 made by the server where absent.",
-                "examples": id.json_schema(Direction::Input)["examples"],
             }),
         );
         properties.extend(accepted);
@@ -279,4 +277,59 @@ impl Described<'_> {
         }
         operation
     }
+
+    /// A new document as one might send it: what is required, and what stands for itself.
+    pub fn sample(&self) -> Option<Json> {
+        let mut sample = Map::new();
+        for (index, field) in self.collection.declared_fields() {
+            let refers = match &field.kind {
+                FieldType::List(item) => matches!(**item, FieldType::Ref(_)),
+                kind => matches!(kind, FieldType::Ref(_)),
+            };
+            let rules = self.collection.access.fields.iter();
+            let guarded = rules
+                .filter(|rule| rule.field == index)
+                .any(|rule| rule.writable_by.is_some());
+            let wanted = match field.required {
+                true => field.default.is_none(),
+                false => !refers && !guarded && field.default.is_none(),
+            };
+            if !wanted || !field.is_accepted() {
+                continue;
+            }
+            match sample_of(&field.json_schema(Direction::Input)) {
+                Some(value) => {
+                    sample.insert(field.name.clone(), value);
+                }
+                None if field.required => return None,
+                None => {}
+            }
+        }
+        Some(sample.into())
+    }
+}
+
+impl Described<'_> {
+    /// A change of one field, as one might send it.
+    pub fn sample_change(&self) -> Option<Json> {
+        let sample = self.sample()?;
+        let (name, value) = sample.as_object()?.iter().find(|(name, _)| {
+            let found = self.collection.field_named(name);
+            found.is_some_and(|(_, field)| !field.immutable && field.kind != FieldType::Password)
+        })?;
+        Some(json!({ name: value }))
+    }
+}
+
+/// A value that fits a schema, from its examples.
+fn sample_of(schema: &Json) -> Option<Json> {
+    if let Some(example) = schema.pointer("/examples/0") {
+        return Some(example.clone());
+    }
+    let properties = schema.get("properties")?.as_object()?;
+    let samples: Map<String, Json> = properties
+        .iter()
+        .filter_map(|(name, schema)| Some((name.clone(), sample_of(schema)?)))
+        .collect();
+    (samples.len() == properties.len()).then(|| samples.into())
 }

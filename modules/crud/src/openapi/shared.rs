@@ -1,37 +1,25 @@
-//! What all collections share: errors, headers, parameters, `/batch`.
+//! What all collections share: `/batch`, parameters, headers. Problem documents and the answers that
+//! are one belong to every module; they are in the document without being brought.
 
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    Described, filters, operations::responses, reference, schema_ref, schemas::count_schema,
+    Described, filters,
+    operations::{body, responses},
+    reference, schema_ref,
+    schemas::count_schema,
 };
 use crate::settings::Settings;
 
-/// Names of the schemas here, which no collection's may have.
-pub(super) const SCHEMAS: [&str; 40] = {
-    let mut names = [""; 40];
-    let own = [
-        "Problem",
-        "Violation",
-        "Expanded",
-        "Count",
-        "Changed",
-        "Deleted",
-        "BatchOperation",
-        "BatchResult",
-    ];
-    let mut at = 0;
-    while at < own.len() {
-        names[at] = own[at];
-        at += 1;
-    }
-    let mut condition = 0;
-    while condition < filters::CONDITIONS.len() {
-        names[at + condition] = filters::CONDITIONS[condition];
-        condition += 1;
-    }
-    names
-};
+/// Names of the schemas here, besides those of [`filters`], which no collection's may have.
+pub(super) const SCHEMAS: [&str; 6] = [
+    "Expanded",
+    "Count",
+    "Changed",
+    "Deleted",
+    "BatchOperation",
+    "BatchResult",
+];
 
 /// The fragment that goes with those of the collections.
 pub(super) fn fragment(described: &[Described<'_>], settings: &Settings) -> Json {
@@ -58,7 +46,7 @@ pub(super) fn fragment(described: &[Described<'_>], settings: &Settings) -> Json
             "schemas": schemas,
             "parameters": parameters(settings),
             "headers": headers(),
-            "responses": error_responses(),
+            "responses": { "NotModified": not_modified() },
         },
     })
 }
@@ -92,8 +80,8 @@ fn batch(described: &[Described<'_>], settings: &Settings) -> Json {
         "summary": "Execute operations over several collections",
         "description": "All of them in one transaction, in their order; or, if one fails, none.",
         "tags": ["batch"],
-        "requestBody": { "required": true, "content": { "application/json": { "schema": {
-            "anyOf": [
+        "requestBody": body(
+            json!({ "anyOf": [
                 operations,
                 {
                     "type": "object",
@@ -101,8 +89,11 @@ fn batch(described: &[Described<'_>], settings: &Settings) -> Json {
                     "required": ["operations"],
                     "additionalProperties": false,
                 },
-            ],
-        } } } },
+            ] }),
+            described.first().and_then(Described::sample).map(|sample| {
+                json!([{ "collection": described[0].collection.name, "create": sample }])
+            }),
+        ),
         "responses": responses([("200", answer)], &errors),
     })
 }
@@ -162,33 +153,6 @@ fn schemas() -> Map<String, Json> {
             "required": required,
         })
     };
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    let problem = object(
-        "Why a request was not carried out (RFC 9457).",
-        json!({
-            "type": { "type": "string", "format": "uri-reference",
-                "description": "Always `about:blank`: `code` says more.",
-                "examples": ["about:blank"] },
-            "title": text("The status in words."),
-            "status": { "type": "integer", "minimum": 400, "maximum": 599,
-                "description": "The HTTP status." },
-            "code": text("Stable word for programs."),
-            "detail": text("What happened, in a sentence for people."),
-            "errors": { "type": "array", "items": schema_ref("Violation"),
-                "description": "Everything that is wrong with the input, place by place." },
-        }),
-        &["type", "title", "status", "code", "detail"],
-    );
-    let violation = object(
-        "One thing wrong with an input.",
-        json!({
-            "path": { "type": "string", "format": "json-pointer",
-                "description": "Where, as a JSON Pointer (RFC 6901) into the input." },
-            "code": text("Stable word for programs."),
-            "message": text("What is wrong, for people."),
-        }),
-        &["path", "code", "message"],
-    );
     let expanded = json!({
         "type": "object",
         "description": "Related documents, by the name of the field or collection; only with \
@@ -212,8 +176,6 @@ fn schemas() -> Map<String, Json> {
         schema
     };
     Map::from_iter([
-        ("Problem".to_owned(), problem),
-        ("Violation".to_owned(), violation),
         ("Expanded".to_owned(), expanded),
         (
             "Count".to_owned(),
@@ -253,10 +215,11 @@ fn parameters(settings: &Settings) -> Json {
         })
     };
     let (most, usual) = (settings.max_limit, settings.default_limit);
-    let limit = json!({ "type": "integer", "minimum": 1, "maximum": most, "default": usual });
+    // Said in words: a tool that fills in defaults would send `limit` with `page`, which is refused.
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": most });
     let flag = json!({ "type": "boolean", "default": false });
     json!({
-        "Limit": query("limit", "Most documents of the answer.", limit.clone()),
+        "Limit": query("limit", &format!("Most documents of the answer; {usual} where absent."), limit.clone()),
         "Cursor": query(
             "cursor",
             "`next_cursor` of the answer before, to go on behind it. It belongs to its filter and \
@@ -270,7 +233,7 @@ fn parameters(settings: &Settings) -> Json {
         ),
         "PageSize": query(
             "page_size",
-            "Most documents of a page. Goes with neither `cursor` nor `limit`.",
+            &format!("Most documents of a page; {usual} where absent. Goes with neither `cursor` nor `limit`."),
             limit,
         ),
         "Consistent": query(
@@ -313,15 +276,10 @@ fn headers() -> Json {
             "The tier that gave the answer.",
             json!({ "type": "string", "examples": ["truth"] }),
         ),
-        "X-Request-Id": header("Names the request in the server's log.", text),
-        "Retry-After": header(
-            "Seconds after which to try again.",
-            json!({ "type": "integer", "minimum": 0 }),
-        ),
     })
 }
 
-/// The name of the shared response with a status.
+/// The name of the response with a status, which every document has.
 pub(super) const fn error_name(status: u16) -> &'static str {
     match status {
         400 => "BadRequest",
@@ -337,119 +295,7 @@ pub(super) const fn error_name(status: u16) -> &'static str {
     }
 }
 
-fn error_responses() -> Json {
-    let mut responses = Map::new();
-    let mut add =
-        |status: u16, title: &str, description: &str, code: &str, detail: &str, errors: Json| {
-            let mut example = json!({
-                "type": "about:blank",
-                "title": title,
-                "status": status,
-                "code": code,
-                "detail": detail,
-            });
-            if !errors.is_null() {
-                example["errors"] = errors;
-            }
-            let mut headers = json!({ "X-Request-Id": reference("headers", "X-Request-Id") });
-            if status == 503 {
-                headers["Retry-After"] = reference("headers", "Retry-After");
-            }
-            let response = json!({
-                "description": description,
-                "headers": headers,
-                "content": { "application/problem+json": {
-                    "schema": schema_ref("Problem"),
-                    "example": example,
-                } },
-            });
-            responses.insert(error_name(status).to_owned(), response);
-        };
-    let error = |path: &str, code: &str, message: &str| json!([{ "path": path, "code": code, "message": message }]);
-    add(
-        400,
-        "Bad Request",
-        "The request cannot be read: its query, filter, cursor, headers or the syntax of its body.",
-        "invalid_filter",
-        "the filter cannot be read",
-        error(
-            "/pice",
-            "unknown_field",
-            "unknown field `pice`; did you mean `price`?",
-        ),
-    );
-    add(
-        403,
-        "Forbidden",
-        "It may not be done.",
-        "append_only",
-        "documents of audit_logs stay as they are",
-        Json::Null,
-    );
-    add(
-        404,
-        "Not Found",
-        "There is no such document.",
-        "not_found",
-        "there is no such document in posts",
-        Json::Null,
-    );
-    add(
-        409,
-        "Conflict",
-        "A value that must be unique is there already, or the document is still referenced.",
-        "duplicate",
-        "another document has this value",
-        error("/email", "duplicate", "is taken"),
-    );
-    add(
-        412,
-        "Precondition Failed",
-        "The document is at another revision than If-Match says.",
-        "precondition_failed",
-        "the document has changed: it is now at revision 1795297500123456",
-        Json::Null,
-    );
-    add(
-        413,
-        "Payload Too Large",
-        "The body is too large.",
-        "payload_too_large",
-        "the body is larger than 1048576 bytes",
-        Json::Null,
-    );
-    add(
-        415,
-        "Unsupported Media Type",
-        "The body is of another type than those listed.",
-        "unsupported_media_type",
-        "the body must be application/json",
-        Json::Null,
-    );
-    add(
-        422,
-        "Unprocessable Entity",
-        "The body could be read, but does not fit the schema, or refers to what is not there.",
-        "invalid",
-        "the input does not fit the schema",
-        error("/title", "too_long", "must have at most 500 characters"),
-    );
-    add(
-        500,
-        "Internal Server Error",
-        "The server's own fault. The log says more, under the request's id.",
-        "internal",
-        "internal error",
-        Json::Null,
-    );
-    add(
-        503,
-        "Service Unavailable",
-        "The server cannot answer now. With the code `outcome_unknown`, a write may have happened.",
-        "unavailable",
-        "the server is shutting down",
-        Json::Null,
-    );
+fn not_modified() -> Json {
     let mut headers = Map::new();
     for name in [
         "ETag",
@@ -460,9 +306,5 @@ fn error_responses() -> Json {
     ] {
         headers.insert(name.to_owned(), reference("headers", name));
     }
-    responses.insert(
-        "NotModified".into(),
-        json!({ "description": "The client has this revision already.", "headers": headers }),
-    );
-    responses.into()
+    json!({ "description": "The client has this revision already.", "headers": headers })
 }
