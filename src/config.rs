@@ -18,6 +18,7 @@ pub mod schema;
 pub mod settings;
 mod shape;
 mod structure;
+pub mod typed;
 pub mod values;
 pub mod yaml;
 
