@@ -1,0 +1,313 @@
+//! `nubo import`: a file of rows becomes documents of a collection.
+//!
+//! [`rows`] takes the file apart, [`mapping`] turns columns into fields ([`convert`], [`moment`]),
+//! [`key`] gives each row its id, [`load`] makes writes of rows, [`report`] tells what became of
+//! them. Unless asked to keep going, everything is one transaction: a row that is wrong, a crash or
+//! ctrl-c leaves the collection as it was.
+
+mod convert;
+mod key;
+mod load;
+mod mapping;
+mod moment;
+mod order;
+mod report;
+mod rows;
+
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use clap::Args;
+use nubo_core::{
+    clock::Random,
+    schema::{Catalog, Collection},
+    store::Store,
+};
+
+pub(super) use self::report::reason;
+use self::{
+    key::Key,
+    load::{Candidate, Loader},
+    mapping::Plan,
+    report::Report,
+    rows::{Format, Row, Rows},
+};
+use super::progress::Progress;
+use crate::{config::Problem, server::Assembly, system::SystemRandom};
+
+/// What one transaction may hold. All of it is in memory until it is written: a row of six fields
+/// takes 2 KB if it is new and 5 KB if it replaces a document.
+const MAX_ROWS: usize = 250_000;
+const MAX_BYTES: u64 = 256 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  nubo import people.ndjson --collection people
+      Keys are the names of fields. Rows without an `id` get a new one.
+  nubo import movies.json --collection movies --key title,release_date
+      The same film has the same id, however often it is imported: what is there already is
+      updated where it differs.
+  nubo import movies.json --collection movies --mapping mapping.yaml
+      For files whose columns have other names or write dates in their own way:
+        key: [title, release_date]
+        fields:
+          title: { from: \"Title\", as: text }
+          release_date: { from: \"Release Date\", date: \"%b %d %Y\" }
+          director: Director
+  zcat events.ndjson.gz | nubo import - --collection events --keep-going
+      From standard input; rows that are wrong are reported and left out.
+
+The server must not be running on the same data folder.";
+
+/// Imports documents from a JSON or NDJSON file
+///
+/// Every row is checked first. If one is wrong, all that are wrong are listed with their lines and
+/// nothing is imported; --keep-going imports the others. A row whose id is in the collection
+/// replaces that document, passwords excepted; any other row becomes a new document. created_at,
+/// updated_at and _rev in a row are ignored: the server gives them.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Import {
+    /// File to read; `-` is standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Collection that gets the documents
+    #[arg(long, value_name = "NAME")]
+    collection: String,
+    /// File that says which column becomes which field
+    #[arg(long, value_name = "FILE")]
+    mapping: Option<PathBuf>,
+    /// Fields that tell rows apart, for rows without an id; instead of the mapping's key
+    #[arg(long, value_name = "FIELDS", value_delimiter = ',')]
+    key: Vec<String>,
+    /// How the rows are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Import what is right and leave out what is wrong, instead of all or nothing
+    #[arg(long)]
+    keep_going: bool,
+    /// How many rows are looked up at once and, with --keep-going, written at once
+    #[arg(long, value_name = "ROWS", default_value_t = 500,
+          value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    batch: u16,
+    /// Give new documents without a required password one that nobody knows
+    #[arg(long)]
+    random_passwords: bool,
+}
+
+/// Why an import came to nothing, where no row is to blame.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error("there is no collection `{name}`{suggestion}")]
+    NoCollection { name: String, suggestion: String },
+    #[error("--key: {0}")]
+    Key(String),
+    #[error("cannot read {}", path.display())]
+    Open { path: PathBuf, source: io::Error },
+    #[error(
+        "{source_name} has more than {MAX_ROWS} rows or {} MiB, too much for one transaction; \
+         import it in parts, or with --keep-going, which imports whatever it can",
+        MAX_BYTES >> 20
+    )]
+    TooMuch { source_name: String },
+    #[error("the import failed")]
+    Store(#[from] nubo_core::Error),
+}
+
+impl Import {
+    /// Imports the file. The exit code is 1 if a row was rejected.
+    ///
+    /// # Errors
+    /// When the file, the store or the terminal cannot be used.
+    pub async fn run(&self, assembly: &Assembly) -> anyhow::Result<ExitCode> {
+        let started = Instant::now();
+        let catalog = assembly.catalog();
+        let collection = named(catalog, &self.collection)?;
+        let mut plan = match self.plan(collection)? {
+            Ok(plan) => plan,
+            Err(problems) => {
+                write_problems(&problems)?;
+                return Ok(ExitCode::FAILURE);
+            }
+        };
+        let (input, size) = self.open()?;
+        let rows = Rows::new(input, self.format);
+        let progress = Progress::of_bytes(size);
+
+        let open = assembly.open().await?;
+        let loader = self.loader(&*open.store, catalog, collection);
+        let result = self.load(loader, &mut plan, rows, &progress).await;
+        assembly.close(open).await;
+        drop(progress);
+        let report = result?;
+
+        write_problems(&plan.unseen_columns())?;
+        report.write_rejected(&self.source_name(), &mut io::stderr().lock())?;
+        let mut out = io::stdout().lock();
+        if report.rejected > 0 && !self.keep_going {
+            let (rejected, name) = (report.rejected, &self.collection);
+            writeln!(out, "{name}: nothing was imported, {rejected} rejected")?;
+        } else {
+            report.write_summary(&self.collection, started.elapsed(), &mut out)?;
+        }
+        Ok(match report.rejected {
+            0 => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        })
+    }
+
+    fn plan(&self, collection: &Collection) -> Result<Result<Plan, Vec<Problem>>, Failure> {
+        let mut plan = match &self.mapping {
+            None => Plan::default(),
+            Some(path) => match Plan::read(path, collection) {
+                Ok(plan) => plan,
+                Err(problems) => return Ok(Err(problems)),
+            },
+        };
+        if !self.key.is_empty() {
+            let fields = self
+                .key
+                .iter()
+                .map(|name| Key::field(collection, name.trim()));
+            plan.key = Key::new(fields.collect::<Result<_, _>>().map_err(Failure::Key)?);
+        }
+        Ok(Ok(plan))
+    }
+
+    /// The file, and its size where it has one.
+    fn open(&self) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+        if self.file == Path::new("-") {
+            return Ok((Box::new(io::stdin()), None));
+        }
+        let failed = |source| Failure::Open {
+            path: self.file.clone(),
+            source,
+        };
+        let file = File::open(&self.file).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        let size = metadata.is_file().then_some(metadata.len());
+        Ok((Box::new(file), size))
+    }
+
+    /// The file in messages about its rows.
+    fn source_name(&self) -> String {
+        match self.file == Path::new("-") {
+            true => "<stdin>".to_owned(),
+            false => self.file.display().to_string(),
+        }
+    }
+
+    fn loader<'a>(
+        &self,
+        store: &'a dyn Store,
+        catalog: &'a Catalog,
+        collection: &'a Collection,
+    ) -> Loader<'a> {
+        let passwords = self
+            .random_passwords
+            .then_some(&SystemRandom as &dyn Random);
+        Loader::new(store, catalog, collection, passwords)
+    }
+
+    async fn load(
+        &self,
+        mut loader: Loader<'_>,
+        plan: &mut Plan,
+        mut rows: Rows<impl Read>,
+        progress: &Progress,
+    ) -> Result<Report, Failure> {
+        let mut report = Report::default();
+        let (mut waiting, mut seen, mut bytes) = (Vec::new(), 0, 0);
+        progress.doing("reading");
+        loop {
+            let mut batch = Vec::with_capacity(self.batch.into());
+            let mut ended = true;
+            for row in rows.by_ref().take(self.batch.into()) {
+                ended = false;
+                bytes += row.bytes as u64;
+                seen += 1;
+                batch.extend(candidate(row, plan, loader.collection, &mut report));
+            }
+            if ended {
+                break;
+            }
+            if !self.keep_going && (seen > MAX_ROWS || bytes > MAX_BYTES) {
+                let source_name = self.source_name();
+                return Err(Failure::TooMuch { source_name });
+            }
+            let prepared = loader.prepare(batch, &mut report).await?;
+            if self.keep_going {
+                loader.write_apart(prepared, &mut report).await?;
+            } else if report.rejected == 0 {
+                waiting.extend(prepared);
+            } else {
+                // Nothing will be written any more.
+                waiting = Vec::new();
+            }
+            progress.at(rows.offset());
+        }
+        if report.rejected == 0 {
+            progress.wait(format!("writing {} documents", waiting.len()));
+            loader.write_together(waiting, &mut report).await?;
+        }
+        Ok(report)
+    }
+}
+
+/// A row under the names of fields, unless that is impossible.
+fn candidate(
+    row: Row,
+    plan: &mut Plan,
+    collection: &Collection,
+    report: &mut Report,
+) -> Option<Candidate> {
+    let line = row.line;
+    let fields = row.content.and_then(|content| {
+        let fields = plan.fields_of(content, collection);
+        fields.map_err(|violations| report::reason(&nubo_core::Error::Invalid(violations)))
+    });
+    match fields {
+        Ok(row) => {
+            let own = row.get("id").filter(|id| !id.is_null());
+            let id = match own {
+                Some(own) => own.as_str().and_then(|id| id.parse().ok()),
+                None => plan
+                    .key
+                    .as_ref()
+                    .and_then(|key| key.id_of(&row, collection)),
+            };
+            Some(Candidate { line, row, id })
+        }
+        Err(reason) => {
+            report.reject(line, reason);
+            None
+        }
+    }
+}
+
+/// The collection of a command.
+pub(super) fn named<'a>(catalog: &'a Catalog, name: &str) -> anyhow::Result<&'a Collection> {
+    let unknown = || Failure::NoCollection {
+        name: name.to_owned(),
+        suggestion: nubo_core::nearest(name, catalog.names())
+            .map(|word| format!(" (did you mean `{word}`?)"))
+            .unwrap_or_default(),
+    };
+    Ok(catalog.named(name).ok_or_else(unknown)?)
+}
+
+fn write_problems(problems: &[Problem]) -> io::Result<()> {
+    let mut out = io::stderr().lock();
+    problems
+        .iter()
+        .try_for_each(|problem| writeln!(out, "{problem}"))
+}
+
+#[cfg(test)]
+#[path = "import/fixture.rs"]
+pub(in crate::cli) mod fixture;
