@@ -35,5 +35,5 @@ mod violation;
 pub mod write;
 
 pub use error::{Error, Result};
-pub use mistake::{Mistake, nearest};
+pub use mistake::{Mistake, nearest, with_hint};
 pub use violation::{Pointer, Violation, kind_of};

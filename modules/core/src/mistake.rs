@@ -42,14 +42,43 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
+/// A sentence with the word that may have been meant, for people who see nothing but the sentence.
+pub fn with_hint(sentence: String, word: Option<&str>) -> String {
+    match word {
+        Some(word) => format!("{sentence}{HINT}{word}`?"),
+        None => sentence,
+    }
+}
+
+/// Takes apart what [`with_hint`] has made.
+pub(crate) fn without_hint(sentence: &str) -> (&str, Option<&str>) {
+    let parts = sentence
+        .strip_suffix("`?")
+        .and_then(|s| s.rsplit_once(HINT));
+    match parts {
+        Some((sentence, word)) => (sentence, Some(word)),
+        None => (sentence, None),
+    }
+}
+
+const HINT: &str = "; did you mean `";
+
 #[cfg(test)]
 mod tests {
-    use super::nearest;
+    use super::{nearest, with_hint, without_hint};
 
     #[test]
     fn finds_slips_and_ignores_strangers() {
         assert_eq!(nearest("requird", ["required", "unique"]), Some("required"));
         assert_eq!(nearest("txet", ["text", "int"]), Some("text"));
         assert_eq!(nearest("banana", ["text", "int"]), None);
+    }
+
+    #[test]
+    fn hints_come_off_again() {
+        for (sentence, word) in [("unknown field `naem`", Some("name")), ("is wrong", None)] {
+            let whole = with_hint(sentence.to_owned(), word);
+            assert_eq!(without_hint(&whole), (sentence, word));
+        }
     }
 }

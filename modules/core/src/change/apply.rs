@@ -163,18 +163,21 @@ impl Step<Value> {
 
     fn act(&self, value: &mut Value, kind: &FieldType, now: Timestamp) -> Applied {
         match &self.action {
-            Action::Set(new) => *value = new.clone(),
+            Action::Set(new) => *value = kind.adapt(new.clone()),
             Action::Unset => *value = Value::Null,
             Action::Increment(amount) => *value = add(value, amount)?,
             Action::Multiply(factor) => *value = multiply(value, factor)?,
             Action::Minimum(bound) => replace_if(value, bound, |order| order.is_gt())?,
             Action::Maximum(bound) => replace_if(value, bound, |order| order.is_lt())?,
-            Action::Push(items) => list(value, kind)?.extend(items.iter().cloned()),
+            Action::Push(items) => {
+                let list = list(value, kind)?;
+                list.extend(items.iter().cloned().map(untyped));
+            }
             Action::AddToSet(items) => {
                 let list = list(value, kind)?;
-                for item in items {
-                    if !list.iter().any(|there| there.same(item)) {
-                        list.push(item.clone());
+                for item in items.iter().cloned().map(untyped) {
+                    if !list.iter().any(|there| there.same(&item)) {
+                        list.push(item);
                     }
                 }
             }
@@ -208,7 +211,22 @@ impl Step<Value> {
                 scalar => crate::field::to_json(&FieldType::Json, scalar),
             });
         }
+        if let (FieldType::List(item_kind), Value::List(items)) = (kind, value)
+            && **item_kind == FieldType::Json
+        {
+            for item in items {
+                *item = Value::Json(crate::field::to_json(item_kind, item));
+            }
+        }
         Ok(())
+    }
+}
+
+/// A scalar in json as the value it is, so that it compares as one.
+fn untyped(value: Value) -> Value {
+    match value {
+        Value::Json(json) => Value::from_json_scalar(&json).unwrap_or(Value::Json(json)),
+        value => value,
     }
 }
 
@@ -240,13 +258,13 @@ fn list<'a>(
     match value {
         Value::Null => *value = Value::List(Vec::new()),
         Value::Json(Json::Array(items)) if *kind == FieldType::Json => {
-            let items = items
-                .drain(..)
-                .map(|item| match Value::from_json_scalar(&item) {
-                    Some(scalar) => scalar,
-                    None => Value::Json(item),
-                });
+            let items = items.drain(..).map(|item| untyped(Value::Json(item)));
             *value = Value::List(items.collect());
+        }
+        Value::List(items) => {
+            for item in items.iter_mut() {
+                *item = untyped(std::mem::replace(item, Value::Null));
+            }
         }
         _ => {}
     }

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, Result},
     field::{Field, FieldType, Source},
     filter::{NoVariables, Operand, Path, Reader, Template, Variable, Variables},
-    mistake::nearest,
+    mistake::{nearest, with_hint},
     schema::{Catalog, Collection},
     value::Value,
     violation::{Pointer, Violation, kind_of},
@@ -225,11 +225,10 @@ impl<'a> Pass<'a> {
 
     fn operator(&mut self, name: &str, json: &Json) {
         if !OPERATORS.contains(&name) {
-            let hint = nearest(name, OPERATORS).map(|word| format!("; did you mean `{word}`?"));
-            let hint = hint.unwrap_or_default();
+            let message = format!("unknown operator `{name}`");
             return self.refuse(
                 "unknown_operator",
-                format!("unknown operator `{name}`{hint}"),
+                with_hint(message, nearest(name, OPERATORS)),
             );
         }
         let Json::Object(entries) = json else {
@@ -479,29 +478,19 @@ impl<'a> Pass<'a> {
             if item.is_null() {
                 return self.refuse("wrong_type", "must not be null");
             }
-            let named = field.and_then(|field| field.limits.choice_named(item));
-            match named {
-                Some(choice) => operands.push(Operand::Value(choice.value.clone())),
-                None => match self.operand(&item_path, None, item) {
-                    Some(Operand::Value(Value::Json(json))) if item_kind != FieldType::Json => {
-                        let mut at = self.at.clone();
-                        let read =
-                            item_kind.read(&json, Source::Json, &mut at, &mut self.violations);
-                        if let Some(mut value) = read {
-                            if let Some(field) = field {
-                                crate::field::normalize(&field.normalize, &mut value);
-                            }
-                            operands.push(Operand::Value(value));
-                        }
-                    }
-                    Some(Operand::Value(Value::Json(json))) => {
-                        let scalar = Value::from_json_scalar(&json);
-                        operands.push(Operand::Value(scalar.unwrap_or(Value::Json(json))));
-                    }
-                    Some(operand) => operands.push(operand),
-                    None => {}
-                },
-            }
+            let is_variable = item.as_str().is_some_and(|text| text.starts_with('$'));
+            let trusted = !self.is_client() && (is_variable || item_kind == FieldType::Json);
+            let operand = match field.filter(|_| !trusted) {
+                Some(field) => {
+                    let mut at = self.at.clone();
+                    let violations = &mut self.violations;
+                    field
+                        .read_as(&item_kind, item, Source::Json, &mut at, violations)
+                        .map(Operand::Value)
+                }
+                None => self.operand(&item_path, None, item),
+            };
+            operands.extend(operand);
         }
         self.step(path, action(operands));
     }

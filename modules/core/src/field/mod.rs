@@ -13,13 +13,14 @@ mod number;
 mod structure;
 mod text;
 
+use std::borrow::Cow;
+
 use serde_json::Value as Json;
 
 pub use describe::{Direction, allow_null};
 pub(crate) use describe::{object_schema, to_json};
 pub use limits::{Bound, Choice, Limits};
 pub(crate) use structure::unknown_field;
-pub(crate) use text::normalize;
 
 use crate::{
     declare::{Normalize, OnDelete},
@@ -157,6 +158,17 @@ impl FieldType {
             (T::List(a), T::List(b)) => a.fits(b),
             (_, T::Json) => !matches!(self, T::Password),
             (a, b) => std::mem::discriminant(a) == std::mem::discriminant(b),
+        }
+    }
+
+    /// A value of a type that fits, as a value of this type: whole numbers become floats.
+    pub fn adapt(&self, value: Value) -> Value {
+        match (self, value) {
+            (Self::Float, Value::Int(number)) => Value::Float(number as f64),
+            (Self::List(item), Value::List(items)) => {
+                Value::List(items.into_iter().map(|value| item.adapt(value)).collect())
+            }
+            (_, value) => value,
         }
     }
 
@@ -300,15 +312,49 @@ impl Field {
         if json.is_null() {
             return Some(Value::Null);
         }
-        if let (Some(choice), true) = (self.limits.choice_named(json), self.kind != FieldType::Json)
-        {
-            return Some(choice.value.clone());
-        }
-        let mut value = self.kind.read(json, source, at, violations)?;
-        text::normalize(&self.normalize, &mut value);
+        let value = self.read_as(&self.kind, json, source, at, violations)?;
         let before = violations.len();
         self.check(&value, at, violations);
         (violations.len() == before).then_some(value)
+    }
+
+    /// Reads what is a value of the field or, as `kind` says, an item of it: names of the
+    /// enumeration become their values and text is normalised, so that what is checked afterwards
+    /// is what will be stored. Limits are not checked.
+    pub fn read_as(
+        &self,
+        kind: &FieldType,
+        json: &Json,
+        source: Source,
+        at: &mut Pointer,
+        violations: &mut Vec<Violation>,
+    ) -> Option<Value> {
+        if let (FieldType::List(item), Json::Array(items)) = (kind, json)
+            && (self.has_names() || !self.normalize.is_empty())
+        {
+            let prepared = items
+                .iter()
+                .map(|json| self.prepared(item, json).into_owned());
+            let prepared = prepared.collect();
+            return kind.read(&Json::Array(prepared), source, at, violations);
+        }
+        kind.read(&self.prepared(kind, json), source, at, violations)
+    }
+
+    fn has_names(&self) -> bool {
+        self.limits
+            .choices
+            .iter()
+            .any(|choice| choice.name.is_some())
+    }
+
+    /// A name as the value that it stands for, and text in its normal form.
+    fn prepared<'a>(&self, kind: &FieldType, json: &'a Json) -> Cow<'a, Json> {
+        match self.limits.choice_named(json) {
+            Some(choice) if *kind != FieldType::Json => Cow::Owned(to_json(kind, &choice.value)),
+            _ if kind.is_textual() => text::normalized(&self.normalize, json),
+            _ => Cow::Borrowed(json),
+        }
     }
 
     /// Checks a value that has the right type against the field's options.

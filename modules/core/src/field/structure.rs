@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use super::{Field, FieldType, Reading, Refusal, Source};
 use crate::{
-    mistake::nearest,
+    mistake::{nearest, with_hint},
     value::Value,
     violation::{Pointer, Violation, kind_of},
 };
@@ -166,8 +166,5 @@ pub(crate) fn unknown_field(name: &str, fields: &[Field]) -> String {
         .iter()
         .filter(|field| !field.hidden)
         .map(|field| field.name.as_str());
-    match nearest(name, names) {
-        Some(word) => format!("unknown field `{name}`; did you mean `{word}`?"),
-        None => format!("unknown field `{name}`"),
-    }
+    with_hint(format!("unknown field `{name}`"), nearest(name, names))
 }

@@ -166,6 +166,19 @@ impl<V> Expr<V> {
         matches!(self, Self::All(parts) if parts.is_empty())
     }
 
+    /// Whether it asks for other documents.
+    pub fn has_sub_query(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().any(Self::has_sub_query),
+            Self::Not(part) => part.has_sub_query(),
+            Self::Test { test, .. } => match test {
+                Test::InSelect(_) => true,
+                Test::ElemMatch(inner) => inner.has_sub_query(),
+                _ => false,
+            },
+        }
+    }
+
     /// A test of a field by its index.
     pub fn field(path: Path, test: Test<V>) -> Self {
         Self::Test { path, test }

@@ -7,18 +7,23 @@ use super::{Comparison, Expr, Operand, Path, Root, Select, Test, TextMatch, Vari
 use crate::{
     error::{Error, Result},
     field::{Field, FieldType, Source},
-    mistake::nearest,
+    mistake::{nearest, with_hint},
     schema::{Catalog, Collection},
     value::Value,
     violation::{Pointer, Violation, kind_of},
 };
 
-/// How deep a filter may nest.
+/// How deep a client's filter may nest.
 const MAX_DEPTH: usize = 12;
+/// How deep a filter may nest that the server's owner wrote.
+const MAX_TRUSTED_DEPTH: usize = 24;
 /// How many tests a filter may hold.
 const MAX_TESTS: usize = 256;
 /// How many values `$in`, `$nin` and `$all` may list.
 const MAX_LIST: usize = 1000;
+/// How many values all lists of a filter may hold together; databases take so many arguments and
+/// no more.
+const MAX_VALUES: usize = 5000;
 
 const LOGIC: [&str; 4] = ["$and", "$or", "$nor", "$not"];
 const OPERATORS: [&str; 18] = [
@@ -71,6 +76,7 @@ struct Pass<'a> {
     at: Pointer,
     violations: Vec<Violation>,
     tests: usize,
+    values: usize,
     depth: usize,
 }
 
@@ -111,6 +117,7 @@ impl<'a> Reader<'a> {
             at: Pointer::root(),
             violations: Vec::new(),
             tests: 0,
+            values: 0,
             depth: 0,
         };
         let expr = pass.filter(json, Scope::Collection(self.collection));
@@ -133,6 +140,7 @@ impl<'a> Reader<'a> {
             at: Pointer::root(),
             violations: Vec::new(),
             tests: 0,
+            values: 0,
             depth: 0,
         };
         let expr = match json {
@@ -177,8 +185,12 @@ impl<'a> Pass<'a> {
     }
 
     fn deeper<T>(&mut self, part: impl FnOnce(&mut Self) -> Option<T>) -> Option<T> {
-        if self.depth >= MAX_DEPTH {
-            return self.refuse("too_deep", format!("nests deeper than {MAX_DEPTH} levels"));
+        let most = match self.reader.is_trusted() {
+            true => MAX_TRUSTED_DEPTH,
+            false => MAX_DEPTH,
+        };
+        if self.depth >= most {
+            return self.refuse("too_deep", format!("nests deeper than {most} levels"));
         }
         self.depth += 1;
         let result = part(self);
@@ -217,11 +229,8 @@ impl<'a> Pass<'a> {
                 .filter(value, scope)
                 .map(|part| Expr::Not(Box::new(part))),
             key if key.starts_with('$') => {
-                let hint = nearest(key, LOGIC).map(|word| format!("; did you mean `{word}`?"));
-                self.refuse(
-                    "unknown_operator",
-                    format!("unknown operator `{key}`{}", hint.unwrap_or_default()),
-                )
+                let message = format!("unknown operator `{key}`");
+                self.refuse("unknown_operator", with_hint(message, nearest(key, LOGIC)))
             }
             name => {
                 let (path, field) = self.path(name, scope)?;
@@ -426,13 +435,9 @@ impl<'a> Pass<'a> {
                 return Some(Expr::Not(Box::new(inner)));
             }
             unknown => {
-                let hint = nearest(unknown, OPERATORS)
-                    .map(|word| format!("; did you mean `{word}`?"))
-                    .unwrap_or_default();
-                return self.refuse(
-                    "unknown_operator",
-                    format!("unknown operator `{unknown}`{hint}"),
-                );
+                let message = format!("unknown operator `{unknown}`");
+                let word = nearest(unknown, OPERATORS);
+                return self.refuse("unknown_operator", with_hint(message, word));
             }
         };
         let test = Expr::Test {
@@ -512,6 +517,11 @@ impl<'a> Pass<'a> {
         };
         if items.len() > MAX_LIST {
             return self.refuse("too_large", format!("must list at most {MAX_LIST} values"));
+        }
+        self.values += items.len();
+        if self.values > MAX_VALUES {
+            let message = format!("a filter lists at most {MAX_VALUES} values");
+            return self.refuse("too_large", message);
         }
         let operands: Vec<Option<_>> = items
             .iter()
@@ -624,15 +634,13 @@ impl<'a> Pass<'a> {
         {
             return self.variable(kind, text);
         }
-        if let Some(choice) = field.and_then(|field| field.limits.choice_named(json)) {
-            return Some(Operand::Value(choice.value.clone()));
-        }
         let mut at = self.at.clone();
-        let mut value = kind.read(json, self.reader.source, &mut at, &mut self.violations)?;
-        if let Some(field) = field {
-            crate::field::normalize(&field.normalize, &mut value);
+        let violations = &mut self.violations;
+        match field {
+            Some(field) => field.read_as(kind, json, self.reader.source, &mut at, violations),
+            None => kind.read(json, self.reader.source, &mut at, violations),
         }
-        Some(Operand::Value(value))
+        .map(Operand::Value)
     }
 
     fn json_operand(&mut self, json: &Json) -> Option<Operand> {
@@ -686,7 +694,8 @@ impl<'a> Pass<'a> {
                 pass.refuse("unknown_field", "must be `collection.field`, both declared")
             });
         };
-        if !selected.kind.fits(item_type(&path.leaf)) {
+        // A list stands for its items.
+        if !item_type(&selected.kind).fits(item_type(&path.leaf)) {
             let message = format!(
                 "selects {} where {} is compared",
                 selected.kind.word(),

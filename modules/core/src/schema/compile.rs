@@ -19,7 +19,7 @@ use crate::{
     },
     field::{Field, FieldType, Source},
     filter::{Expr, NoVariables, Operand, Reader, Variables},
-    mistake::{Mistake, nearest},
+    mistake::{Mistake, nearest, without_hint},
     violation::{Pointer, Violation},
 };
 
@@ -32,6 +32,10 @@ pub(super) struct Report<'a> {
     at: Pointer,
     mistakes: &'a mut Vec<Mistake>,
     excused: &'a [String],
+    /// Fields of this declaration whose type could not be told: what follows from that is not said.
+    broken: Vec<String>,
+    /// Whether an owner is named, rightly or wrongly.
+    names_owner: bool,
 }
 
 impl Report<'_> {
@@ -64,8 +68,16 @@ impl Report<'_> {
     pub(super) fn violations(&mut self, found: &[Violation], word: impl Fn(&Violation) -> String) {
         for violation in found {
             let at_key = matches!(violation.code, "unknown_field" | "unknown_operator");
-            self.add(at_key, word(violation), None, &violation.path);
+            let message = word(violation);
+            let (message, suggestion) = without_hint(&message);
+            let suggestion = suggestion.map(str::to_owned);
+            self.add(at_key, message.to_owned(), suggestion, &violation.path);
         }
+    }
+
+    /// Whether nobody knows what this field should have been.
+    fn is_broken(&self, field: &Field) -> bool {
+        self.broken.contains(&field.name)
     }
 
     /// Whether a name is missing only because its file could not be read.
@@ -124,8 +136,8 @@ impl Catalog {
                 .iter()
                 .map(|m| (m.declaration, m.pointer.clone()))
                 .collect();
-            let mut later = Vec::new();
-            details(declarations, unread, &mut catalog, &mut later);
+            details(declarations, unread, &mut catalog, &mut mistakes);
+            let mut later = mistakes.split_off(known.len());
             later.retain(|m| !known.contains(&(m.declaration, m.pointer.clone())));
             mistakes.extend(later);
             return Err(mistakes);
@@ -149,11 +161,25 @@ fn each<T>(
         .iter()
         .enumerate()
         .map(|(index, declaration)| {
+            let broken = declaration
+                .fields
+                .keys()
+                .filter(|name| {
+                    let pointer = format!("/fields/{name}");
+                    mistakes.iter().any(|mistake| {
+                        mistake.declaration == index
+                            && matches!(mistake.pointer.strip_prefix(&pointer), Some("" | "/type"))
+                    })
+                })
+                .cloned()
+                .collect();
             let mut report = Report {
                 declaration: index,
                 at: Pointer::root(),
                 mistakes,
                 excused,
+                broken,
+                names_owner: declaration.owner.is_some(),
             };
             part(declaration, &mut report)
         })
@@ -291,6 +317,7 @@ fn fill(
             let index = field_index(collection, name, report)?;
             match collection.fields[index].kind {
                 FieldType::Ref(_) | FieldType::Uuid => Some(index),
+                _ if report.is_broken(&collection.fields[index]) => None,
                 _ => {
                     report.value(
                         format!("`{name}` holds no account id: it must be a ref or uuid"),
@@ -363,7 +390,7 @@ fn order(
                 .filter_map(|text| {
                     let key = directed(collection, text, report)?;
                     let field = &collection.fields[key.field];
-                    if !field.kind.is_ordered() {
+                    if !field.kind.is_ordered() && !report.is_broken(field) {
                         report.value(
                             format!(
                                 "`{}` is a {}, which has no order",
@@ -432,12 +459,11 @@ fn index(
                     let SortKey { field, descending } = directed(collection, text, report)?;
                     let kind = &collection.fields[field].kind;
                     let gin = options.using == Some(IndexKind::Gin);
-                    if gin
-                        != matches!(
-                            kind,
-                            FieldType::Json | FieldType::List(_) | FieldType::Object(_)
-                        )
-                    {
+                    let needs_gin = matches!(
+                        kind,
+                        FieldType::Json | FieldType::List(_) | FieldType::Object(_)
+                    );
+                    if gin != needs_gin && !report.is_broken(&collection.fields[field]) {
                         let message = match gin {
                             true => "a gin index is for json and lists".to_owned(),
                             false => format!("a {} needs `using: gin`", kind.word()),
@@ -620,7 +646,9 @@ fn rule(
             "authenticated" => Some(Rule::Authenticated),
             "none" => Some(Rule::Nobody),
             "owner" if collection.owner.is_none() => {
-                report.value("`owner` needs the collection's `owner:` field", None);
+                if !report.names_owner {
+                    report.value("`owner` needs the collection's `owner:` field", None);
+                }
                 None
             }
             "owner" => Some(Rule::Owner),
@@ -689,7 +717,12 @@ fn effect(
     let when = match &declaration.when {
         None => Some(Expr::always()),
         Some(json) => report.inside("when", |report| {
-            filter(json, collection, catalog, alone, report)
+            let when = filter(json, collection, catalog, alone, report)?;
+            if when.has_sub_query() {
+                report.value("asks for the causing document alone, without $select", None);
+                return None;
+            }
+            Some(when)
         }),
     };
     let find = |name: &str, report: &mut Report<'_>| {

@@ -441,7 +441,10 @@ fn check_options(
         report.inside("on_delete", |report| {
             if !is_ref {
                 report.key("only a ref has `on_delete`");
-            } else if on_delete == OnDelete::SetNull && field.required {
+            } else if on_delete == OnDelete::SetNull
+                && field.required
+                && !matches!(field.kind, FieldType::List(_))
+            {
                 report.value("a required field cannot become null", None);
             } else if on_delete == OnDelete::Cascade && matches!(field.kind, FieldType::List(_)) {
                 report.value(
