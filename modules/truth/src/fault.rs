@@ -1,6 +1,7 @@
 //! From a driver's errors to the product's.
 
 use nubo_core::{Error, Violation, schema::Collection};
+use sqlx::error::DatabaseError;
 
 /// Anything the database could not do and that is nobody's input: logged, never sent.
 pub(crate) fn internal(error: sqlx::Error) -> Error {
@@ -10,6 +11,9 @@ pub(crate) fn internal(error: sqlx::Error) -> Error {
             detail: "the server cannot store anything at the moment".into(),
             retry_after: 30,
         },
+        sqlx::Error::Database(cause) if matches!(primary_code(cause.as_ref()), Some(5 | 6)) => {
+            Error::unavailable("truth_busy", "another program holds the database")
+        }
         sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => {
             Error::unavailable("truth_unavailable", "the database does not answer")
         }
@@ -18,9 +22,14 @@ pub(crate) fn internal(error: sqlx::Error) -> Error {
 }
 
 /// SQLITE_FULL and SQLITE_IOERR_* (primary codes 13 and 10).
-fn is_full(cause: &dyn sqlx::error::DatabaseError) -> bool {
-    let code = cause.code().and_then(|code| code.parse::<u32>().ok());
-    code.is_some_and(|code| matches!(code & 0xff, 10 | 13))
+fn is_full(cause: &dyn DatabaseError) -> bool {
+    matches!(primary_code(cause), Some(10 | 13))
+}
+
+/// The result code without its extension: <https://sqlite.org/rescode.html>.
+fn primary_code(cause: &dyn DatabaseError) -> Option<u32> {
+    let code = cause.code()?.parse::<u32>().ok()?;
+    Some(code & 0xff)
 }
 
 /// What a statement on a collection ran into.
@@ -29,7 +38,9 @@ pub(crate) enum Refusal {
     Duplicate(Vec<String>),
     /// A reference to, or from, a document that the guard insists on.
     Reference,
-    /// Something else.
+    /// Something about this statement alone, which only its sender shall notice.
+    Unfit(Error),
+    /// Something that no statement would have survived.
     Other(Error),
 }
 
@@ -50,7 +61,11 @@ pub(crate) fn refusal(error: sqlx::Error) -> Refusal {
             .map(|(_, field)| field.to_owned());
         return Refusal::Duplicate(fields.collect());
     }
-    Refusal::Other(internal(error))
+    // ERROR, TOOBIG, CONSTRAINT, MISMATCH, RANGE: the transaction around the statement goes on.
+    match primary_code(cause.as_ref()) {
+        Some(1 | 18 | 19 | 20 | 25) => Refusal::Unfit(internal(error)),
+        _ => Refusal::Other(internal(error)),
+    }
 }
 
 /// 409 for a unique key, naming its fields.

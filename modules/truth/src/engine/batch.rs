@@ -130,17 +130,17 @@ async fn execute_all(
         return result;
     }
     engine.session.begin().await?;
-    let result = execute_in_turn(engine, groups, others, ordered, fates, now).await;
-    match result {
-        Ok(()) => engine.session.commit().await,
-        Err(error) => {
-            // The connection may be beyond rolling back; the next `begin` will tell.
-            if let Err(error) = engine.session.rollback().await {
-                tracing::error!(%error, "a batch could not be rolled back");
-            }
-            Err(error)
+    let mut result = execute_in_turn(engine, groups, others, ordered, fates, now).await;
+    if result.is_ok() {
+        result = engine.session.commit().await;
+    }
+    if result.is_err() {
+        // Some failures have ended the transaction already; the next `begin` tells if any is left.
+        if let Err(error) = engine.session.rollback().await {
+            tracing::warn!(%error, "a batch could not be rolled back");
         }
     }
+    result
 }
 
 async fn execute_in_turn(
@@ -214,7 +214,7 @@ async fn create_alone(
             Some(Ok(()))
         }
         Err(Refusal::Other(error)) => Some(Err(error)),
-        Err(Refusal::Duplicate(_) | Refusal::Reference) => {
+        Err(Refusal::Duplicate(_) | Refusal::Reference | Refusal::Unfit(_)) => {
             for (entry, document) in entries.iter_mut().zip(documents) {
                 entry.transaction.operations.push(Operation::Create {
                     collection,
@@ -354,7 +354,7 @@ async fn sweep(engine: &mut Engine, now: i64) -> Result<()> {
     engine.swept = now;
     let statement = write::forget_tombstones(now - TOMBSTONE_AGE);
     match engine.session.execute(statement).await {
-        Err(Refusal::Other(error)) => Err(error),
+        Err(Refusal::Other(error) | Refusal::Unfit(error)) => Err(error),
         _ => Ok(()),
     }
 }

@@ -62,8 +62,12 @@ impl Engine {
                 let stretch = self.stretch(*through, &filter, after).await?;
                 let Some(last) = stretch.last() else { break };
                 after = last.id();
-                for each in &stretch {
-                    Box::pin(self.act(&effect.action, document, Some(each), cause)).await?;
+                let read_at = self.written;
+                for each in stretch {
+                    let Some(each) = self.current(*through, &filter, each, read_at).await? else {
+                        continue;
+                    };
+                    Box::pin(self.act(&effect.action, document, Some(&each), cause)).await?;
                 }
             }
         }
@@ -163,7 +167,8 @@ impl Engine {
         };
         let mut document = Document::empty(schema);
         for (field, operand) in values {
-            document.set(*field, operand.value(&circumstances));
+            let value = operand.value(&circumstances);
+            document.set(*field, schema.fields()[*field].kind.adapt(value));
         }
         schema.complete(&mut document, cause.now, None, new_id)?;
         Ok(document)

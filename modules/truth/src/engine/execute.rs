@@ -8,7 +8,7 @@ use nubo_core::{
     declare::Trigger,
     document::Document,
     field::FieldType,
-    filter::Expr,
+    filter::{Expr, Path, Test},
     id::{Id, Revision},
     schema::{Collection, CollectionId},
     time::Timestamp,
@@ -19,7 +19,7 @@ use nubo_core::{
 use super::Engine;
 use crate::{
     fault::{self, Refusal},
-    sql::write,
+    sql::{Statement, write},
 };
 
 /// How many documents of a walk are in memory at once.
@@ -93,19 +93,24 @@ impl Engine {
             Operation::Create {
                 collection,
                 document,
-            } => self
-                .create(collection, document, cause)
-                .await
-                .map(Outcome::Created),
+            } => {
+                let read_at = self.written;
+                let document = self.create(collection, document, cause).await?;
+                self.outcome(collection, document, read_at)
+                    .await
+                    .map(Outcome::Created)
+            }
             Operation::Update {
                 collection,
                 target: Target::One { id, guard },
                 change,
             } => {
                 let before = self.guarded(collection, id, &guard).await?;
-                self.update(collection, before, &change, cause)
+                let read_at = self.written;
+                let (document, _) = self.update(collection, before, &change, cause).await?;
+                self.outcome(collection, document, read_at)
                     .await
-                    .map(|(document, _)| Outcome::Updated(document))
+                    .map(Outcome::Updated)
             }
             Operation::Update {
                 collection,
@@ -128,6 +133,47 @@ impl Engine {
                 .await
                 .map(Outcome::Removed),
         }
+    }
+
+    /// A document that was written, as it is now: its effects may have come back to it.
+    async fn outcome(
+        &mut self,
+        collection: CollectionId,
+        document: Document,
+        read_at: u64,
+    ) -> Result<Document> {
+        let (Some(id), true) = (document.id(), self.written > read_at + 1) else {
+            return Ok(document);
+        };
+        let schema = self.catalog.get(collection).clone();
+        let found = self.session.load(&schema, id).await?;
+        Ok(found.unwrap_or(document))
+    }
+
+    /// A document of a stretch that was read a while ago, as it is now; none where it does not
+    /// match any longer.
+    pub(super) async fn current(
+        &mut self,
+        collection: CollectionId,
+        filter: &Expr,
+        document: Document,
+        read_at: u64,
+    ) -> Result<Option<Document>> {
+        if self.written == read_at {
+            return Ok(Some(document));
+        }
+        let catalog = self.catalog.clone();
+        let schema = catalog.get(collection);
+        let itself = Expr::Test {
+            path: Path::to_field(Collection::ID, &schema.fields()[Collection::ID]),
+            test: Test::Equal(document.value(Collection::ID).clone()),
+        };
+        let filter = filter.clone().and(itself);
+        let found = self
+            .session
+            .walk(schema, &catalog, &filter, None, 1)
+            .await?;
+        Ok(found.into_iter().next())
     }
 
     /// The document with an id, if its revision is one that is asked for.
@@ -169,9 +215,7 @@ impl Engine {
         self.check_listed_references(&schema, &document, None)
             .await?;
         let statement = write::insert(&schema, [&document]);
-        if let Err(refusal) = self.session.execute(statement).await {
-            return Err(self.explain(refusal, &schema, &document).await?);
-        }
+        self.write(statement, &schema, &document).await?;
         self.effects(&schema, Trigger::Create, &document, cause)
             .await?;
         Ok(document)
@@ -190,6 +234,18 @@ impl Engine {
         change
             .apply(&mut after, &schema, cause.now)
             .map_err(Error::Invalid)?;
+        self.replace(collection, before, after, cause).await
+    }
+
+    /// Writes a document over what it was before, with the effects of that.
+    pub(super) async fn replace(
+        &mut self,
+        collection: CollectionId,
+        before: Document,
+        mut after: Document,
+        cause: Cause,
+    ) -> Result<(Document, bool)> {
+        let schema = self.catalog.get(collection).clone();
         let mut changed: Vec<usize> = schema
             .declared_fields()
             .map(|(index, _)| index)
@@ -206,12 +262,24 @@ impl Engine {
         self.check_listed_references(&schema, &after, Some(&before))
             .await?;
         let statement = write::update(&schema, &after, &changed);
-        if let Err(refusal) = self.session.execute(statement).await {
-            return Err(self.explain(refusal, &schema, &after).await?);
-        }
+        self.write(statement, &schema, &after).await?;
         self.effects(&schema, Trigger::Update, &after, cause)
             .await?;
         Ok((after, true))
+    }
+
+    /// Executes a statement that writes one document.
+    pub(super) async fn write(
+        &mut self,
+        statement: Statement,
+        schema: &Collection,
+        document: &Document,
+    ) -> Result<()> {
+        self.written += 1;
+        match self.session.execute(statement).await {
+            Ok(()) => Ok(()),
+            Err(refusal) => Err(self.explain(refusal, schema, document).await?),
+        }
     }
 
     /// Changes every document that matches. Each is visited once: the walk follows the ids, which
@@ -227,12 +295,20 @@ impl Engine {
         loop {
             let documents = self.stretch(collection, filter, after).await?;
             let last = documents.len() < STRETCH as usize;
+            let mut read_at = self.written;
             for document in documents {
                 after = document.id();
+                let current = self.current(collection, filter, document, read_at).await?;
+                let Some(document) = current else { continue };
                 matched += 1;
+                let written = self.written;
                 let (_, changed) =
                     Box::pin(self.update(collection, document, change, cause)).await?;
                 modified += u64::from(changed);
+                // Its own row is behind the walk; what it caused may lie ahead.
+                if self.written <= written + 1 && read_at == written {
+                    read_at = self.written;
+                }
             }
             if last {
                 return Ok(Outcome::Changed { matched, modified });
@@ -251,10 +327,17 @@ impl Engine {
         loop {
             let documents = self.stretch(collection, filter, after).await?;
             let last = documents.len() < STRETCH as usize;
+            let mut read_at = self.written;
             for document in documents {
                 after = document.id();
                 // One that went as a consequence of another is gone already.
+                let current = self.current(collection, filter, document, read_at).await?;
+                let Some(document) = current else { continue };
+                let written = self.written;
                 deleted += u64::from(Box::pin(self.delete(collection, document, cause)).await?);
+                if self.written <= written + 1 && read_at == written {
+                    read_at = self.written;
+                }
             }
             if last {
                 return Ok(deleted);
@@ -298,12 +381,14 @@ impl Engine {
     }
 
     /// Checks that every reference in a list leads somewhere: foreign keys do not reach into lists.
+    /// A document may name itself.
     async fn check_listed_references(
         &mut self,
         schema: &Collection,
         document: &Document,
         before: Option<&Document>,
     ) -> Result<()> {
+        let mut violations = Vec::new();
         for (index, field) in schema.declared_fields() {
             let FieldType::List(item) = &field.kind else {
                 continue;
@@ -316,19 +401,31 @@ impl Engine {
                 continue;
             }
             let Value::List(items) = value else { continue };
-            let mut ids: Vec<Id> = items
-                .iter()
-                .filter_map(|item| match item {
-                    Value::Uuid(uuid) => Some(Id::from_uuid(*uuid)),
-                    _ => None,
-                })
-                .collect();
-            ids.sort_unstable();
-            ids.dedup();
+            let listed = |item: &Value| match item {
+                Value::Uuid(uuid) => Some(Id::from_uuid(*uuid)),
+                _ => None,
+            };
             let target = self.catalog.get(reference.collection).clone();
-            if !ids.is_empty() && self.session.existing(&target, &ids).await? < ids.len() {
-                return Err(unknown_reference(&field.name, &target.name));
+            let mut wanted: Vec<Id> = items.iter().filter_map(listed).collect();
+            wanted.sort_unstable();
+            wanted.dedup();
+            if target.id == schema.id {
+                wanted.retain(|id| Some(*id) != document.id());
             }
+            if wanted.is_empty() {
+                continue;
+            }
+            let found = self.session.existing(&target, &wanted).await?;
+            wanted.retain(|id| !found.contains(id));
+            let unknown = items.iter().enumerate().filter(|(_, item)| {
+                listed(item).is_some_and(|id| wanted.binary_search(&id).is_ok())
+            });
+            violations.extend(unknown.map(|(position, _)| {
+                unknown_reference(&format!("{}/{position}", field.name), &target.name)
+            }));
+        }
+        if !violations.is_empty() {
+            return Err(Error::Invalid(violations));
         }
         Ok(())
     }
@@ -343,8 +440,10 @@ impl Engine {
     ) -> Result<Error> {
         match refusal {
             Refusal::Other(error) => Err(error),
+            Refusal::Unfit(error) => Ok(error),
             Refusal::Duplicate(fields) => Ok(fault::duplicate(schema, &fields)),
             Refusal::Reference => {
+                let mut violations = Vec::new();
                 for (index, field) in schema.declared_fields() {
                     let (FieldType::Ref(reference), Value::Uuid(uuid)) =
                         (&field.kind, document.value(index))
@@ -354,9 +453,12 @@ impl Engine {
                     let target = self.catalog.get(reference.collection).clone();
                     let id = Id::from_uuid(*uuid);
                     let itself = target.id == schema.id && document.id() == Some(id);
-                    if !itself && self.session.existing(&target, &[id]).await? == 0 {
-                        return Ok(unknown_reference(&field.name, &target.name));
+                    if !itself && self.session.existing(&target, &[id]).await?.is_empty() {
+                        violations.push(unknown_reference(&field.name, &target.name));
                     }
+                }
+                if !violations.is_empty() {
+                    return Ok(Error::Invalid(violations));
                 }
                 Ok(Error::Conflict {
                     code: "referenced",
@@ -368,11 +470,11 @@ impl Engine {
     }
 }
 
-/// 422 for a reference that leads nowhere.
-fn unknown_reference(field: &str, target: &str) -> Error {
-    Error::Invalid(vec![Violation::new(
-        format!("/{field}"),
+/// A reference that leads nowhere.
+fn unknown_reference(place: &str, target: &str) -> Violation {
+    Violation::new(
+        format!("/{place}"),
         "unknown_reference",
         format!("refers to a document that does not exist in {target}"),
-    )])
+    )
 }

@@ -54,6 +54,9 @@ pub(crate) struct Engine {
     pub tombstones: bool,
     /// When tombstones were last cleared away, in microseconds.
     pub swept: i64,
+    /// How many rows were written by operations and what they cause: who walks over documents sees
+    /// by it that those in its hand may be out of date.
+    pub written: u64,
 }
 
 impl Writer {
@@ -73,6 +76,7 @@ impl Writer {
             random,
             tombstones,
             swept: 0,
+            written: 0,
         };
         let (jobs, waiting) = mpsc::channel(WAITING);
         Ok(Self {

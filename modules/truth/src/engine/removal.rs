@@ -1,18 +1,45 @@
 //! The end of a document and what that means for those that refer to it: children first, then
 //! those that only let go, then the document itself.
+//!
+//! Children may have children without end, so that the way down is a list and not the stack; and
+//! references may lead in circles, which are broken where they close.
 
 use nubo_core::{
     Error, Result, Violation,
-    change::{Action, Change, Step},
     declare::{OnDelete, Trigger},
     document::Document,
-    filter::{Expr, Path, Root, Test},
+    filter::{Expr, Path, Test},
+    id::Id,
     schema::{Collection, CollectionId, Reverse},
     value::Value,
 };
 
 use super::{Engine, execute::Cause};
 use crate::{fault::Refusal, sql::write};
+
+/// A document that goes as soon as those that refer to it have gone or let go.
+struct Leaving {
+    collection: CollectionId,
+    id: Id,
+    /// How many of the fields that may refer to it were dealt with.
+    done: usize,
+    /// Documents that go before it.
+    children: Vec<(CollectionId, Id)>,
+    /// References of its own that were cleared to break a circle, as they were.
+    cleared: Vec<(usize, Value)>,
+}
+
+impl Leaving {
+    fn new(collection: CollectionId, id: Id) -> Self {
+        Self {
+            collection,
+            id,
+            done: 0,
+            children: Vec::new(),
+            cleared: Vec::new(),
+        }
+    }
+}
 
 impl Engine {
     /// Deletes a document, its consequences and effects. Says whether it was still there.
@@ -22,83 +49,141 @@ impl Engine {
         document: Document,
         cause: Cause,
     ) -> Result<bool> {
-        let schema = self.catalog.get(collection).clone();
         let Some(id) = document.id() else {
             return Ok(false);
         };
-        let deeper = match schema.referenced_by.is_empty() {
-            true => cause,
-            false => cause.deeper()?,
-        };
-        for reverse in &schema.referenced_by {
-            match reverse.on_delete {
-                OnDelete::Cascade => {
-                    let filter = self.referring(reverse, &document);
-                    Box::pin(self.delete_all(reverse.collection, &filter, deeper)).await?;
+        let mut way = vec![Leaving::new(collection, id)];
+        let mut was_there = false;
+        while let Some(top) = way.last_mut() {
+            let schema = self.catalog.get(top.collection).clone();
+            if let Some((child, id)) = top.children.pop() {
+                let known = way.iter().position(|l| l.collection == child && l.id == id);
+                match known {
+                    // A document may refer to itself, and takes that along.
+                    Some(position) if position + 1 == way.len() => {}
+                    Some(position) => self.break_circle(&mut way, position).await?,
+                    None => way.push(Leaving::new(child, id)),
                 }
-                OnDelete::SetNull => {
-                    let filter = self.referring(reverse, &document);
-                    let change = self.letting_go(reverse, &document);
-                    Box::pin(self.update_all(reverse.collection, &filter, &change, deeper)).await?;
-                }
-                OnDelete::Restrict => {}
+                continue;
             }
+            let id = top.id;
+            if let Some(reverse) = schema.referenced_by.get(top.done).copied() {
+                top.done += 1;
+                match reverse.on_delete {
+                    OnDelete::Cascade => top.children = self.referring(&reverse, id).await?,
+                    OnDelete::SetNull => {
+                        for (collection, other) in self.referring(&reverse, id).await? {
+                            if (collection, other) != (schema.id, id) {
+                                self.let_go(&reverse, other, id, cause).await?;
+                            }
+                        }
+                    }
+                    OnDelete::Restrict => {}
+                }
+                continue;
+            }
+            let Some(top) = way.pop() else { break };
+            was_there = self.remove(&schema, top, cause).await?;
         }
+        Ok(was_there)
+    }
+
+    /// Removes a document that nobody holds any longer.
+    async fn remove(
+        &mut self,
+        schema: &Collection,
+        leaving: Leaving,
+        cause: Cause,
+    ) -> Result<bool> {
         for reverse in &schema.referenced_by {
             if reverse.on_delete == OnDelete::Restrict {
-                self.refuse_if_referred(&schema, reverse, &document).await?;
+                self.refuse_if_referred(schema, reverse, leaving.id).await?;
             }
         }
-        // A cascade may have come round to this very document, or changed it.
-        let Some(document) = self.session.load(&schema, id).await? else {
+        // Effects on the way may have changed or removed it.
+        let Some(mut document) = self.session.load(schema, leaving.id).await? else {
             return Ok(false);
         };
-        self.tombstones = true;
-        for statement in [
-            write::delete(&schema, id),
-            write::bury(&schema, &document, cause.micros),
-        ] {
-            match self.session.execute(statement).await {
-                Ok(()) => {}
-                Err(Refusal::Other(error)) => return Err(error),
-                Err(refusal) => return Err(self.explain(refusal, &schema, &document).await?),
-            }
+        for (field, value) in leaving.cleared {
+            document.set(field, value);
         }
-        self.effects(&schema, Trigger::Delete, &document, cause)
+        self.tombstones = true;
+        self.write(write::delete(schema, leaving.id), schema, &document)
             .await?;
+        let tombstone = write::bury(schema, &document, cause.micros);
+        if let Err(refusal) = self.session.execute(tombstone).await {
+            return Err(self.explain(refusal, schema, &document).await?);
+        }
+        Box::pin(self.effects(schema, Trigger::Delete, &document, cause)).await?;
         Ok(true)
     }
 
-    /// The documents that refer to this one through a field.
-    fn referring(&self, reverse: &Reverse, document: &Document) -> Expr {
-        let field = &self.catalog.get(reverse.collection).fields()[reverse.field];
-        Expr::Test {
-            path: Path::to_field(reverse.field, field),
-            test: Test::Equal(document.value(Collection::ID).clone()),
+    /// The documents that refer to one through a field.
+    async fn referring(&mut self, reverse: &Reverse, id: Id) -> Result<Vec<(CollectionId, Id)>> {
+        let filter = self.reference_filter(reverse, id);
+        let mut found = Vec::new();
+        let mut after = None;
+        loop {
+            let stretch = self.stretch(reverse.collection, &filter, after).await?;
+            let ids = stretch.iter().filter_map(Document::id);
+            let before = found.len();
+            found.extend(ids.map(|id| (reverse.collection, id)));
+            if found.len() == before {
+                return Ok(found);
+            }
+            after = found.last().map(|(_, id)| *id);
         }
     }
 
-    /// What makes them let go: null, or a list without the id.
-    fn letting_go(&self, reverse: &Reverse, document: &Document) -> Change {
+    fn reference_filter(&self, reverse: &Reverse, id: Id) -> Expr {
         let field = &self.catalog.get(reverse.collection).fields()[reverse.field];
-        let path = Path::to_field(reverse.field, field);
-        let action = match (&field.kind, reverse.list) {
-            (nubo_core::field::FieldType::List(item), true) => Action::Pull(Expr::Test {
-                path: Path {
-                    root: Root::Item,
-                    segments: Vec::new(),
-                    leaf: (**item).clone(),
-                },
-                test: Test::Equal(document.value(Collection::ID).clone()),
-            }),
-            _ => Action::Set(Value::Null),
+        Expr::Test {
+            path: Path::to_field(reverse.field, field),
+            test: Test::Equal(Value::Uuid(id.uuid())),
+        }
+    }
+
+    /// Empties a reference, or takes it out of its list. What a field says of itself (that it is
+    /// immutable, how long its list is) is for people.
+    async fn let_go(&mut self, reverse: &Reverse, of: Id, id: Id, cause: Cause) -> Result<()> {
+        let schema = self.catalog.get(reverse.collection).clone();
+        let Some(before) = self.session.load(&schema, of).await? else {
+            return Ok(());
         };
-        Change {
-            steps: vec![Step {
-                path,
-                action,
-                pointer: format!("/{}", field.name),
-            }],
+        let mut after = before.clone();
+        match after.value_mut(reverse.field) {
+            Some(Value::List(items)) => items.retain(|item| *item != Value::Uuid(id.uuid())),
+            Some(value) => *value = Value::Null,
+            None => {}
+        }
+        Box::pin(self.replace(reverse.collection, before, after, cause))
+            .await
+            .map(drop)
+    }
+
+    /// The last document on the way is referred to by one that waits for it: that one's row lets go
+    /// now, since it goes anyway. Where it must not be empty it refers to itself instead.
+    async fn break_circle(&mut self, way: &mut [Leaving], position: usize) -> Result<()> {
+        let Some(last) = way.last() else {
+            return Ok(());
+        };
+        let reverse = self.catalog.get(last.collection).referenced_by[last.done - 1];
+        let waiting = &mut way[position];
+        let schema = self.catalog.get(waiting.collection).clone();
+        let Some(mut document) = self.session.load(&schema, waiting.id).await? else {
+            return Ok(());
+        };
+        let old = document.value(reverse.field).clone();
+        let own = Value::Uuid(waiting.id.uuid());
+        let required = schema.fields()[reverse.field].required;
+        document.set(reverse.field, if required { own } else { Value::Null });
+        waiting.cleared.push((reverse.field, old));
+        let statement = write::update(&schema, &document, &[reverse.field]);
+        match self.session.execute(statement).await {
+            Ok(()) => Ok(()),
+            // A circle of required references over several collections cannot come about here.
+            Err(Refusal::Reference) => Err(referenced(&schema, &schema, reverse.field)),
+            Err(refusal) => Err(self.explain(refusal, &schema, &document).await?),
         }
     }
 
@@ -106,31 +191,36 @@ impl Engine {
         &mut self,
         schema: &Collection,
         reverse: &Reverse,
-        document: &Document,
+        id: Id,
     ) -> Result<()> {
         let catalog = self.catalog.clone();
         let other = catalog.get(reverse.collection);
-        let filter = self.referring(reverse, document);
+        let filter = self.reference_filter(reverse, id);
         let found = self.session.walk(other, &catalog, &filter, None, 2).await?;
         // It may refer to itself, and takes that along.
         let others = found
             .iter()
-            .any(|found| reverse.collection != schema.id || found.id() != document.id());
-        if !others {
-            return Ok(());
+            .any(|found| reverse.collection != schema.id || found.id() != Some(id));
+        match others {
+            true => Err(referenced(schema, other, reverse.field)),
+            false => Ok(()),
         }
-        let field = &other.fields()[reverse.field].name;
-        Err(Error::Conflict {
-            code: "referenced",
-            detail: format!(
-                "documents in {} still refer to this one of {} by `{field}`",
-                other.name, schema.name
-            ),
-            errors: vec![Violation::new(
-                "",
-                "referenced",
-                format!("is referred to by {}.{field}", other.name),
-            )],
-        })
+    }
+}
+
+/// 409: who still refers to a document that was to go.
+fn referenced(schema: &Collection, other: &Collection, field: usize) -> Error {
+    let field = &other.fields()[field].name;
+    Error::Conflict {
+        code: "referenced",
+        detail: format!(
+            "documents in {} still refer to this one of {} by `{field}`",
+            other.name, schema.name
+        ),
+        errors: vec![Violation::new(
+            "",
+            "referenced",
+            format!("is referred to by {}.{field}", other.name),
+        )],
     }
 }

@@ -25,6 +25,10 @@ const WAITING: usize = 4096;
 /// How many questions one reader takes at once: enough to share the cost, few enough that the
 /// other readers have work too.
 const AT_ONCE: usize = 32;
+/// How long the text of several statements may be that are put together, in bytes.
+const MOST_TEXT: usize = 64 << 10;
+/// How many arguments they may have together; SQLite takes 32,766.
+const MOST_ARGUMENTS: usize = 4096;
 
 /// Connections that read.
 pub(super) struct Readers {
@@ -36,6 +40,16 @@ struct Question {
     text: Arc<str>,
     arguments: Vec<Argument>,
     answer: oneshot::Sender<Result<Rows>>,
+}
+
+impl Question {
+    /// How many like this one are put together: large statements gain nothing and would meet the
+    /// limits of SQLite.
+    fn at_once(&self) -> usize {
+        let by_text = MOST_TEXT / self.text.len().max(1);
+        let by_arguments = MOST_ARGUMENTS / self.arguments.len().max(1);
+        by_text.min(by_arguments).clamp(1, AT_ONCE)
+    }
 }
 
 /// What a question found.
@@ -103,7 +117,7 @@ async fn answer_all(mut connection: SqliteConnection, waiting: async_channel::Re
         while !taken.is_empty() {
             let alike = taken.iter().take_while(|q| q.text == taken[0].text).count();
             // Powers of two keep the number of prepared statements small.
-            let size = 1 << alike.ilog2();
+            let size = 1 << alike.min(taken[0].at_once()).ilog2();
             answer_alike(&mut connection, taken.drain(..size).collect()).await;
         }
     }
@@ -111,31 +125,34 @@ async fn answer_all(mut connection: SqliteConnection, waiting: async_channel::Re
 }
 
 /// Puts questions with the same statement to the database, as one statement after another in one
-/// text.
-async fn answer_alike(connection: &mut SqliteConnection, questions: Vec<Question>) {
+/// text. Should that fail, each is asked alone, so that it fails for its own reasons only.
+async fn answer_alike(connection: &mut SqliteConnection, mut questions: Vec<Question>) {
+    if let [question] = &mut questions[..] {
+        let arguments = std::mem::take(&mut question.arguments);
+        let found = read_rows(connection, question.text.to_string(), arguments).await;
+        let alone = questions.pop().map(|question| question.answer);
+        // Who does not wait any longer needs no answer.
+        alone.and_then(|answer| answer.send(found.map_err(internal)).ok());
+        return;
+    }
     let mut text = String::with_capacity((questions[0].text.len() + 1) * questions.len());
     let mut values = Vec::with_capacity(questions[0].arguments.len() * questions.len());
-    let mut answers = Vec::with_capacity(questions.len());
-    for question in questions {
+    for question in &questions {
         text.push_str(&question.text);
         text.push(';');
-        values.extend(question.arguments);
-        answers.push(question.answer);
+        values.extend(question.arguments.iter().cloned());
     }
-    let found = read_each(connection, text, values, answers.len()).await;
-    match found {
+    match read_each(connection, text, values, questions.len()).await {
         Ok(found) => {
-            for (answer, rows) in answers.into_iter().zip(found) {
-                // Who does not wait any longer needs no answer.
-                answer.send(Ok(Rows(rows))).ok();
+            for (question, rows) in questions.into_iter().zip(found) {
+                question.answer.send(Ok(Rows(rows))).ok();
             }
         }
         Err(error) => {
-            let text = error.to_string();
-            for answer in answers {
-                answer
-                    .send(Err(internal(sqlx::Error::Protocol(text.clone()))))
-                    .ok();
+            tracing::debug!(%error, "questions are asked one by one");
+            for question in questions {
+                let found = read_rows(connection, question.text.to_string(), question.arguments);
+                question.answer.send(found.await.map_err(internal)).ok();
             }
         }
     }

@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 use super::{arguments, read_rows, reader::Rows};
 use crate::{
     fault::{Refusal, internal, refusal},
-    sql::{Argument, Statement, encode::encode, select, write},
+    sql::{Argument, Statement, select, write},
 };
 
 /// The writing connection.
@@ -125,18 +125,23 @@ impl Session {
             .documents(collection)
     }
 
-    /// How many of these ids belong to a document.
-    pub async fn existing(&mut self, collection: &Collection, ids: &[Id]) -> Result<usize> {
+    /// Which of these ids belong to a document.
+    pub async fn existing(&mut self, collection: &Collection, ids: &[Id]) -> Result<Vec<Id>> {
         let mut statement = Statement::new(format!(
-            "SELECT count(*) FROM {} WHERE \"id\" IN (",
+            "SELECT \"id\" FROM {} WHERE \"id\" IN (",
             crate::sql::table_of(collection)
         ));
         statement.join(ids, ", ", |statement, id| {
-            statement.bind(encode(&nubo_core::value::Value::Uuid(id.uuid())));
+            statement.bind(Argument::Text(id.to_string()));
         });
         statement.push(")");
         let rows = self.rows(statement.text, statement.arguments).await?;
-        Ok(usize::try_from(rows.integer(0, 0)?).unwrap_or(0))
+        (0..rows.len())
+            .map(|row| match rows.argument(row, 0)? {
+                Argument::Text(id) => id.parse().map_err(Error::internal),
+                _ => Err(Error::internal("an id was expected")),
+            })
+            .collect()
     }
 
     /// The revisions at which documents with the ids of these ended.
