@@ -6,17 +6,17 @@
 //! stop, kill or misconfigure a server have one to themselves.
 
 //mod bad_input;
-//mod batch;
-//mod bulk;
-//mod concurrency;
+mod batch;
+mod bulk;
+mod concurrency;
 //mod crash;
 mod documents;
-//mod effects;
-//mod expand;
+mod effects;
+mod expand;
 //mod life_cycle;
 mod lists;
-//mod many;
-//mod on_delete;
+mod many;
+mod on_delete;
 //mod openapi;
 //mod operations;
 //mod problems;

@@ -269,7 +269,11 @@ pub struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     /// Collects lines until the pipe closes, and passes on the address that one of them names.
-    fn follow(&self, pipe: impl Read + Send + 'static, found: mpsc::Sender<String>) -> JoinHandle<()> {
+    fn follow(
+        &self,
+        pipe: impl Read + Send + 'static,
+        found: mpsc::Sender<String>,
+    ) -> JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(pipe).lines().map_while(Result::ok) {
@@ -288,7 +292,9 @@ impl std::fmt::Display for Log {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let lines = self.0.lock().expect("a lock");
         let start = lines.len().saturating_sub(LINES_SHOWN);
-        lines[start..].iter().try_for_each(|line| writeln!(f, "{line}"))
+        lines[start..]
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
@@ -434,7 +440,8 @@ impl Request<'_> {
     /// Adds parameters, encoded.
     pub fn query(mut self, parameters: &[(&str, &str)]) -> Self {
         for (name, value) in parameters {
-            self.url.push(if self.url.contains('?') { '&' } else { '?' });
+            self.url
+                .push(if self.url.contains('?') { '&' } else { '?' });
             self.url.push_str(&encode(name));
             self.url.push('=');
             self.url.push_str(&encode(value));
@@ -459,7 +466,10 @@ impl Request<'_> {
 
     #[track_caller]
     pub fn send(self) -> Answer {
-        let (what, log) = (format!("{} {}", self.method, self.url), self.client.log.clone());
+        let (what, log) = (
+            format!("{} {}", self.method, self.url),
+            self.client.log.clone(),
+        );
         self.try_send()
             .unwrap_or_else(|error| panic!("{what}: {error}\n{log}"))
     }
@@ -480,7 +490,11 @@ impl Request<'_> {
             what,
             status: response.status().as_u16(),
             headers: response.headers().clone(),
-            body: response.body_mut().with_config().limit(1 << 30).read_to_vec()?,
+            body: response
+                .body_mut()
+                .with_config()
+                .limit(1 << 30)
+                .read_to_vec()?,
             log: self.client.log.clone(),
         })
     }
@@ -544,7 +558,14 @@ impl Answer {
             assert!(problem[part].is_string(), "{}: {problem}", self.what);
         }
         let words = self.text().to_lowercase();
-        for leaked in ["sqlite", "sqlx", "select ", "panicked", ".rs:", "stack backtrace"] {
+        for leaked in [
+            "sqlite",
+            "sqlx",
+            "select ",
+            "panicked",
+            ".rs:",
+            "stack backtrace",
+        ] {
             assert!(!words.contains(leaked), "{}: {problem}", self.what);
         }
         problem
@@ -555,7 +576,10 @@ impl Answer {
     pub fn problem_at(&self, status: u16, code: &str, places: &[&str]) -> Json {
         let problem = self.problem(status, code);
         let errors = problem["errors"].as_array().map_or(&[][..], Vec::as_slice);
-        let paths: Vec<&str> = errors.iter().filter_map(|error| error["path"].as_str()).collect();
+        let paths: Vec<&str> = errors
+            .iter()
+            .filter_map(|error| error["path"].as_str())
+            .collect();
         assert_eq!(paths, places, "{}: {problem}", self.what);
         problem
     }
