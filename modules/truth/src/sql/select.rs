@@ -93,13 +93,26 @@ pub(crate) fn by_id(collection: &Collection, what: &str) -> String {
 
 /// A list as one row: its documents joined by `,\n`, one more than the limit so that the end can
 /// be told, and their number.
-pub(crate) fn page(query: &Query, collection: &Collection, catalog: &Catalog) -> Statement {
-    let mut statement =
-        Statement::new("SELECT group_concat(d, char(44, 10)), count(*) FROM (SELECT ");
-    statement.push(json_expression(collection)).push(" AS d");
+///
+/// `head` comes from [`page_head`]; it is the same for every list of the collection.
+pub(crate) fn page(
+    head: &str,
+    query: &Query,
+    collection: &Collection,
+    catalog: &Catalog,
+) -> Statement {
+    let mut statement = Statement::default();
+    statement.text.reserve(head.len() + 256);
+    statement.push(head);
     push_list(&mut statement, query, one_more(query), collection, catalog);
     statement.push(")");
     statement
+}
+
+/// How the statement of a page begins.
+pub(crate) fn page_head(collection: &Collection) -> String {
+    let document = json_expression(collection);
+    format!("SELECT group_concat(d, char(44, 10)), count(*) FROM (SELECT {document} AS d")
 }
 
 /// A list as rows of all columns, so many at most.
@@ -190,8 +203,9 @@ fn push_list(
         push_keyset(statement, &query.sort, values, collection);
     }
     let order = order(&query.sort, |field| column_of(collection, field));
-    statement.push(format_args!(" ORDER BY {order} LIMIT "));
-    statement.bind(Argument::Integer(rows));
+    // Written out: SQLite prepares a statement anew whenever the argument of its limit may have
+    // changed, which takes longer than a short list itself.
+    statement.push(format_args!(" ORDER BY {order} LIMIT {rows}"));
     if let Start::Offset(offset) = query.start {
         statement.push(" OFFSET ");
         statement.bind(Argument::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));

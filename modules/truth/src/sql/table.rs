@@ -6,6 +6,7 @@ use nubo_core::{
     filter::Expr,
     schema::{Catalog, Collection, Index, IndexColumn},
 };
+use serde_json::{Value as Json, json};
 
 use super::{
     Argument, Quoted, Statement, column_of, condition,
@@ -13,6 +14,9 @@ use super::{
     table_of,
     write::TOMBSTONES,
 };
+
+/// What type each column was declared with: SQLite's own types are fewer.
+pub(crate) const FIELDS: &str = "nubo_fields";
 
 /// The tables that belong to no collection.
 pub(crate) fn own_tables() -> Vec<String> {
@@ -22,20 +26,97 @@ pub(crate) fn own_tables() -> Vec<String> {
              revision INTEGER NOT NULL, deleted_at INTEGER NOT NULL, \
              PRIMARY KEY (collection, id)) STRICT, WITHOUT ROWID"
         ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS {FIELDS} (\"table\" TEXT NOT NULL, field TEXT NOT NULL, \
+             kind TEXT NOT NULL, PRIMARY KEY (\"table\", field)) STRICT, WITHOUT ROWID"
+        ),
         format!("CREATE INDEX IF NOT EXISTS {TOMBSTONES}_deleted_at ON {TOMBSTONES} (deleted_at)"),
     ]
 }
 
-/// The table of a collection.
-pub(crate) fn create(collection: &Collection, catalog: &Catalog) -> String {
-    let columns: Vec<String> = (0..collection.fields().len())
+/// The table of a collection, under a name, with columns that nobody declares any longer.
+pub(crate) fn create(
+    collection: &Collection,
+    catalog: &Catalog,
+    name: &str,
+    others: &[(&str, &str)],
+) -> String {
+    let mut columns: Vec<String> = (0..collection.fields().len())
         .map(|index| column(collection, catalog, index))
         .collect();
+    let others = others
+        .iter()
+        .map(|(name, kind)| format!("{} {kind}", Quoted(name)));
+    columns.extend(others);
     format!(
         "CREATE TABLE {} (\n  {}\n) STRICT",
-        table_of(collection),
+        Quoted(name),
         columns.join(",\n  ")
     )
+}
+
+/// What makes the table anew with other constraints and all of its rows. Foreign keys must be off,
+/// and must be checked afterwards: <https://sqlite.org/lang_altertable.html#otheralter>.
+pub(crate) fn rebuild(
+    collection: &Collection,
+    catalog: &Catalog,
+    columns: &[&str],
+    others: &[(&str, &str)],
+) -> [String; 4] {
+    let name = &collection.tiers.table;
+    let new = format!("{name}_nubo_new");
+    let columns: Vec<String> = columns
+        .iter()
+        .map(|column| Quoted(column).to_string())
+        .collect();
+    let columns = columns.join(", ");
+    [
+        create(collection, catalog, &new, others),
+        format!(
+            "INSERT INTO {} ({columns}) SELECT {columns} FROM {}",
+            Quoted(&new),
+            Quoted(name)
+        ),
+        format!("DROP TABLE {}", Quoted(name)),
+        format!("ALTER TABLE {} RENAME TO {}", Quoted(&new), Quoted(name)),
+    ]
+}
+
+/// A type as it is noted beside the table: a word, a list of one, or an object of those inside.
+pub(crate) fn noted(kind: &FieldType, catalog: &Catalog) -> Json {
+    match kind {
+        FieldType::List(item) => json!([noted(item, catalog)]),
+        FieldType::Object(fields) => fields
+            .iter()
+            .map(|field| (field.name.clone(), noted(&field.kind, catalog)))
+            .collect(),
+        FieldType::Ref(reference) => {
+            json!(format!(
+                "ref({})",
+                catalog.get(reference.collection).tiers.table
+            ))
+        }
+        kind => json!(kind.word()),
+    }
+}
+
+/// Whether what was stored as the noted type can be read as this one.
+pub(crate) fn is_readable_as(noted: &Json, kind: &FieldType, catalog: &Catalog) -> bool {
+    match (noted, kind) {
+        (Json::Array(items), FieldType::List(item)) => items
+            .iter()
+            .all(|noted| is_readable_as(noted, item, catalog)),
+        (Json::Object(entries), FieldType::Object(fields)) => fields.iter().all(|field| {
+            let noted = entries.get(&field.name);
+            noted.is_none_or(|noted| is_readable_as(noted, &field.kind, catalog))
+        }),
+        (Json::Array(_) | Json::Object(_), FieldType::Json) => true,
+        (Json::String(word), FieldType::BigInt) if word == "int" => true,
+        (Json::String(word), FieldType::Text) => {
+            ["text", "email", "url", "uuid", "timestamp", "date", "ip"].contains(&word.as_str())
+        }
+        (noted, kind) => *noted == self::noted(kind, catalog),
+    }
 }
 
 /// A column with its constraints.

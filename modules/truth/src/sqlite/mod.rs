@@ -73,7 +73,8 @@ struct Running {
 struct Plan {
     /// One document by id: its JSON where the database can build it, else its columns.
     get: Arc<str>,
-    builds_json: bool,
+    /// How a page begins, where the database can build it.
+    page_head: Option<String>,
 }
 
 impl SqliteTruth {
@@ -107,7 +108,7 @@ impl SqliteTruth {
         };
         Plan {
             get: select::by_id(collection, &what).into(),
-            builds_json,
+            page_head: builds_json.then(|| select::page_head(collection)),
         }
     }
 }
@@ -194,7 +195,7 @@ impl Truth for SqliteTruth {
         if rows.is_empty() {
             return Ok(None);
         }
-        if plan.builds_json {
+        if plan.page_head.is_some() {
             return Ok(Some(Body {
                 json: rows.bytes(0, 0)?,
                 revision: Revision::new(rows.integer(0, 1)?),
@@ -213,16 +214,16 @@ impl Truth for SqliteTruth {
     async fn page(&self, query: Query) -> Result<Page> {
         let running = self.running()?;
         let collection = self.catalog.get(query.collection);
-        let builds_json = running.plans[query.collection.index()].builds_json;
+        let head = running.plans[query.collection.index()].page_head.as_deref();
         // The place of the last document is read from its JSON.
         let sort_is_sent = query
             .sort
             .iter()
             .all(|key| collection.fields()[key.field].is_sent());
-        if !builds_json || query.fields.is_some() || !sort_is_sent {
+        let Some(head) = head.filter(|_| query.fields.is_none() && sort_is_sent) else {
             return self.page_of_rows(running, query, collection).await;
-        }
-        let statement = select::page(&query, collection, &self.catalog);
+        };
+        let statement = select::page(head, &query, collection, &self.catalog);
         let rows = running
             .readers
             .query(statement.text.into(), statement.arguments)

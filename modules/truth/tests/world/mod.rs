@@ -127,6 +127,8 @@ impl World {
         let now = self.clock.micros();
         let again = Self::closed(declarations, folder);
         again.clock.0.store(now, Ordering::SeqCst);
+        let count = self.random.0.load(Ordering::SeqCst);
+        again.random.0.store(count, Ordering::SeqCst);
         match again.truth.start().await {
             Ok(()) => Ok(again),
             Err(error) => Err(error.to_string()),
