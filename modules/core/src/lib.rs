@@ -26,6 +26,8 @@ mod mistake;
 pub mod module;
 pub mod passwords;
 pub mod query;
+#[cfg(test)]
+mod query_test;
 pub mod schema;
 pub mod store;
 pub mod time;

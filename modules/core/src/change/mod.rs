@@ -4,6 +4,8 @@
 //! [`apply`] carries them out on a document that the truth has locked.
 
 mod apply;
+#[cfg(test)]
+mod change_test;
 mod parse;
 
 pub use parse::{read_effect, read_patch, read_replacement};

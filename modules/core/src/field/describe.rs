@@ -25,8 +25,6 @@ const BASE64: &str = concat!(
     "^(?:[A-Za-z0-9+/]{4})*",
     "(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$",
 );
-/// Most items in a list: see [`super::structure`].
-const MAX_ITEMS: u32 = 10_000;
 
 /// Which side of the API a schema describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +77,7 @@ impl FieldType {
                 "pattern": BASE64 }),
             Self::Password => json!({ "type": "string", "format": "password", "maxLength": 1024,
                 "pattern": NO_NUL }),
-            Self::List(item) if output => {
-                json!({ "type": "array", "items": item.json_schema(direction) })
-            }
-            Self::List(item) => json!({ "type": "array", "items": item.json_schema(direction),
-                "maxItems": MAX_ITEMS }),
+            Self::List(item) => json!({ "type": "array", "items": item.json_schema(direction) }),
         }
     }
 }
@@ -120,7 +114,6 @@ impl Field {
                 schema[key] = match self.kind {
                     // Three bytes are four characters of base64.
                     FieldType::Bytes => length.div_ceil(3).saturating_mul(4).into(),
-                    FieldType::List(_) => length.min(MAX_ITEMS).into(),
                     _ => length.into(),
                 };
             }

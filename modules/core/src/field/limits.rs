@@ -143,18 +143,23 @@ impl Limits {
             ));
         }
         if !self.choices.is_empty() && !self.choices.iter().any(|c| c.value.same(value)) {
-            let allowed: Vec<String> = self
-                .choices
-                .iter()
-                .map(|choice| match &choice.name {
-                    Some(name) => format!("{:?} ({name})", choice.value),
-                    None => format!("{:?}", choice.value),
-                })
-                .collect();
-            violations.push(at.violation(
-                "not_allowed",
-                format!("must be one of {}", allowed.join(", ")),
-            ));
+            violations.push(self.not_a_choice(at));
         }
+    }
+
+    /// What is said of a value that is none of the choices.
+    pub(super) fn not_a_choice(&self, at: &Pointer) -> Violation {
+        let allowed: Vec<String> = self
+            .choices
+            .iter()
+            .map(|choice| match &choice.name {
+                Some(name) => format!("{:?} ({name})", choice.value),
+                None => format!("{:?}", choice.value),
+            })
+            .collect();
+        at.violation(
+            "not_allowed",
+            format!("must be one of {}", allowed.join(", ")),
+        )
     }
 }

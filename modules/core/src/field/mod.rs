@@ -312,8 +312,14 @@ impl Field {
         if json.is_null() {
             return Some(Value::Null);
         }
-        let value = self.read_as(&self.kind, json, source, at, violations)?;
         let before = violations.len();
+        let value = self.read_as(&self.kind, json, source, at, violations);
+        if value.is_none() && !self.limits.choices.is_empty() {
+            // Which values there are says more than which type they have.
+            violations.truncate(before);
+            violations.push(self.limits.not_a_choice(at));
+        }
+        let value = value?;
         self.check(&value, at, violations);
         (violations.len() == before).then_some(value)
     }

@@ -14,6 +14,8 @@
 
 mod evaluate;
 mod parse;
+#[cfg(test)]
+mod parse_test;
 mod path;
 
 pub use evaluate::SubQueries;

@@ -539,13 +539,13 @@ impl<'a> Pass<'a> {
     ) -> Option<Expr<Operand>> {
         let operators = matches!(json, Json::Object(entries)
             if entries.keys().next().is_some_and(|key| OPERATORS.contains(&key.as_str())
-                && !(key == "$not" && path.leaf == FieldType::Json)));
+                && !(key == "$not" && *item_type(&path.leaf) == FieldType::Json)));
         let item = Path {
             root: Root::Item,
             segments: Vec::new(),
             leaf: item_type(&path.leaf).clone(),
         };
-        match (&path.leaf, operators) {
+        match (item_type(&path.leaf), operators) {
             (_, true) => self.condition(&item, field, json),
             (FieldType::Json, false) => self.filter(json, Scope::JsonItem),
             _ => self.refuse(

@@ -148,24 +148,34 @@ impl Collection {
     /// Reads an order such as `-created_at,id`. `id` is added where the order would have ties.
     pub fn read_sort(&self, text: &str) -> Result<Vec<SortKey>> {
         let mut keys: Vec<SortKey> = Vec::new();
+        let mut violations = Vec::new();
+        let mut refuse = |code, message| violations.push(Violation::new("/sort", code, message));
         for part in text.split(',').map(str::trim) {
             let (descending, name) = match part.strip_prefix('-') {
                 Some(name) => (true, name),
                 None => (false, part),
             };
-            let Some((field, found)) = self.field_named(name).filter(|(_, f)| f.is_queryable())
-            else {
-                return Err(Error::bad_request("invalid_sort", self.unknown_field(name)));
-            };
-            if !found.kind.is_ordered() {
-                let detail = format!("`{name}` is a {}, which has no order", found.kind.word());
-                return Err(Error::bad_request("invalid_sort", detail));
+            match self.field_named(name).filter(|(_, f)| f.is_queryable()) {
+                None => refuse("unknown_field", self.unknown_field(name)),
+                Some((_, found)) if !found.kind.is_ordered() => {
+                    let kind = found.kind.word();
+                    refuse(
+                        "not_ordered",
+                        format!("`{name}` is a {kind}, which has no order"),
+                    );
+                }
+                Some((field, _)) if keys.iter().any(|key| key.field == field) => {
+                    refuse("duplicate_field", format!("`{name}` is named twice"));
+                }
+                Some((field, _)) => keys.push(SortKey { field, descending }),
             }
-            if keys.iter().any(|key| key.field == field) {
-                let detail = format!("`{name}` is named twice");
-                return Err(Error::bad_request("invalid_sort", detail));
-            }
-            keys.push(SortKey { field, descending });
+        }
+        if !violations.is_empty() {
+            return Err(Error::BadRequest {
+                code: "invalid_sort",
+                detail: "the sort cannot be read".into(),
+                errors: violations,
+            });
         }
         Ok(Self::total_order(keys))
     }

@@ -540,7 +540,8 @@ fn tiers(
             if !truth && recent.is_none() {
                 report.value("without truth a collection needs `recent`", None);
             }
-            if !fields::is_identifier(&table) {
+            // The collection's own name is checked where it stands.
+            if !fields::is_identifier(&table) && table != collection.name {
                 report.inside("table", |report| {
                     report.value(
                         "must be lower-case letters, digits and underscores, a letter first",

@@ -5,6 +5,8 @@
 
 mod collection;
 mod compile;
+#[cfg(test)]
+mod compile_test;
 mod effect;
 mod fields;
 mod rule;
