@@ -189,7 +189,7 @@ fn operator(choices: &mut Choices<'_>, kind: &FieldType, depth: usize) -> (&'sta
             .several(2, |choices| one_or_null(choices, kind))
             .into(),
         "$size" => json!(choices.below(4)),
-        "$elemMatch" if *kind == FieldType::Json && choices.once_in(2) => {
+        "$elemMatch" if *item == FieldType::Json && choices.once_in(2) => {
             level(choices, 1, &mut |choices| {
                 let mut path = askable_key(choices).to_owned();
                 if choices.once_in(4) {
