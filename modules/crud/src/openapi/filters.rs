@@ -1,21 +1,20 @@
 //! The schema of a collection's filters, and of what each type of field can be asked.
 //!
 //! Conditions on plain fields are shared by all collections; those on fields with an enumeration
-//! stand in place, because they accept its names.
+//! stand in place, because they accept its names. What may hold a filter or a condition again (`$or`,
+//! `$not`) is any object here: schemas that contain themselves make tools that generate requests run
+//! without end.
 
 use nubo_core::field::{Direction, Field, FieldType, allow_null};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Described, schema_ref};
 
-/// Most values of `$in`, `$nin` and `$all`.
-const MAX_LIST: u32 = 1000;
-
 /// The filter of a collection.
 pub(super) fn of(described: &Described<'_>) -> Map<String, Json> {
     let name = described.names.schema("Filter");
-    let itself = schema_ref(&name);
-    let several = json!({ "type": "array", "items": itself, "minItems": 1 });
+    let inner = json!({ "type": "object", "description": "A filter like this one." });
+    let several = json!({ "type": "array", "items": inner, "minItems": 1 });
     let mut properties = Map::new();
     let mut patterns = Map::new();
     for field in described.collection.fields() {
@@ -26,7 +25,7 @@ pub(super) fn of(described: &Described<'_>) -> Map<String, Json> {
     for operator in ["$and", "$or", "$nor"] {
         properties.insert(operator.into(), several.clone());
     }
-    properties.insert("$not".into(), itself);
+    properties.insert("$not".into(), inner);
     let mut filter = json!({
         "type": "object",
         "description": "Which documents: a condition for each field, all of which must hold. \
@@ -96,7 +95,7 @@ fn of_field(field: &Field) -> Json {
             }
         }
     }
-    condition(&field.kind, &json!({ "enum": values }), &shared)
+    condition(&field.kind, &json!({ "enum": values }))
 }
 
 /// The name of the shared condition on a type.
@@ -123,7 +122,7 @@ fn name(kind: &FieldType) -> String {
 }
 
 /// Every name that a shared condition can have.
-pub(super) const CONDITIONS: [&str; 32] = [
+pub(super) const CONDITIONS: [&str; 31] = [
     "TextCondition",
     "TextListCondition",
     "IntegerCondition",
@@ -155,7 +154,6 @@ pub(super) const CONDITIONS: [&str; 32] = [
     "UrlListCondition",
     "BytesCondition",
     "BytesListCondition",
-    "JsonItemFilter",
 ];
 
 /// The shared conditions on the types that occur.
@@ -180,20 +178,14 @@ fn share(kind: &FieldType, schemas: &mut Map<String, Json>) {
     match kind {
         FieldType::Object(fields) => fields.iter().for_each(|field| share(&field.kind, schemas)),
         FieldType::List(item) => share(item, schemas),
-        FieldType::Json => {
-            schemas
-                .entry("JsonItemFilter")
-                .or_insert_with(json_item_filter);
-        }
         _ => {}
     }
     if schemas.contains_key(&name) {
         return;
     }
-    let itself = schema_ref(&name);
     let schema = match kind {
         FieldType::Object(_) | FieldType::Password => presence(),
-        kind => condition(kind, &operand(kind), &itself),
+        kind => condition(kind, &operand(kind)),
     };
     schemas.insert(name, schema);
 }
@@ -207,11 +199,11 @@ fn operand(kind: &FieldType) -> Json {
     }
 }
 
-/// A condition: a bare value, or operators. `itself` is a condition that `$not` can negate.
-fn condition(kind: &FieldType, operand: &Json, itself: &Json) -> Json {
+/// A condition: a bare value, or operators.
+fn condition(kind: &FieldType, operand: &Json) -> Json {
     let mut or_null = operand.clone();
     allow_null(&mut or_null);
-    let list = json!({ "type": "array", "items": or_null, "maxItems": MAX_LIST });
+    let list = json!({ "type": "array", "items": or_null });
     let item = match kind {
         FieldType::List(item) => &**item,
         kind => kind,
@@ -241,25 +233,27 @@ fn condition(kind: &FieldType, operand: &Json, itself: &Json) -> Json {
             &text,
         );
     }
-    let negated = |schema: &Json| {
-        let mut schema = schema.clone();
-        // Operators only, no bare value.
-        schema["type"] = "object".into();
-        schema
-    };
     if is_list || untyped {
         add(&["$all"], &list);
         add(
             &["$size"],
             &json!({ "type": "integer", "minimum": 0, "maximum": i32::MAX }),
         );
-        let inner = match untyped {
-            true => json!({ "anyOf": [negated(itself), schema_ref("JsonItemFilter")] }),
-            false => negated(&schema_ref(&name(item))),
-        };
-        add(&["$elemMatch"], &inner);
+        add(
+            &["$elemMatch"],
+            &json!({
+                "type": "object",
+                "description": match untyped {
+                    true => "Operators for one item, or a filter whose paths start at it.",
+                    false => "Operators, all for the same item.",
+                },
+            }),
+        );
     }
-    add(&["$not"], &negated(itself));
+    add(
+        &["$not"],
+        &json!({ "type": "object", "description": "Operators like these." }),
+    );
     json!({ "anyOf": [
         whole,
         {
@@ -286,15 +280,4 @@ fn presence() -> Json {
             "additionalProperties": false,
         },
     ] })
-}
-
-/// A filter on an object inside a list inside json, where any key may be.
-fn json_item_filter() -> Json {
-    json!({
-        "type": "object",
-        "description": "A filter on the items of a list in json; its paths start at the item.",
-        "propertyNames": { "pattern": r#"^[^$."\\\u0000][^."\\\u0000]*(\.[^$."\\\u0000][^."\\\u0000]*)*$"# },
-        "additionalProperties": schema_ref("JsonCondition"),
-        "minProperties": 1,
-    })
 }

@@ -18,7 +18,7 @@ const TAKEN: [&str; 9] = [
 ];
 
 /// Schemas of one collection, by what follows its name.
-const SUFFIXES: [&str; 14] = [
+const SUFFIXES: [&str; 13] = [
     "",
     "Create",
     "Replace",
@@ -32,7 +32,6 @@ const SUFFIXES: [&str; 14] = [
     "Query",
     "BulkOperation",
     "BulkResult",
-    "BatchOperation",
 ];
 
 /// The words that stand for a collection: `Post` and `Posts`.

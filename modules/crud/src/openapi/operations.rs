@@ -252,7 +252,7 @@ impl Described<'_> {
         let operations = json!({
             "type": "array",
             "items": schema_ref(&self.names.schema("BulkOperation")),
-            "maxItems": self.settings.max_bulk,
+            "description": format!("At most {} operations.", self.settings.max_bulk),
         });
         operation["requestBody"] = body(
             json!({ "anyOf": [
@@ -347,7 +347,8 @@ impl Described<'_> {
             "in": "query",
             "description": "Which documents, as JSON: `{\"created_at\":{\"$gte\":\"2026-01-01T00:00:00Z\"}}`. \
                             Simple ones may stand in brackets instead: `filter[field]=value`, \
-                            `filter[field][$gt]=2`. Absent, every document matches.",
+                            `filter[field][$gt]=2`. Absent, every document matches. For long ones there is \
+                            `query`.",
             "content": { "application/json": { "schema": self.schema("Filter"), "example": {} } },
         })
     }

@@ -55,12 +55,11 @@ pub(super) fn of(described: &Described<'_>) -> Map<String, Json> {
             "Which {one} documents, in which order, and what of them."
         )),
     );
-    schemas.insert(names.schema("BulkOperation"), described.item(false));
+    schemas.insert(names.schema("BulkOperation"), described.item());
     schemas.insert(
         names.schema("BulkResult"),
         shared::result(schema_ref(&names.schema("")), true),
     );
-    schemas.insert(names.schema("BatchOperation"), described.item(true));
     schemas
 }
 
@@ -219,8 +218,8 @@ impl Described<'_> {
         schema
     }
 
-    /// An item of `/c/bulk`, or of `/batch`, where it names its collection.
-    fn item(&self, in_batch: bool) -> Json {
+    /// An item of `/c/bulk`.
+    fn item(&self) -> Json {
         let schema = |suffix| schema_ref(&self.names.schema(suffix));
         let id = json!({ "type": "string", "format": "uuid" });
         let all = json!({
@@ -258,24 +257,14 @@ impl Described<'_> {
                 "additionalProperties": false,
             });
         }
-        let mut operation = json!({
+        json!({
             "type": "object",
             "description": "One operation: exactly one of the keys.",
             "properties": properties,
             "minProperties": 1,
             "maxProperties": 1,
             "additionalProperties": false,
-        });
-        if in_batch {
-            operation["description"] =
-                "One operation: the collection, and exactly one of the other keys.".into();
-            operation["properties"]["collection"] =
-                json!({ "type": "string", "const": self.collection.name });
-            operation["required"] = json!(["collection"]);
-            operation["minProperties"] = 2.into();
-            operation["maxProperties"] = 2.into();
-        }
-        operation
+        })
     }
 
     /// A new document as one might send it: what is required, and what stands for itself.

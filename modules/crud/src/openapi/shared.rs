@@ -55,7 +55,7 @@ fn batch(described: &[Described<'_>], settings: &Settings) -> Json {
     let operations = json!({
         "type": "array",
         "items": schema_ref("BatchOperation"),
-        "maxItems": settings.max_batch,
+        "description": format!("At most {} operations.", settings.max_batch),
     });
     let answer = json!({
         "description": "A result for each operation; all of them were executed.",
@@ -98,21 +98,31 @@ fn batch(described: &[Described<'_>], settings: &Settings) -> Json {
     })
 }
 
-/// An operation of any collection, told apart by its `collection`.
+/// An operation of any collection. What it brings is described with the collection: all of them in
+/// one schema would be too much for most tools.
 fn batch_operation(described: &[Described<'_>]) -> Json {
-    let names = described.iter().map(|described| {
-        let schema = schema_ref(&described.names.schema("BatchOperation"));
-        (described.collection.name.clone(), schema)
-    });
-    let (mapping, all): (Map<String, Json>, Vec<Json>) = names
-        .map(|(name, schema)| ((name, schema["$ref"].clone()), schema))
-        .unzip();
-    if all.is_empty() {
-        return json!({ "type": "object" });
-    }
+    let names: Vec<&str> = described
+        .iter()
+        .map(|described| described.collection.name.as_str())
+        .collect();
+    let brings = |description: &str| json!({ "type": "object", "description": description });
     json!({
-        "oneOf": all,
-        "discriminator": { "propertyName": "collection", "mapping": mapping },
+        "type": "object",
+        "description": "One operation: the collection, and exactly one of the other keys.",
+        "properties": {
+            "collection": { "type": "string", "enum": names },
+            "create": brings("A new document, as POST takes it."),
+            "update": brings(
+                "`change`, as PATCH takes it, and `id` or `filter` (with `all` where that says \
+                 nothing).",
+            ),
+            "replace": brings("`id`, and `document` as PUT takes it."),
+            "delete": brings("`id` or `filter` (with `all` where that says nothing)."),
+        },
+        "required": ["collection"],
+        "minProperties": 2,
+        "maxProperties": 2,
+        "additionalProperties": false,
     })
 }
 
