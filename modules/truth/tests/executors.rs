@@ -301,3 +301,27 @@ fn same_bytes(found: &[u8], expected: &[u8], about: &impl std::fmt::Display) -> 
     );
     Ok(())
 }
+
+/// What random cases meet too seldom to rely on them.
+#[tokio::test]
+async fn rare_finds_stay_found() {
+    let world = World::new(json!([{ "name": "things", "fields": {
+        "o": { "type": "object", "fields": { "l": "float[]" } }, "tags": "text[]" } }]))
+    .await;
+    world
+        .given("things", json!({ "o": { "l": null }, "tags": ["a", "b"] }))
+        .await;
+    // No list is no number beyond all others.
+    assert_eq!(
+        world
+            .count("things", json!({ "o.l": { "$gt": 1e196 } }))
+            .await,
+        0
+    );
+    // One document is one document, however many of its items pass.
+    let query = Query {
+        start: Start::Offset(1),
+        ..world.query("things", &json!({ "tags": { "$gte": "a" } }), 10)
+    };
+    assert_eq!(world.truth.page(query).await.unwrap().count, 0);
+}

@@ -57,7 +57,7 @@ impl Scalar {
     /// The item of a typed list that `json_each` yields.
     pub fn item(kind: &FieldType, text: &str, alias: &str) -> Self {
         match kind {
-            FieldType::Float => Self::number(format!("{text} -> {alias}.fullkey")),
+            FieldType::Float => Self::number(format!("nullif({text} -> {alias}.fullkey, 'null')")),
             kind => Self::collated(kind, format!("{alias}.value")),
         }
     }
