@@ -2,8 +2,8 @@
 //!
 //! In: the request is counted, gets an id, and is refused where it is too large; a preflight is
 //! answered. Then the routes have a limited time, and their panics end here. Out: errors of poem
-//! become problem documents, headers are added, the body is compressed for who asked for it, and
-//! the log gets its line.
+//! become problem documents, what a refusal left unread is taken in, headers are added, the body is
+//! compressed for who asked for it, and the log gets its line.
 //!
 //! All of it stands in one endpoint rather than in a stack of middlewares, because the order is the
 //! point: what a panic or a timeout leaves behind is still a problem document, with its id and its
@@ -13,6 +13,7 @@
 mod access_log;
 mod compress;
 mod cors;
+mod leftover;
 mod refusal;
 mod request_id;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use poem::{
 use self::{
     access_log::{Entry, Log},
     cors::Cors,
+    leftover::Leftover,
     refusal::Refusals,
     request_id::RequestIds,
 };
@@ -98,13 +100,14 @@ pub struct Edge<E> {
 impl<E: Endpoint> Endpoint for Edge<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let _in_flight = self.drain.enter();
         let id = self.ids.of(&request);
         let entry = self.log.begin(&request);
         let origin = self.cors.origin(&request);
         let head = request.method() == Method::HEAD;
         let compressed = self.compression && !head && compress::is_wanted(request.headers());
+        let leftover = Leftover::watch(&mut request);
 
         let mut response = match origin
             .as_ref()
@@ -114,6 +117,11 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             None => self.answer(request, &entry).await,
         };
 
+        if let Some(leftover) = leftover
+            && !response.is_success()
+        {
+            leftover.discard().await;
+        }
         if compressed {
             response = compress::compress(response).await;
         }

@@ -284,6 +284,30 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn what_a_refusal_left_unread_is_taken_in_before_the_answer() {
+    let server = server(options());
+    for (path, length, expected) in [("/echo", Some("50000"), 413), ("/nowhere", None, 404)] {
+        let taken = Arc::new(AtomicI64::new(0));
+        let counted = taken.clone();
+        let parts = futures_util::stream::iter((0..50).map(move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, std::io::Error>(vec![b' '; 1000])
+        }));
+        let mut request = to(path);
+        request.set_method(Method::POST);
+        let (name, value) = match length {
+            Some(length) => (header::CONTENT_LENGTH, length),
+            None => (header::TRANSFER_ENCODING, "chunked"),
+        };
+        let value = HeaderValue::from_static(value);
+        request.headers_mut().insert(name, value);
+        request.set_body(poem::Body::from_bytes_stream(parts));
+        assert_eq!(problem(ask(&server, request).await).await.0, expected);
+        assert_eq!(taken.load(Ordering::Relaxed), 50, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn large_texts_are_compressed_for_those_who_ask() {
     let server = server(options());
     for (path, accepted, compressed) in [
