@@ -56,9 +56,9 @@ impl Default for Shipped {
             auth: Auth::new(),
             drain: drain.clone(),
             others: vec![
-                Box::new(Crud::default()),
+                Box::new(Crud),
                 Box::new(Ops::new(drain)),
-                Box::new(OpenApi::default()),
+                Box::new(OpenApi),
             ],
         }
     }
