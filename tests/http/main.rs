@@ -5,22 +5,22 @@
 //! ship) and keep out of each other's way by the shelf that their documents stand on. Tests that
 //! stop, kill or misconfigure a server have one to themselves.
 
-//mod bad_input;
+mod bad_input;
 mod batch;
 mod bulk;
 mod concurrency;
-//mod crash;
+mod crash;
 mod documents;
 mod effects;
 mod expand;
-//mod life_cycle;
+mod life_cycle;
 mod lists;
 mod many;
 mod on_delete;
-//mod openapi;
-//mod operations;
-//mod problems;
-//mod schema_changes;
+mod openapi;
+mod operations;
+mod problems;
+mod schema_changes;
 mod server;
 
 use std::sync::{
