@@ -55,11 +55,7 @@ impl Default for Shipped {
         Self {
             auth: Auth::new(),
             drain: drain.clone(),
-            others: vec![
-                Box::new(Crud),
-                Box::new(Ops::new(drain)),
-                Box::new(OpenApi),
-            ],
+            others: vec![Box::new(Crud), Box::new(Ops::new(drain)), Box::new(OpenApi)],
         }
     }
 }

@@ -1,9 +1,10 @@
-//! What a refused request has not been read of.
+//! What of a request's body no route has read, because it was refused before that, say.
 //!
-//! Most clients listen for the answer only when they have sent everything. A server that refuses
+//! Most clients listen for the answer only when they have sent everything. A server that answers
 //! halfway and closes the connection leaves them with a broken pipe, and the answer that says why
-//! is lost. So the rest is taken in and thrown away, within limits, before the answer goes out
-//! (as nginx does with `lingering_close`).
+//! is lost; so is the next request, where the client took the connection for a live one. So the
+//! rest is taken in and thrown away, within limits, before the answer goes out (as nginx does with
+//! `lingering_close`).
 
 use std::{
     io,
@@ -23,9 +24,6 @@ use poem::{
     },
 };
 
-/// What is smaller is in the buffers of the connection by the time the answer is, and is dealt with
-/// there.
-const MIN_SIZE: u64 = 8 * 1024;
 /// Most bytes that are thrown away. Whoever sends more finds the connection closed.
 const MAX_DISCARDED: usize = 64 << 20;
 /// Longest time that throwing away may take.
@@ -38,9 +36,9 @@ type Parts = BoxStream<'static, io::Result<Bytes>>;
 pub(super) struct Leftover(Arc<Mutex<Option<Parts>>>);
 
 impl Leftover {
-    /// Watches over the body of a request; none where there is none worth it.
+    /// Watches over the body of a request that has one.
     pub(super) fn watch(request: &mut Request) -> Option<Self> {
-        if !is_sizeable(request.headers()) {
+        if !is_on_its_way(request.headers()) {
             return None;
         }
         let leftover = Self::default();
@@ -68,22 +66,18 @@ impl Leftover {
             }
         };
         if tokio::time::timeout(PATIENCE, discarding).await.is_err() {
-            tracing::debug!("the rest of a refused body did not come in time");
+            tracing::debug!("the rest of a body did not come in time");
         }
     }
 }
 
-/// Whoever asks before sending has sent nothing yet, and is not to be told to go on.
-fn is_sizeable(headers: &HeaderMap) -> bool {
-    if headers.contains_key(EXPECT) {
-        return false;
-    }
-    let length = headers
+/// Whether a body is coming. Whoever asks before sending has sent nothing yet, and is not to be
+/// told to go on.
+fn is_on_its_way(headers: &HeaderMap) -> bool {
+    let announced = headers
         .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    length.map_or(headers.contains_key(TRANSFER_ENCODING), |length| {
-        length >= MIN_SIZE
-    })
+        .is_some_and(|length| length != "0");
+    (announced || headers.contains_key(TRANSFER_ENCODING)) && !headers.contains_key(EXPECT)
 }
 
 /// A body that gives back what was not read of it.

@@ -2,7 +2,7 @@
 //!
 //! In: the request is counted, gets an id, and is refused where it is too large; a preflight is
 //! answered. Then the routes have a limited time, and their panics end here. Out: errors of poem
-//! become problem documents, what a refusal left unread is taken in, headers are added, the body is
+//! become problem documents, what was left unread is taken in, headers are added, the body is
 //! compressed for who asked for it, and the log gets its line.
 //!
 //! All of it stands in one endpoint rather than in a stack of middlewares, because the order is the
@@ -117,9 +117,7 @@ impl<E: Endpoint> Endpoint for Edge<E> {
             None => self.answer(request, &entry).await,
         };
 
-        if let Some(leftover) = leftover
-            && !response.is_success()
-        {
+        if let Some(leftover) = leftover {
             leftover.discard().await;
         }
         if compressed {

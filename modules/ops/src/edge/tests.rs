@@ -284,9 +284,13 @@ async fn what_is_too_large_is_refused() {
 }
 
 #[tokio::test]
-async fn what_a_refusal_left_unread_is_taken_in_before_the_answer() {
+async fn what_was_left_unread_is_taken_in_before_the_answer() {
     let server = server(options());
-    for (path, length, expected) in [("/echo", Some("50000"), 413), ("/nowhere", None, 404)] {
+    for (path, length, expected) in [
+        ("/echo", Some("50000"), 413),
+        ("/nowhere", None, 404),
+        ("/refuses", Some("100"), 405),
+    ] {
         let taken = Arc::new(AtomicI64::new(0));
         let counted = taken.clone();
         let parts = futures_util::stream::iter((0..50).map(move |_| {
