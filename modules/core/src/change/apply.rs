@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::{Action, Change, Step};
 use crate::{
     document::Document,
-    field::{Field, FieldType},
+    field::{DefaultValue, Field, FieldType},
     filter::Root,
     schema::Collection,
     time::{Duration, Timestamp},
@@ -75,6 +75,15 @@ fn check_range(field: &Field, value: &Value, at: &Pointer, violations: &mut Vec<
 
 type Applied = Result<(), (&'static str, String)>;
 
+/// An object that comes into being: its fields have their defaults.
+fn beginning(fields: &[Field]) -> Value {
+    let default = |field: &Field| match &field.default {
+        Some(DefaultValue::Literal(value)) => value.clone(),
+        _ => Value::Null,
+    };
+    Value::Object(fields.iter().map(default).collect())
+}
+
 impl Step<Value> {
     fn apply(&self, document: &mut Document, collection: &Collection, now: Timestamp) -> Applied {
         let Root::Field(index) = self.path.root else {
@@ -103,7 +112,7 @@ impl Step<Value> {
             ([], _) => self.act(value, kind, now),
             ([first, rest @ ..], FieldType::Object(fields)) => {
                 if value.is_null() {
-                    *value = Value::Object(vec![Value::Null; fields.len()]);
+                    *value = beginning(fields);
                 }
                 let at = fields.iter().position(|field| field.name == *first);
                 match (value, at) {

@@ -29,6 +29,8 @@ fn catalog() -> Catalog {
             "address": { "type": "object", "fields": {
                 "city": "text!", "zip": { "type": "int", "min": 0 },
                 "geo": { "type": "object", "fields": { "lat": "float" } } } },
+            "format": { "type": "object", "fields": {
+                "width": "int", "unit": { "type": "text", "default": "cm" } } },
             "fixed": { "type": "text", "immutable": true },
             "hidden": { "type": "text", "hidden": true },
             "pass": "password!",
@@ -521,4 +523,28 @@ fn a_replacement_leaves_nothing_but_itself_and_the_password() {
     assert_eq!(*document.value(pass), secret);
     let error = read_replacement(&catalog, things, &json!({ "n": "x", "m": 1 })).unwrap_err();
     assert_eq!(error.errors().len(), 2);
+}
+
+#[test]
+fn a_replacement_may_leave_out_what_cannot_be_changed() {
+    let catalog = catalog();
+    let things = catalog.named("things").unwrap();
+    let mut document = document(&catalog, &json!({ "fixed": "a", "n": 1 }));
+    read_replacement(&catalog, things, &json!({ "text": "new" }))
+        .unwrap()
+        .apply(&mut document, things, now())
+        .unwrap();
+    let sent = sent(&catalog, &document);
+    assert_eq!(sent["fixed"], json!("a"));
+    assert_eq!(sent["n"], json!(null));
+}
+
+#[test]
+fn an_object_that_comes_into_being_has_its_defaults() {
+    let format = patched(
+        json!({}),
+        json!({ "$set": { "format.width": 3 } }),
+        "format",
+    );
+    assert_eq!(format, json!({ "width": 3, "unit": "cm" }));
 }

@@ -55,7 +55,7 @@ pub fn read_patch(catalog: &Catalog, collection: &Collection, json: &Json) -> Re
 }
 
 /// Reads the body of a PUT: every field that clients may write gets the value that is there, its
-/// default, or none. A password that is left out stays.
+/// default, or none. A password that is left out stays, and so does what cannot be changed.
 pub fn read_replacement(catalog: &Catalog, collection: &Collection, json: &Json) -> Result<Change> {
     let mut body = json.clone();
     if let Json::Object(entries) = &mut body {
@@ -64,16 +64,17 @@ pub fn read_replacement(catalog: &Catalog, collection: &Collection, json: &Json)
             entries.remove(&field.name);
         }
     }
-    let password = |field: &Field| field.kind == FieldType::Password || field.write_only;
+    let stays =
+        |field: &Field| field.kind == FieldType::Password || field.write_only || field.immutable;
     let kept: Vec<usize> = collection
         .declared_fields()
-        .filter(|(_, field)| password(field) && body.get(&field.name).is_none_or(Json::is_null))
+        .filter(|(_, field)| stays(field) && body.get(&field.name).is_none_or(Json::is_null))
         .map(|(index, _)| index)
         .collect();
     let document = match collection.read_document(&body, Source::Json) {
         Ok(document) => document,
         Err(Error::Invalid(mut violations)) => {
-            // A required password need not be sent again.
+            // What stays need not be sent again, required or not.
             violations.retain(|v| {
                 !(v.code == "required"
                     && kept

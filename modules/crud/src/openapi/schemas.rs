@@ -168,15 +168,16 @@ impl Described<'_> {
         }
         self.input(
             format!(
-                "A {} as a whole. A field that is absent gets its default or becomes null; what \
-                 cannot be changed is sent as it is. Passwords and other fields that are never \
-                 sent stay where they are absent.",
+                "A {} as a whole. A field that is absent gets its default or becomes null. What \
+                 cannot be changed, passwords and other fields that are never sent stay where \
+                 they are absent.",
                 self.collection.singular
             ),
             properties,
             |field| {
-                let kept = field.kind == FieldType::Password || field.write_only;
-                field.required && !kept && (field.default.is_none() || field.immutable)
+                let kept =
+                    field.kind == FieldType::Password || field.write_only || field.immutable;
+                field.required && !kept && field.default.is_none()
             },
         )
     }
