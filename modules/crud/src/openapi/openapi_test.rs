@@ -429,14 +429,3 @@ fn filters_are_those_that_are_read() {
         }
     }
 }
-
-/// Writes the fragments of other collections: for looking at them with other tools.
-#[test]
-#[ignore = "needs NUBO_DECLARATIONS and NUBO_FRAGMENTS"]
-fn write_fragments() {
-    let read = std::fs::read(std::env::var("NUBO_DECLARATIONS").unwrap()).unwrap();
-    let catalog = catalog(serde_json::from_slice(&read).unwrap());
-    let fragments = fragments(&catalog, &Settings::default());
-    let text = serde_json::to_vec(&fragments).unwrap();
-    std::fs::write(std::env::var("NUBO_FRAGMENTS").unwrap(), text).unwrap();
-}

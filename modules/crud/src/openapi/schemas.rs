@@ -175,8 +175,7 @@ impl Described<'_> {
             ),
             properties,
             |field| {
-                let kept =
-                    field.kind == FieldType::Password || field.write_only || field.immutable;
+                let kept = field.kind == FieldType::Password || field.write_only || field.immutable;
                 field.required && !kept && field.default.is_none()
             },
         )
