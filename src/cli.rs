@@ -7,6 +7,7 @@ pub mod import;
 mod layout;
 mod progress;
 pub mod schema;
+pub mod users;
 
 use std::{
     io::{self, Write},
@@ -19,7 +20,7 @@ use serde_json::json;
 
 use crate::{
     Nubo,
-    config::{self, Flag, LoadOptions, Loaded},
+    config::{self, Flag, LoadOptions, Loaded, LogLevel},
     logs,
     server::{self, Assembly, Modules},
 };
@@ -65,6 +66,8 @@ enum Command {
     Collections(collections::Collections),
     Import(import::Import),
     Export(export::Export),
+    #[command(subcommand)]
+    Users(users::Users),
     /// Prints the version
     Version,
 }
@@ -143,6 +146,13 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
             }
             None => return Ok(ExitCode::FAILURE),
         },
+        Command::Users(users) => match load_quietly(&options, &modules)? {
+            Some(loaded) => {
+                let assembly = Assembly::new(loaded, modules)?;
+                return runtime()?.block_on(users.run(&assembly, &mut out));
+            }
+            None => return Ok(ExitCode::FAILURE),
+        },
         Command::Serve => match load(&options, &modules)? {
             Some(loaded) => {
                 let assembly = Assembly::new(loaded, modules)?;
@@ -157,8 +167,23 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
 /// Loads the configuration and starts the log. None, and all mistakes on standard error, where
 /// there are any.
 fn load(options: &LoadOptions, modules: &Modules) -> io::Result<Option<Loaded>> {
+    load_with(options, modules, LogLevel::Trace)
+}
+
+/// The same for a command whose own words are all that somebody wants to read.
+fn load_quietly(options: &LoadOptions, modules: &Modules) -> io::Result<Option<Loaded>> {
+    load_with(options, modules, LogLevel::Warn)
+}
+
+fn load_with(
+    options: &LoadOptions,
+    modules: &Modules,
+    most: LogLevel,
+) -> io::Result<Option<Loaded>> {
     match config::load(options, &modules.sections()) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
+            let log = &mut loaded.settings.log;
+            log.level = log.level.min(most);
             logs::start(&loaded.settings.log);
             for warning in &loaded.warnings {
                 tracing::warn!("{warning}");

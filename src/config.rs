@@ -28,7 +28,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nubo_core::{declare::CollectionDeclaration, module::Section, nearest, schema::Catalog};
+use nubo_core::{
+    declare::CollectionDeclaration,
+    module::{Section, Subject},
+    nearest,
+    schema::Catalog,
+};
 use serde_json::Value as Json;
 
 use self::{
@@ -40,7 +45,7 @@ pub use self::{
     environment::Variables,
     position::{Position, Positions},
     problem::{Place, Problem, Severity},
-    settings::Settings,
+    settings::{LogLevel, Settings},
 };
 
 /// The file that is read where none is named.
@@ -283,26 +288,79 @@ impl<'a> Loading<'a> {
             self.layers
                 .path("/collections_dir", &settings.collections_dir, &self.folder);
         let folder = self.read_collections(&settings.collections_dir, problems);
-        let Collections {
-            declarations,
-            catalog,
-        } = collections::compile(&folder, &self.files, problems)?;
+        let collections = collections::compile(&folder, &self.files, problems)?;
 
-        let sections = self
+        let sections: BTreeMap<&'static str, Json> = self
             .sections
             .iter()
-            .map(|(name, _)| (*name, merged.get(*name).cloned().unwrap_or_default()))
+            .map(|(name, section)| (*name, self.section(name, section, &merged)))
             .collect();
+        self.examine(&settings, &sections, &collections, problems);
         let files = self.files.iter().chain(&folder.files);
         Some(Loaded {
             settings,
             sections,
-            catalog,
-            declarations,
+            catalog: collections.catalog,
+            declarations: collections.declarations,
             warnings: Vec::new(),
             files: files.map(|file| file.path.clone()).collect(),
             shown: schema::redacted(&self.schema, &merged),
         })
+    }
+
+    /// What the modules that are switched on find in their settings.
+    fn examine(
+        &self,
+        settings: &Settings,
+        values: &BTreeMap<&'static str, Json>,
+        collections: &Collections,
+        problems: &mut Vec<Problem>,
+    ) {
+        for (name, section) in self.sections {
+            let off = settings.modules.get(*name) == Some(&false);
+            let Some(value) = values.get(name).filter(|_| !off) else {
+                continue;
+            };
+            for remark in (section.examine)(value, &collections.catalog) {
+                let place = match &remark.about {
+                    Subject::Setting(pointer) => {
+                        let pointer = format!("/{name}{pointer}");
+                        self.layers.written(&pointer).unwrap_or_else(|| {
+                            Place::Named(pointer.trim_start_matches('/').replace('/', "."))
+                        })
+                    }
+                    Subject::Declaration { collection, text } => {
+                        collections.place_of(collection, text)
+                    }
+                };
+                let problem = match remark.is_error {
+                    true => Problem::error(place, remark.message),
+                    false => Problem::warning(place, remark.message),
+                };
+                problems.push(problem.suggesting(remark.suggestion));
+            }
+        }
+    }
+
+    /// A module's settings. Those whose schema says that they are paths are resolved like all others.
+    fn section(&self, name: &str, section: &Section, merged: &Json) -> Json {
+        let mut settings = merged.get(name).cloned().unwrap_or_default();
+        let Some(values) = settings.as_object_mut() else {
+            return settings;
+        };
+        for (key, value) in values {
+            let schema = section
+                .schema
+                .get("properties")
+                .and_then(|all| all.get(key));
+            let is_path = schema.is_some_and(|schema| schema["format"] == "path");
+            if let (true, Some(path)) = (is_path, value.as_str()) {
+                let pointer = format!("/{name}/{key}");
+                let path = self.layers.path(&pointer, Path::new(path), &self.folder);
+                *value = path.to_string_lossy().into();
+            }
+        }
+        settings
     }
 
     /// The collection files. A folder that nobody has named need not be there.

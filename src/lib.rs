@@ -22,6 +22,7 @@
 
 pub mod cli;
 pub mod config;
+mod control;
 pub mod logs;
 pub mod server;
 pub mod system;

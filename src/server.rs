@@ -5,8 +5,10 @@
 //! [`serve`] listens as well.
 
 mod data;
+mod identify;
 mod listen;
 mod routes;
+mod sessions;
 
 use std::{
     path::PathBuf,
@@ -14,31 +16,41 @@ use std::{
     time::Duration,
 };
 
-use nubo_auth::Auth;
+use nubo_auth::{Accounts, Auth};
+use nubo_cache::{LocalBus, LocalBusSettings};
 use nubo_core::{
+    bus::Bus,
     clock::{Clock, Random},
     module::{Context, Contribution, Module, Section, SetupError},
+    observe::Observer,
     schema::Catalog,
     store::Store,
     truth::Truth,
 };
 use nubo_crud::Crud;
+use nubo_hub::WebSocketHub;
 use nubo_openapi::OpenApi;
 use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
-use nubo_sync::{Retention, Tiers};
+use nubo_static::StaticFiles;
+use nubo_sync::{Publisher, Retention, Tiers};
 use nubo_truth::{SqliteSettings, SqliteTruth};
-use poem::Route;
+use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
 pub use listen::serve;
 
+use sessions::LateSessions;
+
 use crate::{
     config::Loaded,
+    control::Administration,
     system::{SystemClock, SystemRandom},
 };
 
 /// Memory for cached pages of the embedded database, for each connection.
 const PAGE_CACHE: u64 = 64 << 20;
+/// Longest time that one statement of the embedded database takes.
+const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 /// How often expired documents are looked for.
 const RETENTION_PERIOD: Duration = Duration::from_secs(60);
 
@@ -55,7 +67,13 @@ impl Default for Shipped {
         Self {
             auth: Auth::new(),
             drain: drain.clone(),
-            others: vec![Box::new(Crud), Box::new(Ops::new(drain)), Box::new(OpenApi)],
+            others: vec![
+                Box::new(Crud),
+                Box::new(WebSocketHub::new()),
+                Box::new(Ops::new(drain)),
+                Box::new(OpenApi),
+                Box::new(StaticFiles),
+            ],
         }
     }
 }
@@ -93,8 +111,11 @@ pub struct Assembly {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    bus: Arc<dyn Bus>,
+    sessions: Arc<LateSessions>,
     document: Arc<OnceLock<String>>,
     drain: Drain,
+    accounts: Option<Arc<Accounts>>,
 }
 
 impl Assembly {
@@ -111,22 +132,27 @@ impl Assembly {
                 path: database(&loaded),
                 readers: loaded.settings.tiers.truth.readers as usize,
                 page_cache: PAGE_CACHE,
+                statement_limit: STATEMENT_LIMIT,
             },
             catalog.clone(),
             clock.clone(),
             random.clone(),
         ));
         let Modules { shipped, added } = modules;
+        let bus = Arc::new(LocalBus::new(
+            LocalBusSettings::default(),
+            clock.clone(),
+            &*random,
+        ));
         let tiers = Arc::new(Tiers::new(
             catalog.clone(),
             truth.clone(),
+            bus.clone(),
             shipped.auth.passwords(),
             clock.clone(),
             random.clone(),
         ));
-        let mut all: Vec<Box<dyn Module>> = vec![Box::new(shipped.auth)];
-        all.extend(shipped.others);
-        all.extend(added);
+        let mut auth = shipped.auth;
         let mut assembly = Self {
             loaded,
             modules: Vec::new(),
@@ -136,11 +162,19 @@ impl Assembly {
             catalog,
             clock,
             random,
+            bus,
+            sessions: Arc::default(),
             document: Arc::default(),
             drain: shipped.drain,
+            accounts: None,
         };
-        for module in all {
-            assembly.set_up(module)?;
+        assembly.set_up(&mut auth)?;
+        assembly.accounts = auth.accounts();
+        assembly.modules.push(Box::new(auth));
+        for mut module in shipped.others.into_iter().chain(added) {
+            if assembly.set_up(&mut *module)? {
+                assembly.modules.push(module);
+            }
         }
         assembly.describe()?;
         let hooks = assembly
@@ -151,17 +185,22 @@ impl Assembly {
         Ok(assembly)
     }
 
-    fn set_up(&mut self, mut module: Box<dyn Module>) -> Result<(), SetupError> {
+    /// Sets a module up, unless it is switched off.
+    fn set_up(&mut self, module: &mut dyn Module) -> Result<bool, SetupError> {
         let name = module.name();
         // Passwords are hashed whoever logs in, so the module is never missing altogether.
         if !self.loaded.is_on(name) && name != "auth" {
             tracing::debug!(module = name, "switched off");
-            return Ok(());
+            return Ok(false);
         }
         let context = Context {
             settings: self.loaded.sections.get(name).cloned().unwrap_or_default(),
+            data: self.loaded.settings.data.clone(),
             catalog: self.catalog.clone(),
             store: self.tiers.clone(),
+            bus: self.bus.clone(),
+            sessions: self.sessions.clone(),
+            origins: self.loaded.settings.server.cors.origins.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
             document: self.document.clone(),
@@ -169,9 +208,11 @@ impl Assembly {
         let contribution = module
             .setup(&context)
             .map_err(|error| SetupError::caused(format!("the module `{name}`"), error))?;
-        self.modules.push(module);
+        if let Some(sessions) = &contribution.sessions {
+            self.sessions.set(sessions.clone())?;
+        }
         self.contributions.push(contribution);
-        Ok(())
+        Ok(true)
     }
 
     /// Assembles the OpenAPI document from what the modules say of their routes.
@@ -193,7 +234,7 @@ impl Assembly {
     }
 
     /// What wraps every request: ids, problem documents, limits, compression, the access log.
-    fn edge(&self, routes: Route) -> Result<Edge<Route>, SetupError> {
+    fn edge<E: Endpoint>(&self, routes: E) -> Result<Edge<E>, SetupError> {
         let server = &self.loaded.settings.server;
         let section = |name: &str| self.loaded.sections.get(name).cloned().unwrap_or_default();
         let settings = serde_json::from_value(section("ops"))
@@ -229,6 +270,19 @@ impl Assembly {
         &self.loaded
     }
 
+    /// The accounts, where the configuration has any.
+    pub fn accounts(&self) -> Option<Arc<Accounts>> {
+        self.accounts.clone()
+    }
+
+    /// What orders from the command line are carried out with, where there are accounts.
+    pub fn administration(&self) -> Option<Administration> {
+        Some(Administration {
+            accounts: self.accounts()?,
+            bus: self.bus.clone(),
+        })
+    }
+
     /// The collections.
     pub fn catalog(&self) -> &Arc<Catalog> {
         &self.catalog
@@ -239,9 +293,17 @@ impl Assembly {
     /// # Errors
     /// When the data folder or the database cannot be used.
     pub async fn open(&self) -> Result<Open, SetupError> {
-        data::prepare(&self.loaded.settings.data)?;
+        data::prepare(&self.loaded.settings.data, &database(&self.loaded))?;
         let lock = data::Lock::take(&self.loaded.settings.data)?;
-        self.truth.start().await?;
+        let observers = self
+            .contributions
+            .iter()
+            .flat_map(|contribution| contribution.observers.iter().cloned());
+        // What others hear comes last: those who listen may ask the modules at once.
+        let publisher: Arc<dyn Observer> =
+            Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
+        let observers = observers.chain(std::iter::once(publisher));
+        self.truth.start(observers.collect()).await?;
         for module in &self.modules {
             let name = module.name();
             module
@@ -254,6 +316,13 @@ impl Assembly {
             retention: Retention::start(self.tiers.clone(), RETENTION_PERIOD),
             _lock: lock,
         })
+    }
+
+    /// Tells the modules that the server is about to stop.
+    pub async fn drain(&self) {
+        for module in self.modules.iter().rev() {
+            module.drain().await;
+        }
     }
 
     /// Stops the modules and closes the store: what was acknowledged is on disk.

@@ -21,7 +21,7 @@ use super::{
 /// Names that collections cannot have, since routes that are always there do.
 pub const RESERVED_ROUTES: &[&str] = &[
     "batch", "docs", "health", "login", "logout", "me", "metrics", "openapi", "ping", "ready",
-    "refresh", "signup", "ws",
+    "refresh", "signup", "token", "ws",
 ];
 
 /// A collection as it was found.
@@ -159,6 +159,46 @@ fn inline<'a>(file: &'a SourceFile, problems: &mut Vec<Problem>) -> Vec<Found<'a
 pub struct Collections {
     pub declarations: Vec<CollectionDeclaration>,
     pub catalog: Catalog,
+    sources: Vec<Source>,
+}
+
+/// Where a collection is declared.
+#[derive(Debug)]
+struct Source {
+    file: SourceFile,
+    /// JSON Pointer of the collection in its file.
+    prefix: String,
+}
+
+impl Collections {
+    /// Where a text stands in the declaration of a collection; where that begins if it does not
+    /// stand there.
+    pub fn place_of(&self, collection: &str, text: &str) -> Place {
+        let mut declared = self.declarations.iter().zip(&self.sources);
+        match declared.find(|(declaration, _)| declaration.name == collection) {
+            Some((_, Source { file, prefix })) => {
+                let value = file.value.pointer(prefix);
+                let within = value.and_then(|value| pointer_of(value, text));
+                file.place(&format!("{prefix}{}", within.unwrap_or_default()), false)
+            }
+            None => Place::Named(collection.to_owned()),
+        }
+    }
+}
+
+/// The pointer of a text somewhere in a value.
+fn pointer_of(value: &Json, text: &str) -> Option<String> {
+    match value {
+        Json::String(found) if found == text => Some(String::new()),
+        Json::Array(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(index, item)| Some(format!("/{index}{}", pointer_of(item, text)?))),
+        Json::Object(entries) => entries
+            .iter()
+            .find_map(|(key, item)| Some(format!("/{}{}", escape(key), pointer_of(item, text)?))),
+        _ => None,
+    }
 }
 
 /// Checks and compiles all collections. Adds everything that is wrong to `problems`; if any of it
@@ -190,6 +230,13 @@ pub fn compile(
         Ok(catalog) => Some(Collections {
             declarations,
             catalog,
+            sources: places
+                .into_iter()
+                .map(|found| Source {
+                    file: found.file.clone(),
+                    prefix: found.prefix,
+                })
+                .collect(),
         }),
         Err(mistakes) => {
             problems.extend(mistakes.into_iter().filter_map(|mistake| {

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::values::{BasePath, ByteSize, ListenAddress, TimeSpan};
+use super::values::{BasePath, ByteSize, ListenAddress, Network, TimeSpan};
 
 /// Configuration of a Nubo server. Every key may be left out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +73,9 @@ pub struct ServerSettings {
     pub compression: bool,
     /// Which web pages of other origins may use the API.
     pub cors: CorsSettings,
+    /// Proxies whose `X-Forwarded-For` is believed: addresses or networks such as `10.0.0.0/8`.
+    /// Where none is named, a request comes from wherever its connection does.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Default for ServerSettings {
@@ -84,6 +87,7 @@ impl Default for ServerSettings {
             body_limit: ByteSize(1 << 20),
             compression: true,
             cors: CorsSettings::default(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -120,7 +124,9 @@ pub enum LogFormat {
 }
 
 /// What is worth a line in the log; each level includes those before it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
     /// Nothing.

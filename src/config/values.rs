@@ -4,8 +4,15 @@
 //! reports a wrong value in the value's own words, with its place; editors go by the pattern and
 //! the examples beside it.
 
-use std::{borrow::Cow, fmt, net::SocketAddr, str::FromStr, time::Duration};
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
 
+use ipnet::IpNet;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -18,6 +25,7 @@ pub fn format(name: &str) -> Option<Check> {
         "time-span" => Some(|text| text.parse::<TimeSpan>().map(drop)),
         "byte-size" => Some(|text| text.parse::<ByteSize>().map(drop)),
         "listen-address" => Some(|text| text.parse::<ListenAddress>().map(drop)),
+        "network" => Some(|text| text.parse::<Network>().map(drop)),
         "base-path" => Some(|text| text.parse::<BasePath>().map(drop)),
         _ => None,
     }
@@ -189,6 +197,31 @@ impl fmt::Display for BasePath {
     }
 }
 
+/// Addresses that belong together: one, or a network in CIDR notation such as `10.0.0.0/8`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network(pub IpNet);
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let address = text.parse::<IpAddr>().map(IpNet::from);
+        let network = address.or_else(|_| text.parse::<IpNet>());
+        network.map(Self).map_err(|_| {
+            format!(
+                "`{text}` is no address or network; write for example `10.0.0.7`, `10.0.0.0/8` \
+                 or `2001:db8::/32`"
+            )
+        })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Text in, text out, and a schema that says how it is written.
 macro_rules! written_as_text {
     ($name:ident, $format:literal, $pattern:literal, $description:literal, $examples:expr) => {
@@ -252,6 +285,14 @@ written_as_text!(
     ["", "/api", "/api/v1"]
 );
 
+written_as_text!(
+    Network,
+    "network",
+    "^[0-9A-Fa-f.:]+(/[0-9]{1,3})?$",
+    "An IP address, or a network in CIDR notation.",
+    ["10.0.0.7", "10.0.0.0/8", "2001:db8::/32"]
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -311,6 +352,16 @@ mod tests {
         ] {
             let error = text.parse::<ListenAddress>().expect_err(text);
             assert!(error.contains(complaint), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_network_may_be_one_address() {
+        let network: Network = "10.0.0.7".parse().unwrap();
+        assert_eq!(network.to_string(), "10.0.0.7/32");
+        assert!("10.0.0.0/8".parse::<Network>().is_ok());
+        for text in ["", "10.0.0.0/33", "localhost", "10.0.0/8"] {
+            assert!(text.parse::<Network>().is_err(), "{text}");
         }
     }
 

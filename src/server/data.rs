@@ -3,19 +3,52 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
+    io,
     path::Path,
 };
 
 use nubo_core::module::SetupError;
 
 /// Makes the folder and makes sure that it can be written.
-pub(super) fn prepare(folder: &Path) -> Result<(), SetupError> {
-    fs::create_dir_all(folder).map_err(|error| {
+///
+/// What is in it is for the server alone: it holds what people keep private, and the hashes of their
+/// passwords. A folder that is there already stays as open as its owner has made it, but the files
+/// in it do not.
+pub(super) fn prepare(folder: &Path, database: &Path) -> Result<(), SetupError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder).map_err(|error| {
         SetupError::caused(
             format!("the data folder {} cannot be created", folder.display()),
             error,
         )
+    })?;
+    // SQLite gives its other files the mode of this one.
+    private(database).map_err(|error| {
+        SetupError::caused(
+            format!("the data folder {} cannot be written", folder.display()),
+            error,
+        )
     })
+}
+
+/// Makes a file that only the user of the server can read, or makes it so.
+fn private(path: &Path) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let file = options.mode(0o600).open(path)?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(fs::Permissions::from_mode(0o600))?;
+        }
+    }
+    #[cfg(not(unix))]
+    options.open(path)?;
+    Ok(())
 }
 
 /// Keeps other servers out of the data folder as long as it lives.

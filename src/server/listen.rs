@@ -4,7 +4,6 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use nubo_core::module::SetupError;
-use nubo_ops::Drain;
 use poem::{
     Server,
     http::uri::Scheme,
@@ -13,7 +12,8 @@ use poem::{
 };
 use tokio::net::{TcpListener, TcpStream};
 
-use super::{Assembly, routes};
+use super::{Assembly, identify::Identify, routes};
+use crate::control::Control;
 
 /// Serves until the process is told to stop.
 ///
@@ -22,19 +22,27 @@ use super::{Assembly, routes};
 pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
     let settings = assembly.loaded.settings.server.clone();
     let address = settings.listen.0;
-    refuse_outsiders(address)?;
     // Taken before anything else, so that a second server fails before it touches the data.
     let listener = bind(address).await?;
     let local = listener.local_addr().unwrap_or(address);
     let open = assembly.open().await?;
-    let contributions = std::mem::take(&mut assembly.contributions);
+    let mut contributions = std::mem::take(&mut assembly.contributions);
+    let sessions = contributions.iter_mut().find_map(|c| c.sessions.take());
     let tree = routes::tree(contributions, &settings.base_path.0)?;
-    let edge = assembly.edge(tree)?;
+    let edge = assembly.edge(Identify {
+        routes: tree,
+        sessions,
+        trusted_proxies: settings.trusted_proxies.iter().map(|net| net.0).collect(),
+    })?;
+    let control = control(&assembly);
     banner(&assembly, local);
     let grace = settings.shutdown_grace.0;
     let served = Server::new_with_acceptor(Connections(listener))
-        .run_with_graceful_shutdown(edge, stop(assembly.drain.clone()), Some(grace))
+        .run_with_graceful_shutdown(edge, stop(&assembly), Some(grace))
         .await;
+    if let Some(control) = control {
+        control.stop().await;
+    }
     // Whoever was cut off got no answer; what was acknowledged is on disk already.
     let closed = tokio::time::timeout(Duration::from_secs(30), assembly.close(open)).await;
     if closed.is_err() {
@@ -44,19 +52,16 @@ pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
     served.map_err(|error| SetupError::caused("the server", error))
 }
 
-/// Access rules are not enforced yet: whoever reaches the server may do everything.
-fn refuse_outsiders(address: SocketAddr) -> Result<(), SetupError> {
-    if address.ip().is_loopback() {
-        tracing::warn!(
-            "access rules are not enforced yet: everyone on this machine may do everything"
-        );
-        return Ok(());
+/// The socket for orders from the command line. The server does its work without one.
+fn control(assembly: &Assembly) -> Option<Control> {
+    let administration = assembly.administration()?;
+    match Control::start(&assembly.loaded.settings.data, administration) {
+        Ok(control) => Some(control),
+        Err(error) => {
+            tracing::warn!(%error, "`nubo users` cannot reach this server");
+            None
+        }
     }
-    Err(SetupError::new(format!(
-        "refusing to listen on {address}: access rules are not enforced yet, so Nubo listens on \
-         loopback only, such as 127.0.0.1:{}",
-        address.port()
-    )))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, SetupError> {
@@ -95,10 +100,12 @@ fn banner(assembly: &Assembly, local: SocketAddr) {
 }
 
 /// Resolves when the process is told to stop; from then on `/ready` says so.
-async fn stop(drain: Drain) {
+async fn stop(assembly: &Assembly) {
     told_to_stop().await;
+    let drain = &assembly.drain;
     tracing::info!(in_flight = drain.in_flight(), "stopping");
     drain.close();
+    assembly.drain().await;
 }
 
 /// Resolves at SIGTERM, SIGINT or ctrl-c.

@@ -735,3 +735,13 @@ fn texts_of_every_kind_come_back_as_they_went() {
         );
     }
 }
+
+#[test]
+fn texts_that_are_too_long_to_be_looked_for() {
+    let find = |length: usize| {
+        let filter = json!({ "title": { "$contains": "x".repeat(length) } });
+        library().post("/books/query", &json!({ "filter": filter }))
+    };
+    find(256).expect(200);
+    find(257).problem(400, "invalid_filter");
+}

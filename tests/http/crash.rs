@@ -95,7 +95,7 @@ enum Written {
 
 #[test]
 fn what_was_acknowledged_outlives_a_power_cut() {
-    let site = Site::with_folder("collections");
+    let site = Site::with_folder_opened("collections");
     let accounts = include_str!("collections/accounts.yaml");
     site.collection("accounts", accounts);
     let mut server = site.start();

@@ -14,7 +14,7 @@ use crate::{
     texts,
 };
 
-const NOTES: &str = "name: notes\nfields: { words: text! }\naccess: { read: public }\n";
+const NOTES: &str = "name: notes\nfields: { words: text! }\naccess: { read: public, create: public, update: public, delete: public }\n";
 
 fn notes() -> Site {
     Site::with_collection("notes", NOTES)
@@ -140,9 +140,10 @@ fn an_address_that_is_taken() {
 
 #[test]
 fn an_address_that_others_reach() {
-    let refusal = notes().refuse_to_start(&["--listen", "0.0.0.0:0"]);
-    assert_eq!(refusal.code, Some(1));
-    assert!(refusal.stderr.contains("loopback"), "{}", refusal.stderr);
+    let site = notes();
+    let server = site.start_with(&["--listen", "0.0.0.0:0"]);
+    server.get("/ping").expect(200);
+    server.stop();
 }
 
 #[test]
@@ -272,7 +273,7 @@ fn wait_until(condition: impl Fn() -> bool) {
 fn expired_documents_are_not_kept() {
     let site = Site::with_collection(
         "sparks",
-        "name: sparks\nfields: { words: text! }\nexpires_after: 1ms\naccess: { read: public }\n",
+        "name: sparks\nfields: { words: text! }\nexpires_after: 1ms\naccess: { read: public, create: public, update: public, delete: public }\n",
     );
     let server = site.start();
     let spark = server.create("sparks", &json!({ "words": "x" }));

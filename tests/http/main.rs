@@ -5,6 +5,7 @@
 //! ship) and keep out of each other's way by the shelf that their documents stand on. Tests that
 //! stop, kill or misconfigure a server have one to themselves.
 
+mod access_rules;
 mod bad_input;
 mod batch;
 mod bulk;
@@ -22,6 +23,7 @@ mod operations;
 mod problems;
 mod schema_changes;
 mod server;
+mod static_files;
 
 use std::sync::{
     OnceLock,
@@ -39,10 +41,11 @@ fn library() -> &'static Server {
     SERVER.get_or_init(|| Site::with_folder("tests/http/collections").start().shared())
 }
 
-/// The server with the collections that ship.
+/// The server with the collections that ship, open to everybody: what they cause is the same
+/// whoever asks. Who may do what is tried elsewhere (`tests/access`).
 fn shipped() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(|| Site::with_folder("collections").start().shared())
+    SERVER.get_or_init(|| Site::with_folder_opened("collections").start().shared())
 }
 
 /// A number that nobody else in this run gets.

@@ -8,7 +8,7 @@ use crate::{library, server::Site, shipped};
 
 #[test]
 fn the_document_that_is_served_is_the_one_that_is_printed() {
-    let site = Site::with_folder("collections");
+    let site = Site::with_folder_opened("collections");
     let printed = site
         .command(&["openapi"])
         .output()

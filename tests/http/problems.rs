@@ -21,6 +21,8 @@ fn filter(filter: &Json) -> Answer {
 fn problem_documents() {
     let account = json!({ "id": TAKEN, "balance": 5 });
     library().post("/accounts", &account).expect(201);
+    let vault = json!({ "id": TAKEN, "words": "shut" });
+    library().post("/vaults", &vault).expect(201);
     let author = json!({ "id": TAKEN, "name": "x" });
     library().post("/authors", &author).expect(201);
     library().create(
@@ -67,6 +69,14 @@ fn problem_documents() {
             { "collection": "accounts", "update": { "id": TAKEN, "change": { "$inc": { "balance": -6 } } } },
         ]))),
         ("forgotten filter", library().delete("/books")),
+        ("no account", library().delete(&format!("/vaults/{TAKEN}"))),
+        ("no token", library()
+            .request("GET", "/books")
+            .header("authorization", "Basic YTpi")
+            .send()),
+        ("rule against it", library().patch(&format!("/vaults/{TAKEN}"), &json!({ "words": "open" }))),
+        ("field that may not be written", library().post("/vaults", &json!({ "words": "x", "secret": "y" }))),
+        ("field that may not be read", library().get("/vaults?filter[secret]=y")),
         ("body that is too large", library()
             .request("POST", "/books")
             .body("application/json", vec![b' '; (1 << 20) + 1])

@@ -4,8 +4,7 @@ use serde_json::{Value as Json, json};
 
 use crate::server::{Site, text};
 
-const NOTES: &str =
-    "name: notes\nfields:\n  words: text!\n  stars: int\naccess: { read: public }\n";
+const NOTES: &str = "name: notes\nfields:\n  words: text!\n  stars: int\naccess: { read: public, create: public, update: public, delete: public }\n";
 
 fn with_note(stars: Json) -> (Site, String) {
     let site = Site::with_collection("notes", NOTES);
@@ -20,7 +19,7 @@ fn a_new_file_is_a_new_collection() {
     let (site, id) = with_note(json!(3));
     site.collection(
         "films",
-        "name: films\nfields:\n  title: text!\n  note_id: ref(notes)\naccess: { read: public }\n",
+        "name: films\nfields:\n  title: text!\n  note_id: ref(notes)\naccess: { read: public, create: public, update: public, delete: public }\n",
     );
     let server = site.start();
     let film = server.create("films", &json!({ "title": "x", "note_id": id }));

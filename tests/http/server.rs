@@ -48,6 +48,19 @@ impl Site {
         site
     }
 
+    /// With the collections in a folder of this repository, open to everybody: for what is true
+    /// whoever asks.
+    pub fn with_folder_opened(folder: &str) -> Self {
+        let site = Self::with_folder(folder);
+        let files = fs::read_dir(site.path("collections")).expect("the folder of collections");
+        for entry in files {
+            let path = entry.expect("an entry of the folder").path();
+            let text = fs::read_to_string(&path).expect("a collection");
+            fs::write(&path, opened(&text)).expect("a file");
+        }
+        site
+    }
+
     /// With one collection.
     pub fn with_collection(name: &str, text: &str) -> Self {
         let site = Self::new();
@@ -149,6 +162,20 @@ impl Site {
             stderr,
         }
     }
+}
+
+/// A collection's file with rules that let everybody do everything. JSON is YAML.
+fn opened(text: &str) -> String {
+    let mut value = nubo::config::yaml::parse(text).expect("YAML").value;
+    value["access"] = serde_json::json!({
+        "read": "public", "create": "public", "update": "public", "delete": "public",
+    });
+    let fields = value["fields"].as_object_mut().expect("fields");
+    for field in fields.values_mut().filter_map(Json::as_object_mut) {
+        field.shift_remove("readable_by");
+        field.shift_remove("writable_by");
+    }
+    value.to_string()
 }
 
 /// How a server ended that did not start.

@@ -56,6 +56,7 @@ impl Module for Manners {
             routes: vec![greeting::route(settings.greeting)],
             openapi: vec![greeting::fragment()],
             hooks: vec![Arc::new(rules)],
+            ..Contribution::default()
         })
     }
 }

@@ -3,10 +3,9 @@
 //! One hash takes some 20 ms and 19 MiB by design. Without bounds, a burst of sign-ins would take
 //! all cores and all memory; here it waits in a queue, and what no longer fits gets 503.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
+#[cfg(test)]
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -16,20 +15,42 @@ use argon2::{
     },
 };
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use nubo_core::{Error, Result, clock::Random, module::SetupError, passwords::Passwords};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OnceCell;
 
-use crate::settings::PasswordSettings;
+use crate::{hashing_threads::HashingThreads, settings::PasswordSettings};
 
 /// Passwords as argon2id hashes (RFC 9106) in PHC strings.
 pub struct Argon2Passwords {
     params: Params,
     random: Arc<dyn Random>,
-    /// One permit per hash that may be computed at this moment.
-    turns: Arc<Semaphore>,
-    /// How many wait for a permit, and how many may.
-    waiting: AtomicUsize,
-    queue: usize,
+    threads: HashingThreads,
+    max_length: usize,
+    refuse_common: bool,
+    /// How many passwords were checked.
+    #[cfg(test)]
+    pub(crate) verified: AtomicUsize,
+}
+
+/// Fewer guesses than this are tried on every account there is. Of what people choose, that is
+/// what stands in lists of leaked passwords, with or without a year or an exclamation mark.
+const FEWEST_GUESSES: u64 = 100_000;
+/// Longer passwords may be silly, but are on no list.
+const LONGEST_COMMON: usize = 32;
+/// Looking for words in which signs stand for letters takes longer the more there are: up to 50 ms
+/// for some. Passwords with more of them than this are looked at only where they are short.
+const MOST_SIGNS: usize = 5;
+const SHORT: usize = 16;
+
+/// Whether a password is one of the first that are guessed.
+fn is_common(password: &str) -> bool {
+    let length = password.chars().count();
+    let mut signs: Vec<char> = password.chars().filter(|c| !c.is_alphabetic()).collect();
+    signs.sort_unstable();
+    signs.dedup();
+    let is_quick = length <= SHORT || signs.len() <= MOST_SIGNS;
+    length <= LONGEST_COMMON && is_quick && zxcvbn::zxcvbn(password, &[]).guesses() < FEWEST_GUESSES
 }
 
 impl Argon2Passwords {
@@ -51,9 +72,11 @@ impl Argon2Passwords {
         Ok(Self {
             params,
             random,
-            turns: Arc::new(Semaphore::new(concurrency)),
-            waiting: AtomicUsize::new(0),
-            queue: settings.queue as usize,
+            threads: HashingThreads::new(concurrency, settings.queue as usize),
+            max_length: settings.max_length as usize,
+            refuse_common: settings.refuse_common,
+            #[cfg(test)]
+            verified: AtomicUsize::new(0),
         })
     }
 
@@ -72,64 +95,69 @@ impl Argon2Passwords {
             || hash.version != Some(u32::from(Version::V0x13))
             || !same
     }
-
-    /// Waits for a turn; 503 where too many wait already.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.turns.clone().try_acquire_owned() {
-            return Ok(permit);
-        }
-        let waiter = Waiter::join(&self.waiting);
-        if waiter.ahead >= self.queue {
-            return Err(Error::unavailable(
-                "busy",
-                "too many passwords are being checked; try again in a moment",
-            ));
-        }
-        let permit = self.turns.clone().acquire_owned().await;
-        permit.map_err(Error::internal)
-    }
-
-    /// Runs a computation on a blocking thread. The turn ends when the computation does, also
-    /// where nobody waits for its result any more.
-    async fn compute<T: Send + 'static>(
-        &self,
-        computation: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let turn = self.turn().await?;
-        let task = tokio::task::spawn_blocking(move || {
-            let result = computation();
-            drop(turn);
-            result
-        });
-        task.await.map_err(Error::internal)?
-    }
 }
 
 #[async_trait]
 impl Passwords for Argon2Passwords {
+    fn refusal(&self, password: &str) -> Option<(&'static str, String)> {
+        let length = password.chars().count();
+        if length > self.max_length {
+            let most = self.max_length;
+            return Some(("too_long", format!("must have at most {most} characters")));
+        }
+        let common = self.refuse_common && is_common(password);
+        common.then(|| {
+            (
+                "too_common",
+                "is one of the first that are guessed".to_owned(),
+            )
+        })
+    }
+
     async fn hash(&self, password: String) -> Result<String> {
         let mut salt = [0; Salt::RECOMMENDED_LENGTH];
         self.random.fill(&mut salt);
         let params = self.params.clone();
-        self.compute(move || {
-            argon2()
-                .hash_password_with_params(password.as_bytes(), &salt, params)
-                .map(|hash: PasswordHash| hash.to_string())
-                .map_err(Error::internal)
-        })
-        .await
+        self.threads
+            .compute(move || {
+                argon2()
+                    .hash_password_with_params(password.as_bytes(), &salt, params)
+                    .map(|hash: PasswordHash| hash.to_string())
+                    .map_err(Error::internal)
+            })
+            .await
     }
 
     async fn verify(&self, password: String, hash: String) -> Result<bool> {
-        self.compute(move || {
-            let hash = PasswordHash::new(&hash).map_err(Error::internal)?;
-            match argon2().verify_password(password.as_bytes(), &hash) {
-                Ok(()) => Ok(true),
-                Err(password_hash::Error::PasswordInvalid) => Ok(false),
-                Err(error) => Err(Error::internal(error)),
-            }
-        })
-        .await
+        #[cfg(test)]
+        self.verified.fetch_add(1, Ordering::Relaxed);
+        self.threads
+            .compute(move || {
+                let hash = PasswordHash::new(&hash).map_err(Error::internal)?;
+                match argon2().verify_password(password.as_bytes(), &hash) {
+                    Ok(()) => Ok(true),
+                    Err(password_hash::Error::PasswordInvalid) => Ok(false),
+                    Err(error) => Err(Error::internal(error)),
+                }
+            })
+            .await
+    }
+}
+
+/// The hash of a password that nobody knows, for accounts that do not exist: checking against it
+/// takes as long as against a real one.
+#[derive(Default)]
+pub(crate) struct Dummy(OnceCell<String>);
+
+impl Dummy {
+    /// The hash, with the parameters in force.
+    pub async fn hash(&self, passwords: &Argon2Passwords) -> Result<String> {
+        let make = || async {
+            let mut secret = [0; 32];
+            passwords.random.fill(&mut secret);
+            passwords.hash(URL_SAFE_NO_PAD.encode(secret)).await
+        };
+        self.0.get_or_try_init(make).await.cloned()
     }
 }
 
@@ -137,25 +165,6 @@ impl Passwords for Argon2Passwords {
 /// checked.
 fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
-}
-
-/// A place in the queue, given up when it is dropped.
-struct Waiter<'a> {
-    waiting: &'a AtomicUsize,
-    ahead: usize,
-}
-
-impl<'a> Waiter<'a> {
-    fn join(waiting: &'a AtomicUsize) -> Self {
-        let ahead = waiting.fetch_add(1, Ordering::Relaxed);
-        Self { waiting, ahead }
-    }
-}
-
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 #[cfg(test)]
@@ -238,32 +247,26 @@ mod tests {
         assert!(matches!(verified, Err(Error::Internal(_))));
     }
 
-    #[tokio::test]
-    async fn who_finds_the_queue_full_is_asked_to_come_back() {
-        let passwords = Arc::new(hasher(&PasswordSettings {
-            concurrency: 1,
-            queue: 1,
-            ..cheap()
-        }));
-        let turn = passwords.turn().await.unwrap();
-        let waiting = tokio::spawn({
-            let passwords = passwords.clone();
-            async move { passwords.hash("first".into()).await }
-        });
-        while passwords.waiting.load(Ordering::Relaxed) == 0 {
-            tokio::task::yield_now().await;
+    #[test]
+    fn what_everybody_chooses_is_common() {
+        for password in [
+            "password1",
+            "Passw0rd!",
+            "qwertyuiop",
+            "letmein!!",
+            "aaaaaaaaaaaaaaaaaaaa",
+        ] {
+            assert!(is_common(password), "{password}");
         }
-        let refused = passwords.hash("second".into()).await;
-        assert!(matches!(
-            refused,
-            Err(Error::Unavailable {
-                retry_after: 1..,
-                ..
-            })
-        ));
-        drop(turn);
-        assert!(waiting.await.unwrap().is_ok());
-        assert_eq!(passwords.waiting.load(Ordering::Relaxed), 0);
+        let many_signs = "4@8({[<369&#!1/|\\0$5+7%2zZ4@8";
+        for password in [
+            "correct horse battery",
+            "j8Kp2mXq",
+            "another horse",
+            many_signs,
+        ] {
+            assert!(!is_common(password), "{password}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 /// One collection: its fields, indexes, tiers, access rules and effects.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -20,6 +20,9 @@ pub struct CollectionDeclaration {
     /// What one document is called, for operation ids; found from the name where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub singular: Option<String>,
+    /// `flux` for messages that are heard and not stored.
+    #[serde(default, skip_serializing_if = "Kind::is_stored")]
+    pub kind: Kind,
     /// What the collection is for. Shown in the API's documentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -36,6 +39,10 @@ pub struct CollectionDeclaration {
     /// The fields, in the order in which they are sent. `id`, `created_at`, `updated_at` and `_rev`
     /// are there by themselves.
     pub fields: IndexMap<String, FieldDeclaration>,
+    /// Fields that are not stored but found out when a document is read. They are in what reads
+    /// answer, and cannot be written, filtered or sorted by.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub virtual_fields: IndexMap<String, VirtualField>,
     /// Indexes beyond those of unique fields. Each gets `id` at its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indexes: Vec<IndexDeclaration>,
@@ -60,6 +67,28 @@ pub struct CollectionDeclaration {
     /// Whether documents may be changed or deleted once they are written.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub append_only: bool,
+}
+
+/// What is found out when a document is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum VirtualField {
+    /// Whether the account with the document's id is connected over WebSocket.
+    Presence,
+}
+
+impl VirtualField {
+    /// The schema of its values, where they are.
+    pub fn json_schema(self) -> Json {
+        match self {
+            Self::Presence => json!({
+                "type": "boolean",
+                "readOnly": true,
+                "description": "Whether somebody is connected with this account. Not stored: it is \
+                    in what reads answer, and absent where a write answers or an event tells.",
+            }),
+        }
+    }
 }
 
 /// One name, or a list of names.
@@ -400,13 +429,40 @@ pub enum Trigger {
     Delete,
 }
 
+/// Whether documents are kept.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Documents are stored.
+    #[default]
+    Stored,
+    /// Messages reach those who listen over WebSocket, and are forgotten.
+    Flux,
+}
+
+impl Kind {
+    fn is_stored(&self) -> bool {
+        *self == Self::Stored
+    }
+}
+
 /// How changes reach WebSocket clients.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RealtimeDeclaration {
-    /// Channel on which a document's changes are announced; `{field}` stands for its value.
+    /// Whether changes are announced at all.
+    #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
+    pub announce: bool,
+    /// Channel on which a document's changes are announced, beside those of the collection and of
+    /// the document: a word, a colon, and `{field}` for the value of a field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
+    /// How long a message of a collection with `kind: flux` is of interest, for example `500ms` or
+    /// `3s`. Default: `1s`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifetime: Option<String>,
 }
 
 /// When a write is acknowledged.
@@ -416,4 +472,8 @@ pub enum WriteMode {
     /// When the truth has committed it.
     #[default]
     Through,
+}
+
+const fn yes() -> bool {
+    true
 }

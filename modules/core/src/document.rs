@@ -25,6 +25,11 @@ impl Document {
         Self::from_values(vec![Value::Null; collection.fields().len()])
     }
 
+    /// How many bytes of memory it takes, about.
+    pub fn size(&self) -> usize {
+        self.values.iter().map(Value::size).sum()
+    }
+
     /// The value of the field with this index.
     pub fn value(&self, field: usize) -> &Value {
         self.values.get(field).unwrap_or(&Value::Null)

@@ -98,6 +98,24 @@ impl Error {
         }
     }
 
+    /// 401 where nobody said who they are and somebody is needed.
+    pub fn missing_token() -> Self {
+        Self::Unauthorized {
+            code: "missing_token",
+            detail: "this needs an account: sign in and send the access token as \
+                     `Authorization: Bearer …`"
+                .into(),
+        }
+    }
+
+    /// 403 by an access rule.
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::Forbidden {
+            code: "forbidden",
+            detail: detail.into(),
+        }
+    }
+
     /// 404 for a document.
     pub fn no_document(collection: &str) -> Self {
         Self::NotFound {
@@ -210,8 +228,19 @@ impl Error {
                     headers.insert(header::ALLOW, allow);
                 }
             }
+            // RFC 6750 §3.1: who has sent no access token is told no error.
             Self::Unauthorized { code, .. } => {
-                let challenge = format!("Bearer error=\"{code}\"");
+                let challenge = match *code {
+                    "missing_token"
+                    | "invalid_credentials"
+                    | "invalid_refresh_token"
+                    | "expired_refresh_token"
+                    | "reused_refresh_token" => "Bearer realm=\"nubo\"".to_owned(),
+                    code => format!(
+                        "Bearer realm=\"nubo\", error=\"invalid_token\", \
+                         error_description=\"{code}\""
+                    ),
+                };
                 if let Ok(challenge) = HeaderValue::from_str(&challenge) {
                     headers.insert(header::WWW_AUTHENTICATE, challenge);
                 }

@@ -8,10 +8,13 @@
 //! Start with [`declare`] (what people write), go on to [`schema`] (what the server makes of it),
 //! [`filter`] and [`change`] (the two languages of clients), [`write`](mod@write) and [`query`]
 //! (what is asked of the store), and end with the traits: [`store::Store`], [`truth::Truth`],
-//! [`module::Module`], [`hook::Hook`].
+//! [`module::Module`], [`hook::Hook`], [`sessions::Sessions`],
+//! [`bus::Bus`]. [`access`] is where rules and callers meet.
 
 #![forbid(unsafe_code)]
 
+pub mod access;
+pub mod bus;
 pub mod caller;
 pub mod change;
 pub mod clock;
@@ -24,11 +27,14 @@ pub mod hook;
 pub mod id;
 mod mistake;
 pub mod module;
+pub mod observe;
 pub mod passwords;
 pub mod query;
 #[cfg(test)]
 mod query_test;
+pub mod request;
 pub mod schema;
+pub mod sessions;
 pub mod store;
 pub mod time;
 pub mod truth;

@@ -4,7 +4,10 @@
 //! [`Module::setup`] (no I/O yet; also runs for `nubo openapi` and `nubo check`),
 //! [`Module::start`] (connections may be opened) and, at the end, [`Module::stop`].
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use poem::{Response, endpoint::BoxEndpoint};
@@ -13,9 +16,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value as Json;
 
 use crate::{
+    bus::Bus,
     clock::{Clock, Random},
     hook::Hook,
+    observe::Observer,
     schema::Catalog,
+    sessions::Sessions,
     store::Store,
 };
 
@@ -38,6 +44,10 @@ pub trait Module: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Called once, when the server has been told to stop: no new connections come, requests under
+    /// way are still answered. For what would otherwise go on for ever.
+    async fn drain(&self) {}
+
     /// Called once, after the last request has been answered.
     async fn stop(&self) {}
 }
@@ -47,10 +57,18 @@ pub trait Module: Send + Sync + 'static {
 pub struct Context {
     /// The module's own section, checked against its schema, defaults filled in.
     pub settings: Json,
+    /// Folder for what the server keeps. It exists once modules are started.
+    pub data: PathBuf,
     /// The collections.
     pub catalog: Arc<Catalog>,
     /// The store. Answers once the server has started.
     pub store: Arc<dyn Store>,
+    /// What is told to those who listen. Every commit is published by itself.
+    pub bus: Arc<dyn Bus>,
+    /// Who is behind a token. Answers once the server has started.
+    pub sessions: Arc<dyn Sessions>,
+    /// Origins whose pages may call this server, beside its own.
+    pub origins: Vec<String>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -78,6 +96,10 @@ pub struct Contribution {
     pub openapi: Vec<Json>,
     /// Hooks on the store.
     pub hooks: Vec<Arc<dyn Hook>>,
+    /// Who hears of every commit.
+    pub observers: Vec<Arc<dyn Observer>>,
+    /// What knows who is behind a token. One module at most brings it.
+    pub sessions: Option<Arc<dyn Sessions>>,
 }
 
 /// One path and what answers there. The endpoint answers every method, with 405 where it has none.
@@ -94,6 +116,28 @@ pub struct Section {
     pub schema: schemars::Schema,
     /// The settings that hold where nothing is said.
     pub defaults: Json,
+    /// What the settings, defaults filled in, and the collections say together.
+    pub examine: fn(&Json, &Catalog) -> Vec<Remark>,
+}
+
+/// What a remark is about, and so where it is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A setting: JSON Pointer into the section.
+    Setting(String),
+    /// A text in the declaration of a collection, such as `$auth.nmae`, wherever it stands.
+    Declaration { collection: String, text: String },
+}
+
+/// What a module finds in its settings beyond their schema, or in collections by them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    pub about: Subject,
+    pub message: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+    /// Whether the server must not start like that.
+    pub is_error: bool,
 }
 
 impl Section {
@@ -102,7 +146,15 @@ impl Section {
         Self {
             schema: schemars::schema_for!(T),
             defaults: serde_json::to_value(T::default()).unwrap_or_default(),
+            examine: |_, _| Vec::new(),
         }
+    }
+
+    /// The same section, looked over by a function.
+    #[must_use]
+    pub fn examined_by(mut self, examine: fn(&Json, &Catalog) -> Vec<Remark>) -> Self {
+        self.examine = examine;
+        self
     }
 }
 

@@ -1,7 +1,5 @@
 //! Questions to the store: lists, pages, counts.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use base64::Engine;
 use serde_json::{Value as Json, json};
 
@@ -25,7 +23,8 @@ pub struct Query {
     pub start: Start,
     /// At most this many documents.
     pub limit: u32,
-    /// Indexes of the fields wanted; all that are sent where none is given.
+    /// Indexes of the fields wanted; all that are sent where none is given. Numbers beyond those of
+    /// the stored fields mean virtual ones.
     pub fields: Option<Vec<usize>>,
 }
 
@@ -76,7 +75,7 @@ impl Cursor {
             .zip(keys)
             .map(|(key, value)| crate::field::to_json(&collection.fields()[key.field].kind, value))
             .collect();
-        let text = json!([Self::fingerprint(query), keys]).to_string();
+        let text = json!([Self::fingerprint(query, collection), keys]).to_string();
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
     }
 
@@ -88,7 +87,7 @@ impl Cursor {
             .map_err(|_| broken())?;
         let (fingerprint, keys): (u64, Vec<Json>) =
             serde_json::from_slice(&bytes).map_err(|_| broken())?;
-        if fingerprint != Self::fingerprint(query) {
+        if fingerprint != Self::fingerprint(query, collection) {
             return Err(Error::bad_request(
                 "cursor_mismatch",
                 "the cursor belongs to another filter or sort",
@@ -116,15 +115,19 @@ impl Cursor {
         values.map(Start::After).ok_or_else(broken)
     }
 
-    /// What tells one list from another: the collection, the filter, the order.
-    fn fingerprint(query: &Query) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        query.collection.hash(&mut hasher);
-        format!("{:?}", query.filter).hash(&mut hasher);
+    /// What tells one list from another: the collection, the filter, the order. The same on every
+    /// instance and after a restart, whatever else was declared meanwhile.
+    fn fingerprint(query: &Query, collection: &Collection) -> u64 {
+        let fields = collection.fields();
+        let mut text = format!("{}\n{}", collection.name, query.filter.spell(fields));
         for key in &query.sort {
-            (key.field, key.descending).hash(&mut hasher);
+            text.push(if key.descending { '-' } else { '+' });
+            text.push_str(&fields[key.field].name);
         }
-        // JSON numbers hold 53 bits exactly.
-        hasher.finish() >> 11
+        // FNV-1a with 64 bits (Fowler, Noll and Vo); JSON numbers hold 53 of them exactly.
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        hash >> 11
     }
 }

@@ -54,6 +54,26 @@ fn they_hold_every_value_exactly() {
 }
 
 #[test]
+fn they_outlive_a_restart_with_more_fields_and_collections() {
+    let before = catalog();
+    let declarations: Vec<CollectionDeclaration> = serde_json::from_value(json!([
+        { "name": "first", "fields": {} },
+        { "name": "notes", "fields": { "new": "int", "n": "bigint", "f": "float", "d": "decimal",
+            "t": { "type": "text", "description": "Words." } } },
+    ]))
+    .unwrap();
+    let after = Catalog::compile(&declarations, &[]).unwrap();
+    let filter = json!({ "$or": [{ "t": { "$in": ["x", null] } }, { "n": { "$gt": 5 } }] });
+    let notes = before.named("notes").unwrap();
+    let document = crate::document::Document::empty(notes);
+    let cursor = Cursor::encode(&query(&before, filter.clone(), "-n"), notes, &document);
+    // A cursor that somebody holds today continues their list tomorrow.
+    assert_eq!(cursor, "WzgzNzA4NTEyMjA5MjY3NzYsW251bGwsbnVsbF1d");
+    let notes = after.named("notes").unwrap();
+    assert!(Cursor::decode(&cursor, &query(&after, filter, "-n"), notes).is_ok());
+}
+
+#[test]
 fn they_belong_to_their_filter_and_order() {
     let catalog = catalog();
     let notes = catalog.named("notes").unwrap();

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 
 use crate::{
     caller::Caller,
+    document::Document,
     error::Result,
     filter::Expr,
     id::Id,
@@ -13,13 +14,25 @@ use crate::{
     write::{Operation, Outcome, Sequence},
 };
 
-/// Reads and writes documents, whichever tiers hold them.
+/// Reads and writes documents, whichever tiers hold them, as far as the access rules let the caller.
+/// What a caller may not read is not there; a field that it may not read is null.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Executes operations as one transaction. New documents get their id, times and defaults,
     /// hooks run, and the answer means that the truth has committed. Where there are several
     /// operations, places in an error begin with the number of the one at fault: `/3/title`.
-    async fn write(&self, caller: &Caller, operations: Vec<Operation>) -> Result<Vec<Outcome>>;
+    async fn write(&self, caller: &Caller, operations: Vec<Operation>) -> Result<Vec<Outcome>> {
+        self.write_with(caller, operations, Vec::new()).await
+    }
+
+    /// The same with operations behind them, in the same transaction, that are the server's own: no
+    /// rule holds for those and no outcome is given.
+    async fn write_with(
+        &self,
+        caller: &Caller,
+        operations: Vec<Operation>,
+        own: Vec<Operation>,
+    ) -> Result<Vec<Outcome>>;
 
     /// Executes each operation as a transaction of its own.
     async fn write_each(
@@ -34,6 +47,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// A list. With expansions, each document carries its related ones under `_expand`.
     async fn list(&self, caller: &Caller, query: Query, expand: &[Expansion]) -> Result<Page>;
+
+    /// The documents of a list, for modules: with the fields that never leave the server.
+    async fn find(&self, caller: &Caller, query: Query) -> Result<Vec<Document>>;
 
     /// How many documents match.
     async fn count(&self, caller: &Caller, collection: CollectionId, filter: Expr) -> Result<u64>;

@@ -1,14 +1,18 @@
 //! The truth: the tier that holds everything and decides what is written.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::{
+    access::View,
     document::Document,
     error::Result,
-    filter::Expr,
+    filter::{Expr, Select},
     id::{Id, Revision},
     module::SetupError,
+    observe::Observer,
     query::{Query, Related},
     schema::CollectionId,
     value::Value,
@@ -21,8 +25,9 @@ use crate::{
 /// the question arrived.
 #[async_trait]
 pub trait Truth: Send + Sync + 'static {
-    /// Opens the database and makes it fit the catalog.
-    async fn start(&self) -> std::result::Result<(), SetupError>;
+    /// Opens the database and makes it fit the catalog. The observers hear of every commit.
+    async fn start(&self, observers: Vec<Arc<dyn Observer>>)
+    -> std::result::Result<(), SetupError>;
 
     /// Finishes what is being written and closes the database.
     async fn stop(&self);
@@ -39,19 +44,22 @@ pub trait Truth: Send + Sync + 'static {
     ) -> Vec<Result<Vec<Outcome>>>;
 
     /// One document as it is sent.
-    async fn get(&self, collection: CollectionId, id: Id) -> Result<Option<Body>>;
+    async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>>;
 
     /// A list as it is sent.
-    async fn page(&self, query: Query) -> Result<Page>;
+    async fn page(&self, query: Query, view: &View) -> Result<Page>;
 
-    /// The documents of a list.
-    async fn find(&self, query: Query) -> Result<Vec<Document>>;
+    /// The documents of a list, null where the view masks.
+    async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>>;
 
-    /// Documents that reference others.
-    async fn find_related(&self, related: Related) -> Result<Vec<Document>>;
+    /// Documents that reference others, null where the view masks.
+    async fn find_related(&self, related: Related, view: &View) -> Result<Vec<Document>>;
 
     /// How many documents match.
-    async fn count(&self, collection: CollectionId, filter: Expr) -> Result<u64>;
+    async fn count(&self, collection: CollectionId, filter: Expr, view: &View) -> Result<u64>;
+
+    /// Whether some document that the sub-query finds has this value in its field.
+    async fn contains(&self, select: &Select, value: &Value) -> Result<bool>;
 }
 
 /// A document as the bytes that are sent.

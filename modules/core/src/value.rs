@@ -47,6 +47,18 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// How many bytes of memory it takes, about.
+    pub fn size(&self) -> usize {
+        let beyond = match self {
+            Self::Text(text) | Self::Secret(text) => text.capacity(),
+            Self::Bytes(bytes) => bytes.capacity(),
+            Self::Json(json) => json_size(json),
+            Self::List(items) | Self::Object(items) => items.iter().map(Self::size).sum(),
+            _ => 0,
+        };
+        size_of::<Self>() + beyond
+    }
+
     /// How two values of one kind compare: text by code point, numbers as numbers, ids by byte,
     /// false before true. None for values of different kinds and for kinds without an order.
     pub fn compare(&self, other: &Self) -> Option<Ordering> {
@@ -153,6 +165,23 @@ pub fn number_value(number: &serde_json::Number) -> Value {
     match number.as_i64() {
         Some(integer) => Value::Int(integer),
         None => Value::Float(number.as_f64().unwrap_or(f64::MAX)),
+    }
+}
+
+/// What JSON takes beyond the value itself, about.
+fn json_size(json: &Json) -> usize {
+    match json {
+        Json::String(text) => text.capacity(),
+        Json::Array(items) => items
+            .iter()
+            .map(|item| size_of::<Json>() + json_size(item))
+            .sum(),
+        // An entry has its hash and its place in the order beside key and value.
+        Json::Object(entries) => entries
+            .iter()
+            .map(|(key, item)| key.capacity() + 2 * size_of::<Json>() + json_size(item))
+            .sum(),
+        _ => 0,
     }
 }
 

@@ -2,6 +2,7 @@
 //! all. One create is a list of one.
 
 use crate::{
+    access::Permit,
     caller::Caller,
     change::Change,
     document::Document,
@@ -15,6 +16,9 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Transaction {
     pub operations: Vec<Operation>,
+    /// What each operation must satisfy, in their order. Operations beyond are the server's own and
+    /// need to satisfy nothing.
+    pub permits: Vec<Permit>,
     /// On whose behalf. Hooks see it.
     pub caller: Caller,
     /// When it was asked for; what `$now` and `$currentDate` mean in it.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use nubo_core::{
     Error, Result, Violation, nearest,
     schema::{Catalog, Collection},
+    sessions,
     store::Store,
     write::Operation,
 };
@@ -15,7 +16,6 @@ use crate::{
     body::{self, Accepts},
     operation::{self, Fate, Verb, wrong},
     parameters::Parameters,
-    resource::caller,
     respond,
     settings::Settings,
 };
@@ -29,6 +29,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub async fn execute(&self, request: &mut Request) -> Result<Response> {
+        let caller = sessions::caller(request)?;
         Parameters::none(request.uri().query())?;
         let limit = self.settings.bulk_limit;
         let json = body::read(request, Accepts::Json, limit).await?;
@@ -39,7 +40,7 @@ impl Batch {
         }
         let outcomes = self
             .store
-            .write(&caller(request), operations)
+            .write(&caller, operations)
             .await
             .map_err(|error| located(error, &items, envelope.place))?;
         if outcomes.len() != items.len() {

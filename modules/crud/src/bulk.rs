@@ -4,7 +4,7 @@
 //! failure is the last thing that is tried.
 
 use nubo_core::{
-    Error, Result,
+    Error, Result, sessions,
     write::{Outcome, Sequence},
 };
 use poem::{Request, Response};
@@ -13,11 +13,12 @@ use crate::{
     body::{self, Accepts},
     operation::{self, Envelope, Fate, Verb},
     parameters::Parameters,
-    resource::{Resource, caller},
+    resource::Resource,
     respond,
 };
 
 pub(crate) async fn bulk(resource: &Resource, request: &mut Request) -> Result<Response> {
+    let caller = sessions::caller(request)?;
     let asked = ordered_parameter(request)?;
     let limit = resource.settings.bulk_limit;
     let json = body::read(request, Accepts::Json, limit).await?;
@@ -43,7 +44,7 @@ pub(crate) async fn bulk(resource: &Resource, request: &mut Request) -> Result<R
         false => {
             resource
                 .store
-                .write_each(&caller(request), operations, sequence)
+                .write_each(&caller, operations, sequence)
                 .await
         }
     };

@@ -2,6 +2,8 @@
 
 use nubo_core::{
     Error, Result, Violation,
+    access::Action,
+    caller::Caller,
     change::{Change, read_patch, read_replacement},
     id::Id,
     write::{Guard, Operation, Outcome, Target},
@@ -13,25 +15,27 @@ use crate::{
     body::{self, Accepts},
     conditions,
     parameters::Parameters,
-    resource::{self, Resource, caller, unexpected},
+    resource::{self, Resource, unexpected},
     respond,
 };
 
 pub(crate) async fn patch(resource: &Resource, request: &mut Request) -> Result<Response> {
+    let caller = resource::admitted(resource, request, Action::Update)?;
     let (id, guard) = target(request)?;
     let limit = resource.settings.body_limit;
     let json = body::read(request, Accepts::Patch, limit).await?;
     let change = read_patch(&resource.catalog, &resource.collection, &json)?;
-    update(resource, request, Target::One { id, guard }, change).await
+    update(resource, &caller, Target::One { id, guard }, change).await
 }
 
 pub(crate) async fn replace(resource: &Resource, request: &mut Request) -> Result<Response> {
+    let caller = resource::admitted(resource, request, Action::Update)?;
     let (id, guard) = target(request)?;
     let limit = resource.settings.body_limit;
     let json = body::read(request, Accepts::Json, limit).await?;
     check_same_id(&json, id)?;
     let change = read_replacement(&resource.catalog, &resource.collection, &json)?;
-    update(resource, request, Target::One { id, guard }, change).await
+    update(resource, &caller, Target::One { id, guard }, change).await
 }
 
 /// A document may bring its id, but not another one's.
@@ -62,7 +66,7 @@ fn target(request: &Request) -> Result<(Id, Guard)> {
 
 async fn update(
     resource: &Resource,
-    request: &Request,
+    caller: &Caller,
     target: Target,
     change: Change,
 ) -> Result<Response> {
@@ -71,7 +75,7 @@ async fn update(
         target,
         change,
     };
-    match resource.write(&caller(request), operation).await? {
+    match resource.write(caller, operation).await? {
         Outcome::Updated(document) => Ok(respond::written(&resource.collection, &document)),
         other => Err(unexpected(&other)),
     }

@@ -2,6 +2,7 @@
 
 use nubo_core::{
     Result,
+    access::Action,
     field::Source,
     write::{Operation, Outcome},
 };
@@ -10,11 +11,12 @@ use poem::{Request, Response};
 use crate::{
     body::{self, Accepts},
     parameters::Parameters,
-    resource::{Resource, caller, unexpected},
+    resource::{Resource, admitted, unexpected},
     respond,
 };
 
 pub(crate) async fn create(resource: &Resource, request: &mut Request) -> Result<Response> {
+    let caller = admitted(resource, request, Action::Create)?;
     Parameters::none(request.uri().query())?;
     let limit = resource.settings.body_limit;
     let json = body::read(request, Accepts::Json, limit).await?;
@@ -23,7 +25,7 @@ pub(crate) async fn create(resource: &Resource, request: &mut Request) -> Result
         collection: collection.id,
         document: collection.read_document(&json, Source::Json)?,
     };
-    match resource.write(&caller(request), operation).await? {
+    match resource.write(&caller, operation).await? {
         Outcome::Created(document) => {
             // The path as the client wrote it, below whatever prefix the server has.
             let path = request.original_uri().path();

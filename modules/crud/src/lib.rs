@@ -7,27 +7,23 @@
 //!
 //! Start with [`paths`]: which path answers which method, and in which file. Each kind of route has
 //! a file of its own ([`read`], [`list`], [`query`], [`count`], [`create`], [`change`], [`remove`],
-//! [`many`], [`bulk`], [`batch`]). What they share is beside them: the query string
+//! [`many`], [`bulk`], [`batch`]). What they share is beside them, or in `core`: the query string
 //! ([`parameters`], [`filter`], [`projection`], [`expand`]), bodies ([`body`], [`json`]), headers
 //! ([`conditions`], [`respond`]) and the items of bulk and batch ([`operation`]).
 
 #![forbid(unsafe_code)]
 
 mod batch;
-mod body;
 mod bulk;
 mod change;
-mod conditions;
 mod count;
 mod create;
 mod expand;
 mod filter;
-mod json;
 mod list;
 mod many;
 mod openapi;
 mod operation;
-mod parameters;
 mod paths;
 mod projection;
 mod query;
@@ -44,7 +40,11 @@ mod routes_test;
 
 use std::sync::Arc;
 
-use nubo_core::module::{Context, Contribution, Module, Section, SetupError};
+use nubo_core::{
+    module::{Context, Contribution, Module, Section, SetupError},
+    // What is read of a request is the same in every module.
+    request::{body, conditions, json, parameters},
+};
 
 pub use settings::Settings;
 
@@ -67,7 +67,7 @@ impl Module for Crud {
         Ok(Contribution {
             openapi: openapi::fragments(&context.catalog, &settings),
             routes: paths::routes(&context.catalog, &context.store, &Arc::new(settings)),
-            hooks: Vec::new(),
+            ..Contribution::default()
         })
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use nubo_core::{
     Error, Result,
+    access::Action,
     caller::Caller,
     filter::Expr,
     query::{Cursor, Query, Start},
@@ -15,7 +16,7 @@ use crate::{
     expand, filter,
     parameters::{Parameters, invalid},
     projection,
-    resource::{Resource, caller},
+    resource::{Resource, admitted},
     respond,
 };
 
@@ -54,6 +55,7 @@ enum Span {
 }
 
 pub(crate) async fn list(resource: &Resource, request: &Request) -> Result<Response> {
+    let caller = admitted(resource, request, Action::Read)?;
     let parameters = Parameters::read(request.uri().query(), &PARAMETERS)?;
     let text = |name| parameters.get(name).map(Cow::Borrowed);
     let asked = Asked {
@@ -67,7 +69,7 @@ pub(crate) async fn list(resource: &Resource, request: &Request) -> Result<Respo
         page_size: parameters.number("page_size")?,
         consistent: parameters.flag("consistent")?,
     };
-    answer(resource, &caller(request), asked).await
+    answer(resource, &caller, asked).await
 }
 
 /// Holds the question against the collection, asks the store, and writes the answer.

@@ -5,6 +5,7 @@
 
 use nubo_core::{
     Error, Result,
+    access::Action,
     change::read_patch,
     filter::Expr,
     write::{Operation, Outcome, Target},
@@ -15,11 +16,12 @@ use crate::{
     body::{self, Accepts},
     conditions, filter,
     parameters::Parameters,
-    resource::{Resource, caller, unexpected},
+    resource::{Resource, admitted, unexpected},
     respond,
 };
 
 pub(crate) async fn change(resource: &Resource, request: &mut Request) -> Result<Response> {
+    let caller = admitted(resource, request, Action::Update)?;
     let target = target(resource, request)?;
     let limit = resource.settings.body_limit;
     let json = body::read(request, Accepts::Patch, limit).await?;
@@ -28,7 +30,7 @@ pub(crate) async fn change(resource: &Resource, request: &mut Request) -> Result
         target,
         change: read_patch(&resource.catalog, &resource.collection, &json)?,
     };
-    match resource.write(&caller(request), operation).await? {
+    match resource.write(&caller, operation).await? {
         Outcome::Changed { matched, modified } => Ok(respond::done(format!(
             "{{\"matched\":{matched},\"modified\":{modified}}}"
         ))),
@@ -37,11 +39,12 @@ pub(crate) async fn change(resource: &Resource, request: &mut Request) -> Result
 }
 
 pub(crate) async fn remove(resource: &Resource, request: &Request) -> Result<Response> {
+    let caller = admitted(resource, request, Action::Delete)?;
     let operation = Operation::Delete {
         collection: resource.collection.id,
         target: target(resource, request)?,
     };
-    match resource.write(&caller(request), operation).await? {
+    match resource.write(&caller, operation).await? {
         Outcome::Removed(deleted) => Ok(respond::done(format!("{{\"deleted\":{deleted}}}"))),
         other => Err(unexpected(&other)),
     }

@@ -7,9 +7,9 @@ pub(crate) fn read(collection: &Collection, text: &str) -> Result<Vec<usize>> {
     let mut wanted = vec![Collection::ID];
     let mut violations = Vec::new();
     for name in text.split(',').map(str::trim) {
-        match collection.field_named(name) {
-            Some((index, field)) if field.is_queryable() => wanted.push(index),
-            _ => violations.push(Violation::new(
+        match collection.readable_named(name) {
+            Some(index) => wanted.push(index),
+            None => violations.push(Violation::new(
                 "/fields",
                 "unknown_field",
                 collection.unknown_field(name),

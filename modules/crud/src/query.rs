@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use nubo_core::{Error, Result, Violation, filter::Expr, filter::Reader, kind_of};
+use nubo_core::{Error, Result, Violation, access::Action, filter::Expr, filter::Reader, kind_of};
 use poem::{Request, Response};
 use serde_json::{Map, Value as Json};
 
@@ -11,12 +11,12 @@ use crate::{
     body::{self, Accepts},
     list::{self, Asked, PARAMETERS},
     parameters::{Parameters, invalid, unknown},
-    resource::{Resource, caller},
+    resource::{Resource, admitted},
 };
 
 pub(crate) async fn query(resource: &Resource, request: &mut Request) -> Result<Response> {
+    let caller = admitted(resource, request, Action::Read)?;
     Parameters::none(request.uri().query())?;
-    let caller = caller(request);
     let limit = resource.settings.body_limit;
     let json = body::read(request, Accepts::Json, limit).await?;
     let asked = read(resource, &json)?;

@@ -5,6 +5,8 @@
 
 use nubo_core::{
     Error, Result,
+    access::Action,
+    caller::Caller,
     id::Id,
     query::{Query, Start},
 };
@@ -14,26 +16,28 @@ use crate::{
     conditions, expand,
     parameters::Parameters,
     projection,
-    resource::{self, Resource, caller},
+    resource::{self, Resource},
     respond,
 };
 
 pub(crate) async fn read(resource: &Resource, request: &Request) -> Result<Response> {
+    let caller = resource::admitted(resource, request, Action::Read)?;
     let id = resource::id(request)?;
     if let Some(query) = request.uri().query() {
         let parameters = Parameters::read(Some(query), &["fields", "expand"])?;
         if parameters.get("fields").is_some() || parameters.get("expand").is_some() {
-            return shaped(resource, request, id, &parameters).await;
+            return shaped(resource, &caller, id, &parameters).await;
         }
     }
     let found = resource
         .store
-        .get(&caller(request), resource.collection.id, id)
+        .get(&caller, resource.collection.id, id)
         .await?;
     let Some(found) = found else {
         return Err(Error::no_document(&resource.collection.name));
     };
-    if conditions::is_known(request.headers(), found.revision)? {
+    let known = conditions::is_known(request.headers(), found.revision)?;
+    if known && resource.collection.looks_the_same() {
         return Ok(respond::not_modified(found.revision));
     }
     Ok(respond::bare_document(found.json, found.revision))
@@ -43,7 +47,7 @@ pub(crate) async fn read(resource: &Resource, request: &Request) -> Result<Respo
 /// document's revision, so that it has no tag.
 async fn shaped(
     resource: &Resource,
-    request: &Request,
+    caller: &Caller,
     id: Id,
     parameters: &Parameters<'_>,
 ) -> Result<Response> {
@@ -63,10 +67,7 @@ async fn shaped(
         Some(text) => expand::read(&resource.catalog, collection, text)?,
         None => Vec::new(),
     };
-    let page = resource
-        .store
-        .list(&caller(request), query, &expansions)
-        .await?;
+    let page = resource.store.list(caller, query, &expansions).await?;
     match page.count {
         0 => Err(Error::no_document(&collection.name)),
         _ => Ok(respond::read(page.documents)),

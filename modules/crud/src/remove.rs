@@ -2,6 +2,7 @@
 
 use nubo_core::{
     Result,
+    access::Action,
     write::{Operation, Outcome, Target},
 };
 use poem::{Request, Response};
@@ -9,11 +10,12 @@ use poem::{Request, Response};
 use crate::{
     conditions,
     parameters::Parameters,
-    resource::{self, Resource, caller, unexpected},
+    resource::{self, Resource, unexpected},
     respond,
 };
 
 pub(crate) async fn remove(resource: &Resource, request: &Request) -> Result<Response> {
+    let caller = resource::admitted(resource, request, Action::Delete)?;
     Parameters::none(request.uri().query())?;
     let operation = Operation::Delete {
         collection: resource.collection.id,
@@ -22,7 +24,7 @@ pub(crate) async fn remove(resource: &Resource, request: &Request) -> Result<Res
             guard: conditions::guard(request.headers())?,
         },
     };
-    match resource.write(&caller(request), operation).await? {
+    match resource.write(&caller, operation).await? {
         Outcome::Deleted => Ok(respond::nothing()),
         other => Err(unexpected(&other)),
     }

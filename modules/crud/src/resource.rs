@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use nubo_core::{
     Error, Result,
+    access::Action,
     caller::Caller,
     filter::{Expr, Path, Test},
     id::Id,
     schema::{Catalog, Collection},
+    sessions,
     store::Store,
     value::Value,
     write::{Operation, Outcome},
@@ -42,9 +44,12 @@ impl Resource {
     }
 }
 
-/// On whose behalf a request is made: whoever checked its token left that behind.
-pub(crate) fn caller(request: &Request) -> Caller {
-    request.data::<Caller>().cloned().unwrap_or_default()
+/// On whose behalf a request is made, once it is clear that the action is not for accounts only: 401 comes before anything
+/// is said about the request.
+pub(crate) fn admitted(resource: &Resource, request: &Request, action: Action) -> Result<Caller> {
+    let caller = sessions::caller(request)?;
+    resource.collection.admit(action, &caller)?;
+    Ok(caller)
 }
 
 /// The id in the path.

@@ -137,10 +137,12 @@ impl Parts {
         }))
     }
 
-    /// Ids are unique; an operation without a tag gets one, and every tag that is used is listed.
+    /// Ids are unique; an operation without a tag gets one, and every tag that is used is listed,
+    /// as is the way to say who asks, where any operation wants to know.
     fn check_operations(&mut self) -> Result<(), SetupError> {
         let mut ids = HashSet::new();
         let mut used = Vec::new();
+        let mut secured = false;
         let items = self.paths.values_mut().filter_map(Json::as_object_mut);
         for item in items {
             for (_, operation) in item
@@ -152,6 +154,9 @@ impl Parts {
                 {
                     return Err(twice("operation id", id));
                 }
+                let ways = operation.get("security").and_then(Json::as_array);
+                secured |= ways
+                    .is_some_and(|ways| ways.iter().any(|way| way.get(shared::BEARER).is_some()));
                 let tags = operation.get("tags").and_then(Json::as_array);
                 if tags.is_none_or(Vec::is_empty) {
                     operation["tags"] = json!([SERVER]);
@@ -159,6 +164,11 @@ impl Parts {
                 let tags = operation.get("tags").and_then(Json::as_array);
                 used.extend(tags.into_iter().flatten().cloned());
             }
+        }
+        if secured {
+            let schemes = self.components.entry("securitySchemes".into()).or_default();
+            let scheme = self.shared["securitySchemes"][shared::BEARER].clone();
+            schemes.insert(shared::BEARER.into(), scheme);
         }
         for name in used {
             self.add_tag(Map::from_iter([("name".to_owned(), name)]));

@@ -46,7 +46,7 @@ impl Module for OpenApi {
         Ok(Contribution {
             routes,
             openapi: vec![fragment(settings.docs)],
-            hooks: Vec::new(),
+            ..Contribution::default()
         })
     }
 }

@@ -37,17 +37,17 @@ const FAILURES: [Failure; 12] = [
         status: 401,
         title: "Unauthorized",
         description: "Nobody is signed in, or the token is not valid any more.",
-        code: "token_expired",
-        detail: "the token has expired",
+        code: "expired_token",
+        detail: "the access token has expired",
         violation: None,
     },
     Failure {
         name: "Forbidden",
         status: 403,
         title: "Forbidden",
-        description: "It may not be done.",
-        code: "append_only",
-        detail: "documents of audit_logs cannot be changed or deleted",
+        description: "It may be seen, but not done: an access rule stands against it.",
+        code: "forbidden",
+        detail: "the access rules of posts do not allow this",
         violation: None,
     },
     Failure {
@@ -149,14 +149,27 @@ pub(crate) fn components() -> Json {
                 "description": "Names the request in the server's log.",
                 "schema": { "type": "string" },
             },
+            "WWW-Authenticate": {
+                "description": "What is wrong with the token (RFC 6750).",
+                "schema": { "type": "string" },
+            },
             "Retry-After": {
                 "description": "Seconds after which to try again.",
                 "schema": { "type": "integer", "minimum": 0 },
             },
         },
         "responses": responses,
+        "securitySchemes": { BEARER: {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The access token that signing up, signing in and refreshing give.",
+        } },
     })
 }
+
+/// Name of the one way to say who asks, as the `security` of operations mentions it.
+pub(crate) const BEARER: &str = "bearer";
 
 impl Failure {
     fn response(&self) -> Json {
@@ -174,6 +187,9 @@ impl Failure {
         let mut headers = json!({ "X-Request-Id": header("X-Request-Id") });
         if matches!(self.status, 429 | 503) {
             headers["Retry-After"] = header("Retry-After");
+        }
+        if self.status == 401 {
+            headers["WWW-Authenticate"] = header("WWW-Authenticate");
         }
         json!({
             "description": self.description,

@@ -59,7 +59,7 @@ impl Module for Ops {
         Ok(Contribution {
             routes: routes.into(),
             openapi: vec![status::openapi(status)?],
-            hooks: Vec::new(),
+            ..Contribution::default()
         })
     }
 }

@@ -220,6 +220,7 @@ mod tests {
     use nubo_core::{
         Result,
         caller::Caller,
+        document::Document,
         filter::Expr,
         id::Id,
         query::Query,
@@ -246,7 +247,12 @@ mod tests {
 
     #[async_trait]
     impl Store for Fake {
-        async fn write(&self, _: &Caller, _: Vec<Operation>) -> Result<Vec<Outcome>> {
+        async fn write_with(
+            &self,
+            _: &Caller,
+            _: Vec<Operation>,
+            _: Vec<Operation>,
+        ) -> Result<Vec<Outcome>> {
             unreachable!()
         }
 
@@ -264,6 +270,10 @@ mod tests {
         }
 
         async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Page> {
+            unreachable!()
+        }
+
+        async fn find(&self, _: &Caller, _: Query) -> Result<Vec<Document>> {
             unreachable!()
         }
 

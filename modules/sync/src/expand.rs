@@ -5,16 +5,23 @@
 //! A related document is rendered once, with what it brings along itself, and then copied to
 //! wherever it belongs.
 
-use std::{cmp::Ordering, collections::HashMap, sync::atomic::AtomicUsize};
+use std::{
+    cmp,
+    collections::HashMap,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
 use nubo_core::{
     Error, Result,
+    access::View,
+    caller::Caller,
     document::Document,
     filter::{Expr, Path, Test},
     query::{Cursor, Query, Related, Start},
     schema::{Collection, CollectionId, SortKey},
     store::{Expansion, ExpansionKind},
+    time::Timestamp,
     truth::Page,
     value::Value,
 };
@@ -28,13 +35,24 @@ const RELATED_EACH: usize = 20;
 /// How many related documents one list may bring along in all. Three levels of twenty would be
 /// more than a million otherwise.
 const MAX_RELATED: usize = 10_000;
+/// How many bytes related documents may take in one answer, each copy counted.
+const MAX_BYTES: usize = 32 << 20;
 /// How many references go into one question.
 const CHUNK: usize = 500;
 
 impl Tiers {
     /// A page whose documents carry their related ones under `_expand`.
-    pub(crate) async fn expanded_page(&self, query: Query, expand: &[Expansion]) -> Result<Page> {
+    pub(crate) async fn expanded_page(
+        &self,
+        caller: &Caller,
+        query: Query,
+        view: &View,
+        expand: &[Expansion],
+    ) -> Result<Page> {
         let collection = self.catalog.get(query.collection).clone();
+        let now = self.clock.now();
+        let reader = Reader { caller, now };
+        self.check_expansions(reader, &collection, expand)?;
         let limit = query.limit as usize;
         let fields = query.fields.clone();
         let sort = query.sort.clone();
@@ -42,17 +60,20 @@ impl Tiers {
         // reference may be followed that is not to be shown.
         let mut documents = self
             .truth
-            .find(Query {
-                limit: query.limit.saturating_add(1),
-                fields: None,
-                ..query
-            })
+            .find(
+                Query {
+                    limit: query.limit.saturating_add(1),
+                    fields: None,
+                    ..query
+                },
+                view,
+            )
             .await?;
         let more = documents.len() > limit;
         documents.truncate(limit);
 
         let budget = Budget::default();
-        let brought = self.bring(&documents, expand, &budget).await?;
+        let brought = self.bring(&documents, expand, reader, &budget).await?;
         let shown = fields.as_deref().unwrap_or(collection.sent_fields());
         let mut out = Vec::with_capacity(documents.len() * 512);
         for (index, document) in documents.iter().enumerate() {
@@ -70,11 +91,32 @@ impl Tiers {
         })
     }
 
+    /// 403 where an expansion goes through a field that the reader cannot always see.
+    fn check_expansions(
+        &self,
+        reader: Reader<'_>,
+        here: &Collection,
+        expand: &[Expansion],
+    ) -> Result<()> {
+        for expansion in expand {
+            let (through, field, next) = match expansion.kind {
+                ExpansionKind::Forward { field, target } => (here, field, target),
+                ExpansionKind::Reverse { collection, field } => {
+                    (&**self.catalog.get(collection), field, collection)
+                }
+            };
+            reader.view(through).check_named(through, [field])?;
+            self.check_expansions(reader, self.catalog.get(next), &expansion.inner)?;
+        }
+        Ok(())
+    }
+
     /// What each expansion brings each of these documents, as JSON.
     fn bring<'a>(
         &'a self,
         documents: &'a [Document],
         expand: &'a [Expansion],
+        reader: Reader<'a>,
         budget: &'a Budget,
     ) -> BoxFuture<'a, Result<Vec<Brought>>> {
         async move {
@@ -85,10 +127,11 @@ impl Tiers {
                 let inner = &expansion.inner;
                 match expansion.kind {
                     ExpansionKind::Forward { field, target } => {
-                        self.forward(documents, field, target, inner, budget).await
+                        self.forward(documents, field, target, inner, reader, budget)
+                            .await
                     }
                     ExpansionKind::Reverse { collection, field } => {
-                        self.reverse(documents, collection, field, inner, budget)
+                        self.reverse(documents, collection, field, inner, reader, budget)
                             .await
                     }
                 }
@@ -105,9 +148,11 @@ impl Tiers {
         field: usize,
         target: CollectionId,
         inner: &[Expansion],
+        reader: Reader<'_>,
         budget: &Budget,
     ) -> Result<Brought> {
         let collection = self.catalog.get(target);
+        let view = reader.view(collection);
         let mut ids: Vec<Uuid> = documents
             .iter()
             .flat_map(|document| references(document.value(field)))
@@ -131,9 +176,11 @@ impl Tiers {
                 limit: ids.len() as u32,
                 fields: None,
             };
-            found.extend(self.truth.find(query).await?);
+            found.extend(self.truth.find(query, &view).await?);
         }
-        let rendered = self.render(&found, collection, inner, budget).await?;
+        let rendered = self
+            .render(&found, collection, inner, reader, budget)
+            .await?;
 
         let each = documents
             .iter()
@@ -141,13 +188,17 @@ impl Tiers {
                 Value::List(_) => {
                     let there =
                         references(document.value(field)).filter_map(|id| rendered.get(&id));
-                    list(there)
+                    list(there, budget)
                 }
-                value => references(value)
-                    .find_map(|id| rendered.get(&id).cloned())
-                    .unwrap_or_else(|| b"null".to_vec()),
+                value => match references(value).find_map(|id| rendered.get(&id)) {
+                    Some(found) => {
+                        budget.copy(found.len())?;
+                        Ok(found.clone())
+                    }
+                    None => Ok(b"null".to_vec()),
+                },
             })
-            .collect();
+            .collect::<Result<_>>()?;
         Ok(Brought(each))
     }
 
@@ -159,9 +210,11 @@ impl Tiers {
         other: CollectionId,
         field: usize,
         inner: &[Expansion],
+        reader: Reader<'_>,
         budget: &Budget,
     ) -> Result<Brought> {
         let collection = self.catalog.get(other);
+        let view = reader.view(collection);
         let parents: Vec<Option<Uuid>> = documents
             .iter()
             .map(|document| document.id().map(|id| id.uuid()))
@@ -179,7 +232,7 @@ impl Tiers {
                 sort: collection.order.clone(),
                 limit_each: RELATED_EACH as u32 + 1,
             };
-            let documents = self.truth.find_related(related).await?;
+            let documents = self.truth.find_related(related, &view).await?;
             budget.spend(documents.len())?;
             // A document with a list of references may come once for each of them.
             found.extend(
@@ -219,7 +272,9 @@ impl Tiers {
             lists.insert(parent, Continued { members, next });
         }
         let shown: Vec<Document> = shown.into_values().collect();
-        let rendered = self.render(&shown, collection, inner, budget).await?;
+        let rendered = self
+            .render(&shown, collection, inner, reader, budget)
+            .await?;
 
         let each = parents.iter().map(|parent| {
             let continued = parent.and_then(|parent| lists.get(&parent));
@@ -227,7 +282,10 @@ impl Tiers {
                 (&continued.members[..], continued.next.as_deref())
             });
             let mut out = b"{\"data\":".to_vec();
-            out.extend(list(members.iter().filter_map(|id| rendered.get(id))));
+            out.extend(list(
+                members.iter().filter_map(|id| rendered.get(id)),
+                budget,
+            )?);
             out.extend_from_slice(b",\"next_cursor\":");
             // A cursor is base64 and needs no escaping.
             match next {
@@ -239,9 +297,9 @@ impl Tiers {
                 None => out.extend_from_slice(b"null"),
             }
             out.push(b'}');
-            out
+            Ok(out)
         });
-        Ok(Brought(each.collect()))
+        Ok(Brought(each.collect::<Result<_>>()?))
     }
 
     /// Renders documents with what they bring along themselves, by their ids.
@@ -250,9 +308,10 @@ impl Tiers {
         documents: &[Document],
         collection: &Collection,
         expand: &[Expansion],
+        reader: Reader<'_>,
         budget: &Budget,
     ) -> Result<HashMap<Uuid, Vec<u8>>> {
-        let brought = self.bring(documents, expand, budget).await?;
+        let brought = self.bring(documents, expand, reader, budget).await?;
         let mut rendered = HashMap::with_capacity(documents.len());
         for (index, document) in documents.iter().enumerate() {
             let mut out = Vec::new();
@@ -264,7 +323,23 @@ impl Tiers {
                 rendered.insert(id.uuid(), out);
             }
         }
+        self.complete_related(collection, documents, &mut rendered)
+            .await?;
         Ok(rendered)
+    }
+}
+
+/// On whose behalf related documents are brought, and when.
+#[derive(Clone, Copy)]
+struct Reader<'a> {
+    caller: &'a Caller,
+    now: Timestamp,
+}
+
+impl Reader<'_> {
+    /// What is seen of a collection. Where that is nothing, nothing comes along.
+    fn view(self, collection: &Collection) -> View {
+        collection.view(self.caller, self.now)
     }
 }
 
@@ -277,26 +352,40 @@ struct Continued {
     next: Option<String>,
 }
 
-/// How many more related documents a list may bring along.
+/// How much more a list may bring along.
 #[derive(Default)]
-struct Budget(AtomicUsize);
+struct Budget {
+    documents: AtomicUsize,
+    bytes: AtomicUsize,
+}
 
 impl Budget {
+    /// Notes related documents that were fetched.
     fn spend(&self, documents: usize) -> Result<()> {
-        let before = self
-            .0
-            .fetch_add(documents, std::sync::atomic::Ordering::Relaxed);
-        if before + documents <= MAX_RELATED {
-            return Ok(());
+        let before = self.documents.fetch_add(documents, Ordering::Relaxed);
+        match before + documents <= MAX_RELATED {
+            true => Ok(()),
+            false => Err(too_large(format!(
+                "more than {MAX_RELATED} related documents"
+            ))),
         }
-        Err(Error::bad_request(
-            "expansion_too_large",
-            format!(
-                "the expansion brings more than {MAX_RELATED} related documents; ask for a \
-                 smaller page or fewer levels"
-            ),
-        ))
     }
+
+    /// Notes a copy of a related document that goes into the answer.
+    fn copy(&self, bytes: usize) -> Result<()> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        match before + bytes <= MAX_BYTES {
+            true => Ok(()),
+            false => Err(too_large(format!("more than {} MiB", MAX_BYTES >> 20))),
+        }
+    }
+}
+
+fn too_large(what: String) -> Error {
+    Error::bad_request(
+        "expansion_too_large",
+        format!("the expansion brings {what}; ask for a smaller page or fewer levels"),
+    )
 }
 
 /// The list that the cursor of a reverse expansion continues. A client asks for it with a filter on
@@ -339,16 +428,17 @@ fn splice(
 }
 
 /// A JSON list. Without line breaks, which separate the documents of a page.
-fn list<'a>(items: impl Iterator<Item = &'a Vec<u8>>) -> Vec<u8> {
+fn list<'a>(items: impl Iterator<Item = &'a Vec<u8>>, budget: &Budget) -> Result<Vec<u8>> {
     let mut out = vec![b'['];
     for (index, item) in items.enumerate() {
+        budget.copy(item.len())?;
         if index > 0 {
             out.push(b',');
         }
         out.extend_from_slice(item);
     }
     out.push(b']');
-    out
+    Ok(out)
 }
 
 /// The ids that a reference, or a list of them, holds.
@@ -377,7 +467,7 @@ fn keys_of(document: &Document, sort: &[SortKey]) -> Vec<Value> {
 }
 
 /// How two documents of a list stand to each other.
-fn in_order(a: &Document, b: &Document, sort: &[SortKey]) -> Ordering {
+fn in_order(a: &Document, b: &Document, sort: &[SortKey]) -> cmp::Ordering {
     sort.iter()
         .map(|key| {
             let order = a.value(key.field).sort_order(b.value(key.field));
@@ -387,5 +477,5 @@ fn in_order(a: &Document, b: &Document, sort: &[SortKey]) -> Ordering {
             }
         })
         .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
+        .unwrap_or(cmp::Ordering::Equal)
 }

@@ -11,13 +11,16 @@ use std::{
 use async_trait::async_trait;
 use nubo_core::{
     Error, Result, Violation,
+    access::View,
+    bus::NoBus,
     caller::{Account, Caller},
     clock::{Clock, Random},
     document::Document,
     field::Source,
-    filter::{Expr, Reader},
+    filter::{Expr, Reader, Select},
     id::{Id, Revision},
     module::SetupError,
+    observe::Observer,
     passwords::Passwords,
     query::{Cursor, Query, Related, Start},
     schema::{Catalog, CollectionId, SortKey},
@@ -48,6 +51,7 @@ impl World {
         let tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
+            Arc::new(NoBus),
             Arc::new(Reversing),
             clock.clone(),
             Arc::new(Counting::default()),
@@ -116,10 +120,8 @@ impl World {
 }
 
 pub(crate) fn somebody() -> Caller {
-    Caller::Account(Account {
-        id: "0190f5f6-8a6c-7f2a-9c3e-2f1d8f0f7a11".parse().unwrap(),
-        roles: Vec::new(),
-    })
+    let id = "0190f5f6-8a6c-7f2a-9c3e-2f1d8f0f7a11".parse().unwrap();
+    Caller::account(Account::new(id, Vec::new()))
 }
 
 pub(crate) fn documents(page: &Page) -> Vec<Json> {
@@ -133,20 +135,22 @@ pub(crate) fn documents(page: &Page) -> Vec<Json> {
 }
 
 fn catalog() -> Catalog {
+    let anyone = json!({
+        "read": "public", "create": "public", "update": "public", "delete": "public" });
     let declarations = json!([
-        { "name": "users", "fields": {
+        { "name": "users", "access": anyone, "fields": {
             "name": "text!",
             "password": "password",
             "creator": { "type": "uuid", "default": "$auth.id" } } },
-        { "name": "posts", "fields": {
+        { "name": "posts", "access": anyone, "fields": {
             "title": "text!",
             "author": "ref(users)",
             "likers": "ref(users)[]" } },
-        { "name": "comments", "fields": {
+        { "name": "comments", "access": anyone, "fields": {
             "post": "ref(posts)!",
             "author": "ref(users)",
             "text": "text" } },
-        { "name": "logs", "append_only": true, "expires_after": "1h", "fields": {
+        { "name": "logs", "access": anyone, "append_only": true, "expires_after": "1h", "fields": {
             "line": "text!" } },
     ]);
     let declarations: Vec<_> = serde_json::from_value(declarations).unwrap();
@@ -189,6 +193,10 @@ impl Passwords for Reversing {
         Ok(password.chars().rev().collect())
     }
 
+    fn refusal(&self, password: &str) -> Option<(&'static str, String)> {
+        (password == "password").then(|| ("too_common", "is too common".to_owned()))
+    }
+
     async fn verify(&self, password: String, hash: String) -> Result<bool> {
         Ok(self.hash(password).await? == hash)
     }
@@ -227,7 +235,14 @@ impl Memory {
         self.tables.lock().unwrap().remove(&(collection, id));
     }
 
-    fn select(&self, collection: CollectionId, filter: &Expr, sort: &[SortKey]) -> Vec<Document> {
+    /// The documents that match and that are seen, with nulls for what is masked.
+    fn select(
+        &self,
+        collection: CollectionId,
+        filter: &Expr,
+        sort: &[SortKey],
+        view: &View,
+    ) -> Vec<Document> {
         let fields = self.catalog.get(collection).fields();
         let tables = self.tables.lock().unwrap();
         let mut found: Vec<Document> = tables
@@ -235,7 +250,16 @@ impl Memory {
             .filter(|((there, _), _)| *there == collection)
             .map(|(_, document)| document.clone())
             .filter(|document| filter.matches(document, fields, &()))
+            .filter(|document| view.condition.matches(document, fields, &()))
             .collect();
+        for document in &mut found {
+            let whole = document.clone();
+            for mask in &view.masks {
+                if !mask.shown.matches(&whole, fields, &()) {
+                    document.set(mask.field, Value::Null);
+                }
+            }
+        }
         found.sort_by(|a, b| order(sort, |key| (a.value(key).clone(), b.value(key).clone())));
         found
     }
@@ -318,7 +342,7 @@ fn order(sort: &[SortKey], values: impl Fn(usize) -> (Value, Value)) -> std::cmp
 
 #[async_trait]
 impl Truth for Memory {
-    async fn start(&self) -> Result<(), SetupError> {
+    async fn start(&self, _: Vec<Arc<dyn Observer>>) -> Result<(), SetupError> {
         Ok(())
     }
 
@@ -353,9 +377,11 @@ impl Truth for Memory {
         results
     }
 
-    async fn get(&self, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+    async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>> {
         let schema = self.catalog.get(collection);
-        Ok(self.document(collection, id).map(|document| {
+        let mut seen = self.select(collection, &Expr::always(), &[], view);
+        seen.retain(|document| document.id() == Some(id));
+        Ok(seen.pop().map(|document| {
             let mut json = Vec::new();
             document.write_json(schema, &mut json);
             Body {
@@ -365,7 +391,7 @@ impl Truth for Memory {
         }))
     }
 
-    async fn page(&self, _: Query) -> Result<Page> {
+    async fn page(&self, _: Query, _: &View) -> Result<Page> {
         Ok(Page {
             documents: "{\"from\":\"the truth's own page\"}".into(),
             count: 1,
@@ -373,9 +399,9 @@ impl Truth for Memory {
         })
     }
 
-    async fn find(&self, query: Query) -> Result<Vec<Document>> {
+    async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let mut found = self.select(query.collection, &query.filter, &query.sort);
+        let mut found = self.select(query.collection, &query.filter, &query.sort, view);
         match &query.start {
             Start::First => {}
             Start::Offset(skip) => found = found.split_off((*skip as usize).min(found.len())),
@@ -397,9 +423,9 @@ impl Truth for Memory {
         Ok(found)
     }
 
-    async fn find_related(&self, related: Related) -> Result<Vec<Document>> {
+    async fn find_related(&self, related: Related, view: &View) -> Result<Vec<Document>> {
         self.asked.fetch_add(1, Ordering::Relaxed);
-        let all = self.select(related.collection, &Expr::always(), &related.sort);
+        let all = self.select(related.collection, &Expr::always(), &related.sort, view);
         let references = |document: &Document, value: &Value| match document.value(related.field) {
             Value::List(items) => items.contains(value),
             one => one == value,
@@ -413,7 +439,13 @@ impl Truth for Memory {
         Ok(found.collect())
     }
 
-    async fn count(&self, collection: CollectionId, filter: Expr) -> Result<u64> {
-        Ok(self.select(collection, &filter, &[]).len() as u64)
+    async fn count(&self, collection: CollectionId, filter: Expr, view: &View) -> Result<u64> {
+        Ok(self.select(collection, &filter, &[], view).len() as u64)
+    }
+
+    async fn contains(&self, select: &Select, value: &Value) -> Result<bool> {
+        let found = self.select(select.collection, &select.condition, &[], &View::all());
+        let matches = |document: &Document| document.value(select.field) == value;
+        Ok(found.iter().any(matches))
     }
 }

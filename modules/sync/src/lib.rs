@@ -3,6 +3,9 @@
 //! [`Tiers`] is what modules read from and write to. So far there is one tier, the truth: reads go
 //! straight to it, and a write is prepared here ([`write`](mod@write)) and carried out there. What a
 //! list brings along is put together in [`expand`], and [`retention`] deletes what has expired.
+//! Fields that are not stored are added by [`presence`].
+//! What was committed is told to those who listen by [`publish`].
+//! Access rules are held against the caller in [`permission`]; no read and no write passes by it.
 //! This crate knows no SQL and no HTTP.
 
 #![forbid(unsafe_code)]
@@ -12,6 +15,9 @@ mod expand;
 mod expand_test;
 #[cfg(test)]
 mod fake;
+mod permission;
+mod presence;
+mod publish;
 mod retention;
 #[cfg(test)]
 mod retention_test;
@@ -24,8 +30,10 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use nubo_core::{
     Result,
+    bus::Bus,
     caller::Caller,
     clock::{Clock, Random},
+    document::Document,
     filter::Expr,
     hook::Hook,
     id::Id,
@@ -38,12 +46,14 @@ use nubo_core::{
     write::{Operation, Outcome, Sequence},
 };
 
+pub use publish::Publisher;
 pub use retention::{Retention, Sweep};
 
 /// All tiers as one store.
 pub struct Tiers {
     catalog: Arc<Catalog>,
     truth: Arc<dyn Truth>,
+    bus: Arc<dyn Bus>,
     passwords: Arc<dyn Passwords>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -56,6 +66,7 @@ impl Tiers {
     pub fn new(
         catalog: Arc<Catalog>,
         truth: Arc<dyn Truth>,
+        bus: Arc<dyn Bus>,
         passwords: Arc<dyn Passwords>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -63,6 +74,7 @@ impl Tiers {
         Self {
             catalog,
             truth,
+            bus,
             passwords,
             clock,
             random,
@@ -82,8 +94,13 @@ impl Tiers {
 
 #[async_trait]
 impl Store for Tiers {
-    async fn write(&self, caller: &Caller, operations: Vec<Operation>) -> Result<Vec<Outcome>> {
-        self.write_together(caller, operations).await
+    async fn write_with(
+        &self,
+        caller: &Caller,
+        operations: Vec<Operation>,
+        own: Vec<Operation>,
+    ) -> Result<Vec<Outcome>> {
+        self.write_together(caller, operations, own).await
     }
 
     async fn write_each(
@@ -95,20 +112,34 @@ impl Store for Tiers {
         self.write_apart(caller, operations, sequence).await
     }
 
-    async fn get(&self, _: &Caller, collection: CollectionId, id: Id) -> Result<Option<Body>> {
-        self.truth.get(collection, id).await
+    async fn get(&self, caller: &Caller, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+        let view = self.view(caller, collection)?;
+        let body = self.truth.get(collection, id, &view).await?;
+        self.complete_body(collection, id, body).await
     }
 
-    async fn list(&self, _: &Caller, query: Query, expand: &[Expansion]) -> Result<Page> {
-        if expand.is_empty() {
-            self.truth.page(query).await
-        } else {
-            self.expanded_page(query, expand).await
-        }
+    async fn list(&self, caller: &Caller, query: Query, expand: &[Expansion]) -> Result<Page> {
+        let view = self.view(caller, query.collection)?;
+        self.check_query(&view, &query)?;
+        let (query, wanted) = self.without_virtual(query);
+        let collection = query.collection;
+        let page = match expand.is_empty() {
+            true => self.truth.page(query, &view).await?,
+            false => self.expanded_page(caller, query, &view, expand).await?,
+        };
+        self.complete_page(collection, page, &wanted).await
     }
 
-    async fn count(&self, _: &Caller, collection: CollectionId, filter: Expr) -> Result<u64> {
-        self.truth.count(collection, filter).await
+    async fn find(&self, caller: &Caller, query: Query) -> Result<Vec<Document>> {
+        let view = self.view(caller, query.collection)?;
+        self.check_query(&view, &query)?;
+        self.truth.find(query, &view).await
+    }
+
+    async fn count(&self, caller: &Caller, collection: CollectionId, filter: Expr) -> Result<u64> {
+        let view = self.view(caller, collection)?;
+        self.check_filter(&view, collection, &filter)?;
+        self.truth.count(collection, filter, &view).await
     }
 
     async fn ready(&self) -> Result<()> {

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use nubo_core::{
     Error, Result,
+    access::View,
     caller::Caller,
     filter::{Comparison, Expr, Path, Test},
     id::Id,
@@ -101,7 +102,7 @@ impl Tiers {
             let millis = self.clock.now().millis().saturating_sub(expires_after);
             let mut batch = expired(collection, Timestamp::from_millis(millis));
             while !*stopped.borrow() {
-                let documents = self.truth.find(batch.clone()).await?;
+                let documents = self.truth.find(batch.clone(), &View::all()).await?;
                 let Some(last) = documents.last() else { break };
                 batch.start = Start::After(
                     batch

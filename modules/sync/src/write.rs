@@ -8,7 +8,7 @@ use nubo_core::{
     caller::Caller,
     change::Action,
     clock,
-    schema::Collection,
+    schema::{Collection, CollectionId},
     time::Timestamp,
     value::Value,
     write::{Operation, Outcome, Sequence, Transaction},
@@ -17,19 +17,24 @@ use nubo_core::{
 use crate::Tiers;
 
 impl Tiers {
-    /// Executes operations as one transaction.
+    /// Executes operations as one transaction, with the server's own behind them.
     pub(crate) async fn write_together(
         &self,
         caller: &Caller,
         operations: Vec<Operation>,
+        own: Vec<Operation>,
     ) -> Result<Vec<Outcome>> {
         let asked = operations.len();
-        let transaction = self.prepare(caller, operations, self.clock.now()).await?;
+        let collections = collections_of(&operations);
+        let now = self.clock.now();
+        let transaction = self.prepare(caller, operations, own, now).await?;
         let carried = transaction.operations.len();
         let results = self
             .truth
             .transact(vec![transaction], Sequence::Independent);
-        outcomes_of(results.await.into_iter().next(), asked, carried)
+        let mut outcomes = outcomes_of(results.await.into_iter().next(), asked, carried)?;
+        self.mask(caller, &collections, &mut outcomes).await?;
+        Ok(outcomes)
     }
 
     /// Executes each operation as a transaction of its own, all of them handed over at once.
@@ -41,11 +46,13 @@ impl Tiers {
     ) -> Vec<Result<Outcome>> {
         let now = self.clock.now();
         let asked = operations.len();
+        let collections = collections_of(&operations);
         let mut transactions = Vec::with_capacity(asked);
         // Why an operation does not reach the truth, or how many operations it has become.
         let mut prepared: Vec<Result<usize>> = Vec::with_capacity(asked);
         for operation in operations {
-            match self.prepare(caller, vec![operation], now).await {
+            let alone = self.prepare(caller, vec![operation], Vec::new(), now);
+            match alone.await {
                 Ok(transaction) => {
                     prepared.push(Ok(transaction.operations.len()));
                     transactions.push(transaction);
@@ -66,8 +73,8 @@ impl Tiers {
 
         let mut stopped = false;
         let mut results = Vec::with_capacity(asked);
-        for prepared in prepared {
-            let result = match prepared {
+        for (prepared, collection) in prepared.into_iter().zip(collections) {
+            let mut result = match prepared {
                 // What the truth refused came first.
                 Err(_) if stopped => Err(not_tried()),
                 Err(error) => Err(error),
@@ -76,6 +83,12 @@ impl Tiers {
                     outcomes.pop().ok_or_else(missing)
                 }),
             };
+            if let Ok(outcome) = &mut result {
+                let outcome = std::slice::from_mut(outcome);
+                if let Err(error) = self.mask(caller, &[collection], outcome).await {
+                    result = Err(error);
+                }
+            }
             stopped |= sequence == Sequence::StopAtError && result.is_err();
             results.push(result);
         }
@@ -87,47 +100,48 @@ impl Tiers {
     async fn prepare(
         &self,
         caller: &Caller,
-        operations: Vec<Operation>,
+        mut operations: Vec<Operation>,
+        own: Vec<Operation>,
         now: Timestamp,
     ) -> Result<Transaction> {
+        let mut permits = Vec::with_capacity(operations.len());
+        for operation in &mut operations {
+            permits.push(self.permit(caller, now, operation)?);
+        }
+        let asked = operations.len();
+        let kinds: Vec<_> = operations.iter().map(kind).collect();
+        operations.extend(own);
         let mut transaction = Transaction {
             operations,
+            permits,
             caller: caller.clone(),
             now,
         };
-        let asked = transaction.operations.len();
-        for operation in &transaction.operations {
-            self.permit(caller, operation)?;
-        }
         self.complete(&mut transaction, 0)?;
         for hook in self.hooks.get().into_iter().flatten() {
             let before = transaction.operations.len();
             hook.before_write(&mut transaction, &self.catalog).await?;
-            if transaction.operations.len() < asked {
-                return Err(Error::internal("a hook took operations away"));
+            // Each must stay in its place, for the permits go by it.
+            let now = transaction.operations.iter().take(asked).map(kind);
+            if !now.eq(kinds.iter().copied()) {
+                return Err(Error::internal("a hook moved operations or took some away"));
             }
             // The next hook finds new documents complete, whoever made them.
             self.complete(&mut transaction, before)?;
         }
-        self.hash_passwords(&mut transaction).await?;
-        Ok(transaction)
-    }
-
-    /// Documents of an append-only collection stay as they are; only the server itself may clean
-    /// up.
-    fn permit(&self, caller: &Caller, operation: &Operation) -> Result<()> {
-        let collection = self.catalog.get(operation.collection());
-        let creates = matches!(operation, Operation::Create { .. });
-        if !collection.append_only || creates || *caller == Caller::Server {
-            return Ok(());
+        let operations = transaction.operations.iter().take(asked);
+        for (operation, permit) in operations.zip(&mut transaction.permits) {
+            if let Operation::Create {
+                collection,
+                document,
+            } = operation
+                && *caller != Caller::Server
+            {
+                self.decide_create(*collection, document, permit)?;
+            }
         }
-        Err(Error::Forbidden {
-            code: "append_only",
-            detail: format!(
-                "documents of {} cannot be changed or deleted",
-                collection.name
-            ),
-        })
+        self.hash_passwords(&mut transaction, asked).await?;
+        Ok(transaction)
     }
 
     /// Gives new documents from the `first` operation on what they still lack.
@@ -155,23 +169,36 @@ impl Tiers {
     }
 
     /// Puts hashes in the place of passwords, one after the other: a single request must not take
-    /// every core.
-    async fn hash_passwords(&self, transaction: &mut Transaction) -> Result<()> {
-        for operation in &mut transaction.operations {
+    /// every core. The first `asked` operations are the caller's.
+    async fn hash_passwords(&self, transaction: &mut Transaction, asked: usize) -> Result<()> {
+        let several = transaction.operations.len() > 1;
+        let trusted = transaction.caller == Caller::Server;
+        for (index, operation) in transaction.operations.iter_mut().enumerate() {
+            let collection = self.catalog.get(operation.collection()).clone();
+            let check = |field: usize, value: &Value| match trusted || index >= asked {
+                true => Ok(()),
+                false => self
+                    .check_password(&collection.fields()[field].name, value)
+                    .map_err(|error| match several {
+                        true => error.nested(&format!("/{index}")),
+                        false => error,
+                    }),
+            };
             match operation {
-                Operation::Create {
-                    collection,
-                    document,
-                } => {
-                    for field in 0..self.catalog.get(*collection).fields().len() {
+                Operation::Create { document, .. } => {
+                    for field in 0..collection.fields().len() {
                         if let Some(value) = document.value_mut(field) {
+                            check(field, value)?;
                             self.hash(value).await?;
                         }
                     }
                 }
                 Operation::Update { change, .. } => {
                     for step in &mut change.steps {
-                        if let Action::Set(value) = &mut step.action {
+                        if let (Action::Set(value), Some(field)) =
+                            (&mut step.action, step.path.whole_field())
+                        {
+                            check(field, value)?;
                             self.hash(value).await?;
                         }
                     }
@@ -189,6 +216,15 @@ impl Tiers {
         }
         Ok(())
     }
+}
+
+/// What an operation does, and where.
+fn kind(operation: &Operation) -> (CollectionId, std::mem::Discriminant<Operation>) {
+    (operation.collection(), std::mem::discriminant(operation))
+}
+
+fn collections_of(operations: &[Operation]) -> Vec<CollectionId> {
+    operations.iter().map(Operation::collection).collect()
 }
 
 /// The outcomes of the operations that were asked for; what hooks appended is nobody's business.

@@ -14,10 +14,29 @@ pub(crate) fn internal(error: sqlx::Error) -> Error {
         sqlx::Error::Database(cause) if matches!(primary_code(cause.as_ref()), Some(5 | 6)) => {
             Error::unavailable("truth_busy", "another program holds the database")
         }
+        _ if is_interrupted(&error) => too_slow(),
         sqlx::Error::WorkerCrashed | sqlx::Error::PoolClosed => {
             Error::unavailable("truth_unavailable", "the database does not answer")
         }
         _ => Error::internal(error),
+    }
+}
+
+/// Whether a statement took longer than it may (SQLITE_INTERRUPT).
+pub(crate) fn is_interrupted(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(cause) => primary_code(cause.as_ref()) == Some(9),
+        _ => false,
+    }
+}
+
+/// 503 for what takes too long.
+pub(crate) fn too_slow() -> Error {
+    Error::Unavailable {
+        code: "too_slow",
+        detail: "this takes longer than one request may; ask for less, or by an indexed field"
+            .into(),
+        retry_after: 30,
     }
 }
 

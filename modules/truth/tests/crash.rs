@@ -44,6 +44,7 @@ fn open(path: PathBuf, round: i64) -> World {
         path,
         readers: 1,
         page_cache: 1 << 20,
+        statement_limit: std::time::Duration::from_secs(60),
     };
     World {
         truth: Arc::new(SqliteTruth::new(
@@ -66,7 +67,7 @@ async fn writer() {
         return;
     };
     let world = Arc::new(open(path.into(), round.parse().unwrap()));
-    world.truth.start().await.unwrap();
+    world.truth.start(Vec::new()).await.unwrap();
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let world = Arc::clone(&world);
@@ -119,7 +120,7 @@ async fn everything_acknowledged_survives_being_killed() {
             }
         }
         let world = open(path.clone(), 1000);
-        world.truth.start().await.unwrap();
+        world.truth.start(Vec::new()).await.unwrap();
         for ((kind, id), n) in &acknowledged {
             let collection = match kind.as_str() {
                 "sum" => "sums",

@@ -10,7 +10,7 @@ use world::World;
 fn chat() -> Json {
     json!([
         { "name": "rooms", "fields": {
-            "last_text": "text",
+            "last_text": { "type": "text", "max_length": 20 },
             "messages": { "type": "int", "default": 0 },
             "score": { "type": "float", "default": 0 },
         } },
@@ -92,12 +92,26 @@ async fn an_effect_that_fails_takes_its_cause_along() {
     let room = world.given("rooms", json!({})).await;
     let r = room.to_string();
     world
-        .given("members", json!({ "room": r, "name": "eva", "unread": 3 }))
+        .given("members", json!({ "room": r, "name": "eva" }))
         .await;
-    let message = json!({ "room": r, "sender": "ada", "text": "one too many" });
+    let message = json!({ "room": r, "sender": "ada", "text": "longer than a room can show" });
     world.create("messages", message).await.unwrap_err();
     assert_eq!(world.count("messages", json!({})).await, 0);
+    assert_eq!(world.count("members", json!({ "unread": 0 })).await, 1);
     assert_eq!(world.see("rooms", room).await.unwrap()["messages"], 0);
+}
+
+#[tokio::test]
+async fn counters_stop_at_their_bounds_and_nobody_is_refused_for_it() {
+    let world = World::new(chat()).await;
+    let room = world.given("rooms", json!({})).await;
+    let r = room.to_string();
+    let eva = json!({ "room": r, "name": "eva", "unread": 3 });
+    let eva = world.given("members", eva).await;
+    let message = json!({ "room": r, "sender": "ada", "text": "one more" });
+    world.given("messages", message).await;
+    assert_eq!(world.see("members", eva).await.unwrap()["unread"], 3);
+    assert_eq!(world.see("rooms", room).await.unwrap()["messages"], 1);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod world;
 use std::cmp::Ordering;
 
 use nubo_core::{
+    access::View,
     document::Document,
     filter::{Expr, Reader},
     query::{Cursor, Query, Start},
@@ -17,44 +18,16 @@ use nubo_core::{
     truth::Truth,
     write::{Outcome, Sequence},
 };
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestCaseResult, TestRunner},
-};
+use proptest::{prelude::*, test_runner::TestCaseResult};
 use serde_json::{Value as Json, json};
-use world::{World, choices::Choices, documents, filters, schemas};
+use world::{World, choices::Choices, documents, filters, property, schemas};
 
 /// How many filters each schema is asked.
 const FILTERS: usize = 24;
 
-fn cases(default: u32) -> u32 {
-    std::env::var("NUBO_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok())
-        .unwrap_or(default)
-}
-
 #[test]
 fn the_matcher_and_sql_agree() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .build()
-        .unwrap();
-    let mut runner = TestRunner::new(Config {
-        cases: cases(200),
-        failure_persistence: None,
-        max_shrink_iters: 60,
-        ..Config::default()
-    });
-    let streams = proptest::collection::vec(any::<u32>(), 4000..5000);
-    let result = runner.run(&streams, |numbers| {
-        runtime.block_on(one_case(&mut Choices::new(&numbers)))
-    });
-    if let Err(error) = result {
-        let text = error.to_string();
-        let end = text.find("minimal failing input").unwrap_or(text.len());
-        panic!("{}", &text[..end]);
-    }
+    property::holds(200, 4000..5000, one_case);
 }
 
 async fn one_case(choices: &mut Choices<'_>) -> TestCaseResult {
@@ -65,7 +38,7 @@ async fn one_case(choices: &mut Choices<'_>) -> TestCaseResult {
     for document in &documents {
         let body = world
             .truth
-            .get(collection.id, document.id().unwrap())
+            .get(collection.id, document.id().unwrap(), &View::all())
             .await
             .unwrap()
             .unwrap();
@@ -187,18 +160,18 @@ impl Asked<'_> {
     async fn compare_whole(&self, query: &Query, expected: &[&Document]) -> TestCaseResult {
         let truth = &self.world.truth;
         let found = truth
-            .find(query.clone())
+            .find(query.clone(), &View::all())
             .await
             .map_err(|e| self.failed(e))?;
         let found: Vec<&Document> = found.iter().collect();
         prop_assert_eq!(&found[..], expected, "find: {}", &self.about);
         let count = truth
-            .count(query.collection, query.filter.clone())
+            .count(query.collection, query.filter.clone(), &View::all())
             .await
             .map_err(|e| self.failed(e))?;
         prop_assert_eq!(count, expected.len() as u64, "count: {}", &self.about);
         let page = truth
-            .page(query.clone())
+            .page(query.clone(), &View::all())
             .await
             .map_err(|e| self.failed(e))?;
         prop_assert_eq!(page.count as usize, expected.len());
@@ -222,7 +195,7 @@ impl Asked<'_> {
             fields: Some(vec![Collection::ID]),
             ..query.clone()
         };
-        let page = self.world.truth.page(query.clone()).await;
+        let page = self.world.truth.page(query.clone(), &View::all()).await;
         let page = page.map_err(|e| self.failed(e))?;
         let rest: Vec<&Document> = expected.iter().skip(offset).copied().collect();
         let ids: Vec<Vec<u8>> = rest
@@ -236,7 +209,7 @@ impl Asked<'_> {
             .collect();
         same_bytes(&page.documents, &ids.join(&b",\n"[..]), &self.about)?;
         prop_assert_eq!(page.next.is_some(), rest.len() > 2);
-        let found = self.world.truth.find(query).await;
+        let found = self.world.truth.find(query, &View::all()).await;
         let found = found.map_err(|e| self.failed(e))?;
         prop_assert_eq!(found.len(), rest.len().min(2));
         Ok(())
@@ -255,7 +228,7 @@ impl Asked<'_> {
         };
         let mut rest = expected;
         loop {
-            let page = self.world.truth.page(query.clone()).await;
+            let page = self.world.truth.page(query.clone(), &View::all()).await;
             let page = page.map_err(|e| self.failed(e))?;
             let (now, later) = rest.split_at(limit.min(rest.len()));
             let all: Vec<Vec<u8>> = now
@@ -323,5 +296,8 @@ async fn rare_finds_stay_found() {
         start: Start::Offset(1),
         ..world.query("things", &json!({ "tags": { "$gte": "a" } }), 10)
     };
-    assert_eq!(world.truth.page(query).await.unwrap().count, 0);
+    assert_eq!(
+        world.truth.page(query, &View::all()).await.unwrap().count,
+        0
+    );
 }

@@ -242,7 +242,7 @@ async fn every_difference_is_named_and_nothing_is_changed() {
         assert!(text.contains(name), "{text}");
     }
     let world = World::closed(notes(json!({ "a": "int", "b": "text" })), folder);
-    world.truth.start().await.unwrap();
+    world.truth.start(Vec::new()).await.unwrap();
     assert_eq!(world.see("notes", id).await.unwrap(), before);
 }
 
@@ -252,7 +252,13 @@ async fn a_file_that_is_no_database_is_left_alone() {
     let words = "no database, but long enough to be taken for one at first ".repeat(30);
     std::fs::write(World::file(&folder), &words).unwrap();
     let world = World::closed(notes(json!({})), Arc::clone(&folder));
-    let text = world.truth.start().await.err().unwrap().to_string();
+    let text = world
+        .truth
+        .start(Vec::new())
+        .await
+        .err()
+        .unwrap()
+        .to_string();
     assert!(text.contains("truth.db"), "{text}");
     assert_eq!(
         std::fs::read_to_string(World::file(&folder)).unwrap(),

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use nubo_core::{truth::Truth, write::Sequence};
+use nubo_core::{access::View, truth::Truth, write::Sequence};
 use serde_json::{Value as Json, json};
 use world::World;
 
@@ -159,7 +159,11 @@ async fn related_documents_come_in_order_and_so_many_for_each() {
             sort: comments.read_sort("-value").unwrap(),
             limit_each: 2,
         };
-        let found = world.truth.find_related(related).await.unwrap();
+        let found = world
+            .truth
+            .find_related(related, &View::all())
+            .await
+            .unwrap();
         let (value, _) = comments.field_named("value").unwrap();
         let found: Vec<String> = found
             .iter()

@@ -29,7 +29,16 @@ fn id(number: u32) -> Id {
 
 #[async_trait]
 impl Store for Fake {
-    async fn write(&self, _: &Caller, operations: Vec<Operation>) -> Result<Vec<Outcome>> {
+    async fn find(&self, _: &Caller, _: Query) -> Result<Vec<nubo_core::document::Document>> {
+        Ok(Vec::new())
+    }
+
+    async fn write_with(
+        &self,
+        _: &Caller,
+        operations: Vec<Operation>,
+        _: Vec<Operation>,
+    ) -> Result<Vec<Outcome>> {
         if let Some(refuse) = self.refuse {
             return Err(refuse());
         }

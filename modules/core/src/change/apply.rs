@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use super::{Action, Change, Step};
 use crate::{
     document::Document,
-    field::{DefaultValue, Field, FieldType},
+    field::{Bound, DefaultValue, Field, FieldType},
     filter::Root,
     schema::Collection,
     time::{Duration, Timestamp},
@@ -26,11 +26,39 @@ impl Change<Value> {
         collection: &Collection,
         now: Timestamp,
     ) -> Result<(), Vec<Violation>> {
+        self.carry_out(document, collection, now, false)
+    }
+
+    /// The same for what follows from another write: counters stay where their limits end, because
+    /// who set a counter to its last number must not keep others from writing what is counted.
+    pub fn apply_saturating(
+        &self,
+        document: &mut Document,
+        collection: &Collection,
+        now: Timestamp,
+    ) -> Result<(), Vec<Violation>> {
+        self.carry_out(document, collection, now, true)
+    }
+
+    fn carry_out(
+        &self,
+        document: &mut Document,
+        collection: &Collection,
+        now: Timestamp,
+        saturating: bool,
+    ) -> Result<(), Vec<Violation>> {
         let before = document.clone();
         let mut violations = Vec::new();
         for step in &self.steps {
             if let Err((code, message)) = step.apply(document, collection, now) {
                 violations.push(Violation::new(step.pointer.clone(), code, message));
+            }
+            if saturating
+                && matches!(step.action, Action::Increment(_))
+                && let Some(index) = step.path.whole_field()
+                && let Some(value) = document.value_mut(index)
+            {
+                saturate(&collection.fields()[index], value);
             }
         }
         for (index, field) in collection.declared_fields() {
@@ -60,6 +88,22 @@ impl Change<Value> {
         }
         *document = before;
         Err(violations)
+    }
+}
+
+/// Brings a number back to the range of its field.
+fn saturate(field: &Field, value: &mut Value) {
+    let Value::Int(number) = value else {
+        return;
+    };
+    if field.kind == FieldType::Int {
+        *number = (*number).clamp(i32::MIN.into(), i32::MAX.into());
+    }
+    if let Some(Bound::Fixed(Value::Int(least))) = &field.limits.min {
+        *number = (*number).max(*least);
+    }
+    if let Some(Bound::Fixed(Value::Int(most))) = &field.limits.max {
+        *number = (*number).min(*most);
     }
 }
 

@@ -57,6 +57,13 @@ pub enum Action<V = Value> {
     Merge(serde_json::Value),
 }
 
+impl<V> Action<V> {
+    /// Whether what comes out depends on what was there.
+    pub const fn looks(&self) -> bool {
+        !matches!(self, Self::Set(_) | Self::Unset | Self::CurrentDate)
+    }
+}
+
 impl Change<Operand> {
     /// Puts values in the place of variables; one without a value becomes null. A `$pull` that
     /// mentions nothing removes nothing.
@@ -100,9 +107,6 @@ impl Change<Operand> {
 impl<V> Change<V> {
     /// Indexes of the fields it may touch.
     pub fn fields(&self) -> impl Iterator<Item = usize> + '_ {
-        self.steps.iter().filter_map(|step| match step.path.root {
-            crate::filter::Root::Field(index) => Some(index),
-            crate::filter::Root::Item => None,
-        })
+        self.steps.iter().filter_map(|step| step.path.field())
     }
 }

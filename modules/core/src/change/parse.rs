@@ -64,11 +64,21 @@ pub fn read_replacement(catalog: &Catalog, collection: &Collection, json: &Json)
             entries.remove(&field.name);
         }
     }
-    let stays =
-        |field: &Field| field.kind == FieldType::Password || field.write_only || field.immutable;
+    // What not everybody may write is not cleared by those who leave it out.
+    let guarded = |index: usize| {
+        let rules = &collection.access.fields;
+        rules
+            .iter()
+            .any(|rules| rules.field == index && rules.writable_by.is_some())
+    };
+    let stays = |index: usize, field: &Field| {
+        field.kind == FieldType::Password || field.write_only || field.immutable || guarded(index)
+    };
     let kept: Vec<usize> = collection
         .declared_fields()
-        .filter(|(_, field)| stays(field) && body.get(&field.name).is_none_or(Json::is_null))
+        .filter(|(index, field)| {
+            stays(*index, field) && body.get(&field.name).is_none_or(Json::is_null)
+        })
         .map(|(index, _)| index)
         .collect();
     let document = match collection.read_document(&body, Source::Json) {
@@ -281,36 +291,18 @@ impl<'a> Pass<'a> {
             }
         };
         let mut path = Path::to_field(index, found);
-        let mut field = Some(found);
-        for segment in segments {
-            match &path.leaf {
-                FieldType::Json if !segment.is_empty() && !segment.contains('\0') => field = None,
-                FieldType::Object(_) => {
-                    let inner = match field.map(|field| &field.kind) {
-                        Some(FieldType::Object(fields)) => {
-                            fields.iter().find(|f| f.name == segment)
-                        }
-                        _ => None,
-                    };
-                    let Some(inner) = inner else {
-                        self.refuse(
-                            "unknown_field",
-                            format!("unknown field `{segment}` in `{name}`"),
-                        );
-                        return None;
-                    };
-                    path.leaf = inner.kind.clone();
-                    field = Some(inner);
-                }
-                _ => {
-                    self.refuse(
-                        "unknown_field",
-                        format!("`{name}` goes into a value that has no fields inside"),
-                    );
-                    return None;
-                }
+        let field = match path.descend(Some(found), segments, name) {
+            Ok(field) => field,
+            Err(message) => {
+                self.refuse("unknown_field", message);
+                return None;
             }
-            path.segments.push(segment.to_owned());
+        };
+        let fit = |key: &String| !key.is_empty() && !key.contains('\0');
+        if !path.segments.iter().all(fit) {
+            let message = format!("`{name}` goes into a value that has no fields inside");
+            self.refuse("unknown_field", message);
+            return None;
         }
         Some((path, field))
     }

@@ -12,12 +12,15 @@
 //! An expression is generic in its operands: as it is parsed they may be variables (`$auth.id`,
 //! `$doc.post_id`), and only one that is [bound](Expr::bind) to values can be executed.
 
+mod decide;
 mod evaluate;
 mod parse;
 #[cfg(test)]
 mod parse_test;
 mod path;
+mod spell;
 
+pub use decide::{Decision, Step as DecisionStep};
 pub use evaluate::SubQueries;
 pub use parse::{Reader, Variables};
 pub use path::{Path, Root};
@@ -168,6 +171,43 @@ impl<V> Expr<V> {
         matches!(self, Self::All(parts) if parts.is_empty())
     }
 
+    /// Whether no document passes, whatever is in it.
+    pub fn is_never(&self) -> bool {
+        matches!(self, Self::Any(parts) if parts.is_empty())
+    }
+
+    /// Calls `each` with the index of every field it tests.
+    pub fn for_each_field(&self, each: &mut impl FnMut(usize)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.for_each_field(each);
+                }
+            }
+            Self::Not(part) => part.for_each_field(each),
+            Self::Test { path, .. } => {
+                if let Root::Field(field) = path.root {
+                    each(field);
+                }
+            }
+        }
+    }
+
+    /// Whether it is about single values in fields of their own.
+    pub fn is_plain(&self) -> bool {
+        match self {
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(Self::is_plain),
+            Self::Not(part) => part.is_plain(),
+            Self::Test { path, test } => {
+                let inside = matches!(
+                    path.leaf,
+                    FieldType::Json | FieldType::Object(_) | FieldType::List(_)
+                );
+                path.segments.is_empty() && !inside && !matches!(test, Test::InSelect(_))
+            }
+        }
+    }
+
     /// Whether it asks for other documents.
     pub fn has_sub_query(&self) -> bool {
         match self {
@@ -186,9 +226,25 @@ impl<V> Expr<V> {
         Self::Test { path, test }
     }
 
+    /// At least one holds.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (a, b) if a.is_always() || b.is_never() => a,
+            (a, b) if b.is_always() || a.is_never() => b,
+            (Self::Any(mut parts), b) => {
+                parts.push(b);
+                Self::Any(parts)
+            }
+            (a, b) => Self::Any(vec![a, b]),
+        }
+    }
+
     /// Both hold.
+    #[must_use]
     pub fn and(self, other: Self) -> Self {
         match (self, other) {
+            (a, b) if a.is_never() || b.is_never() => Self::never(),
             (a, b) if b.is_always() => a,
             (a, b) if a.is_always() => b,
             (Self::All(mut parts), b) => {
@@ -201,6 +257,19 @@ impl<V> Expr<V> {
 }
 
 impl Expr<Operand> {
+    /// Calls `each` with every variable it mentions, sub-queries included.
+    pub fn for_each_variable(&self, each: &mut impl FnMut(&Variable)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.for_each_variable(each);
+                }
+            }
+            Self::Not(part) => part.for_each_variable(each),
+            Self::Test { test, .. } => test.for_each_variable(each),
+        }
+    }
+
     /// Puts values in the place of variables. None when one of them has no value: what is asked of
     /// somebody absent is false as a whole, under negation too.
     pub fn bind(&self, bindings: &impl Bindings) -> Option<Expr<Value>> {
@@ -220,6 +289,23 @@ impl Expr<Operand> {
 }
 
 impl Test<Operand> {
+    fn for_each_variable(&self, each: &mut impl FnMut(&Variable)) {
+        let operands = match self {
+            Self::Equal(operand) | Self::Compare(_, operand) | Self::Text(_, operand) => {
+                std::slice::from_ref(operand)
+            }
+            Self::In(operands) | Self::HasAll(operands) => operands,
+            Self::InSelect(select) => return select.condition.for_each_variable(each),
+            Self::ElemMatch(inner) => return inner.for_each_variable(each),
+            Self::Exists | Self::Size(_) => return,
+        };
+        for operand in operands {
+            if let Operand::Variable(variable) = operand {
+                each(variable);
+            }
+        }
+    }
+
     fn bind(&self, bindings: &impl Bindings) -> Option<Test<Value>> {
         let one = |operand: &Operand| operand.bind(bindings);
         // A variable that holds a list stands for its items.

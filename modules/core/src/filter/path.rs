@@ -42,12 +42,55 @@ impl Path {
         }
     }
 
+    /// The index of the field that it leads into, where it starts at one.
+    pub const fn field(&self) -> Option<usize> {
+        match self.root {
+            Root::Field(index) => Some(index),
+            Root::Item => None,
+        }
+    }
+
     /// The index of the field, where the path is a whole field.
     pub fn whole_field(&self) -> Option<usize> {
         match self.root {
             Root::Field(index) if self.segments.is_empty() => Some(index),
             _ => None,
         }
+    }
+
+    /// Goes further in, key by key. `field` is what the path leads to so far, where that was
+    /// declared; what comes back is the same at the end. The error says which key leads nowhere.
+    pub(crate) fn descend<'f, 'k>(
+        &mut self,
+        mut field: Option<&'f Field>,
+        keys: impl Iterator<Item = &'k str>,
+        name: &str,
+    ) -> Result<Option<&'f Field>, String> {
+        for key in keys {
+            match self.leaf {
+                FieldType::Json => field = None,
+                FieldType::Object(_) => {
+                    let inner = match field.map(|field| &field.kind) {
+                        Some(FieldType::Object(fields)) => {
+                            fields.iter().find(|field| field.name == key)
+                        }
+                        _ => None,
+                    };
+                    let Some(inner) = inner else {
+                        return Err(format!("unknown field `{key}` in `{name}`"));
+                    };
+                    self.leaf = inner.kind.clone();
+                    field = Some(inner);
+                }
+                _ => {
+                    return Err(format!(
+                        "`{name}` goes into a value that has no fields inside"
+                    ));
+                }
+            }
+            self.segments.push(key.to_owned());
+        }
+        Ok(field)
     }
 
     /// Walks from the field (or item) to the end of the path. `kind` is the type of `start`.
@@ -78,6 +121,20 @@ impl Path {
             Found::Typed(Value::Null) | Found::Json(serde_json::Value::Null) => Found::Nothing,
             Found::Typed(Value::Json(json)) => Found::Json(json),
             found => found,
+        }
+    }
+
+    /// The single values at the path in a document of the collection with these fields: the items
+    /// of a list, or the one that is there.
+    pub fn values(&self, document: &Document, fields: &[Field]) -> Vec<Value> {
+        match self.find(document, fields) {
+            Found::Nothing => Vec::new(),
+            Found::Typed(Value::List(items)) => items.clone(),
+            Found::Typed(value) => vec![value.clone()],
+            Found::Json(serde_json::Value::Array(items)) => {
+                items.iter().filter_map(Value::from_json_scalar).collect()
+            }
+            Found::Json(json) => Value::from_json_scalar(json).into_iter().collect(),
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::{Access, CollectionId, Effect};
+use super::{Access, CollectionId, Effect, Realtime};
 use crate::{
-    declare::{IndexKind, OnDelete},
+    declare::{IndexKind, OnDelete, VirtualField},
     document::Document,
     error::{Error, Result},
     field::{self, DefaultValue, Direction, Field, FieldType, Source},
@@ -30,6 +31,9 @@ pub struct Collection {
     pub(super) fields: Vec<Field>,
     pub(super) by_name: HashMap<String, usize>,
     pub(super) sent: Vec<usize>,
+    /// What is not stored but found out at each read. Where fields are numbered, these follow the
+    /// stored ones.
+    pub(super) virtual_fields: IndexMap<String, VirtualField>,
     /// The field that names the owner's account.
     pub owner: Option<usize>,
     /// Default order of lists; ends in `id`.
@@ -40,8 +44,10 @@ pub struct Collection {
     pub effects: Vec<Effect>,
     /// Fields of other collections (and its own) that reference this one.
     pub referenced_by: Vec<Reverse>,
-    /// Channel template of its events.
-    pub channel: Option<String>,
+    /// How its changes are announced.
+    pub realtime: Realtime,
+    /// Whether nothing of it is stored: what is published is heard and forgotten.
+    pub is_flux: bool,
     /// Documents are deleted this many milliseconds after their creation.
     pub expires_after: Option<i64>,
     /// Documents cannot be changed or deleted through the API.
@@ -135,6 +141,22 @@ impl Collection {
         &self.sent
     }
 
+    /// What is found out at each read, by name.
+    pub fn virtual_fields(&self) -> &IndexMap<String, VirtualField> {
+        &self.virtual_fields
+    }
+
+    /// Number of a field that may be read, stored or virtual.
+    pub fn readable_named(&self, name: &str) -> Option<usize> {
+        match self.field_named(name) {
+            Some((index, field)) => field.is_queryable().then_some(index),
+            None => {
+                let index = self.virtual_fields.get_index_of(name)?;
+                Some(self.fields.len() + index)
+            }
+        }
+    }
+
     /// Says that a field does not exist, and which one may have been meant.
     pub fn unknown_field(&self, name: &str) -> String {
         field::unknown_field(name, &self.fields)
@@ -142,7 +164,11 @@ impl Collection {
 
     /// The schema of a document as it is sent.
     pub fn output_schema(&self) -> Json {
-        field::object_schema(&self.fields, Direction::Output)
+        let mut schema = field::object_schema(&self.fields, Direction::Output);
+        for (name, field) in &self.virtual_fields {
+            schema["properties"][name] = field.json_schema();
+        }
+        schema
     }
 
     /// Reads an order such as `-created_at,id`. `id` is added where the order would have ties.

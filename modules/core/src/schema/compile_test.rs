@@ -34,6 +34,14 @@ fn every_mistake_stands_at_its_place() {
             "/fields/id",
         ),
         (
+            json!({ "name": "n", "fields": { "a": "text" }, "virtual_fields": { "a": "presence" } }),
+            "/virtual_fields/a",
+        ),
+        (
+            json!({ "name": "n", "fields": {}, "virtual_fields": { "On": "presence" } }),
+            "/virtual_fields/On",
+        ),
+        (
             json!({ "name": "n", "fields": { "a": "txet" } }),
             "/fields/a",
         ),

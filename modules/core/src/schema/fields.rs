@@ -252,8 +252,8 @@ fn reference(
         report.value("a ref needs `to`, the collection it points to", None);
         return None;
     };
-    if let Some(collection) = known.by_name.get(target) {
-        return Some(*collection);
+    if let Some(collection) = known.named(target) {
+        return Some(collection.id);
     }
     if !report.is_excused(target) {
         let suggestion = nearest(target, known.names()).map(str::to_owned);

@@ -9,6 +9,7 @@ mod compile;
 mod compile_test;
 mod effect;
 mod fields;
+mod realtime;
 mod rule;
 
 use std::{collections::HashMap, sync::Arc};
@@ -16,6 +17,7 @@ use std::{collections::HashMap, sync::Arc};
 pub use collection::{Collection, Index, IndexColumn, Reverse, SortKey, Tiers};
 pub use compile::parse_period;
 pub use effect::{Effect, EffectAction};
+pub use realtime::{ACCOUNT_CHANNELS, ChannelTemplate, Realtime};
 pub use rule::{Access, FieldRules, Rule};
 
 /// Which collection: its place in the catalog.
@@ -32,13 +34,26 @@ impl CollectionId {
 /// All collections of a server.
 #[derive(Debug, Clone, Default)]
 pub struct Catalog {
+    /// Those without storage come last.
     collections: Vec<Arc<Collection>>,
+    /// How many are stored.
+    stored: usize,
     by_name: HashMap<String, CollectionId>,
 }
 
 impl Catalog {
-    /// The collection with this name.
+    /// The collection with this name, if it is stored.
     pub fn named(&self, name: &str) -> Option<&Arc<Collection>> {
+        self.any_named(name).filter(|found| !found.is_flux)
+    }
+
+    /// The collection without storage that has this name.
+    pub fn flux_named(&self, name: &str) -> Option<&Arc<Collection>> {
+        self.any_named(name).filter(|found| found.is_flux)
+    }
+
+    /// The collection with this name, whether it is stored or not.
+    pub fn any_named(&self, name: &str) -> Option<&Arc<Collection>> {
         self.by_name.get(name).map(|id| self.get(*id))
     }
 
@@ -47,13 +62,18 @@ impl Catalog {
         &self.collections[id.index()]
     }
 
-    /// All of them, in the order of their declarations.
+    /// Those that are stored, in the order of their declarations.
     pub fn collections(&self) -> &[Arc<Collection>] {
-        &self.collections
+        &self.collections[..self.stored]
     }
 
-    /// The names, for suggestions.
+    /// Those that are not, in the order of their declarations.
+    pub fn flux(&self) -> &[Arc<Collection>] {
+        &self.collections[self.stored..]
+    }
+
+    /// The names of those that are stored, for suggestions.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.collections.iter().map(|c| c.name.as_str())
+        self.collections().iter().map(|c| c.name.as_str())
     }
 }

@@ -21,6 +21,17 @@ pub enum Rule {
     Any(Vec<Rule>),
 }
 
+impl Rule {
+    /// Whether whom it lets through follows from the document and the account's id alone.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            Self::Public | Self::Authenticated | Self::Owner | Self::Nobody => true,
+            Self::Role(_) | Self::Filter(_) => false,
+            Self::Any(rules) => rules.iter().all(Self::is_lasting),
+        }
+    }
+}
+
 /// The rules of a collection. An action without one is for admins only.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Access {

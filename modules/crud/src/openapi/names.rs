@@ -5,8 +5,22 @@ use std::collections::HashSet;
 use nubo_core::schema::Catalog;
 
 /// Names that are in the document whatever the collections are.
-const TAKEN: [&str; 9] = [
+const TAKEN: [&str; 23] = [
     "batch",
+    "signUp",
+    "logIn",
+    "refresh",
+    "logOut",
+    "getMe",
+    "updateMe",
+    "deleteMe",
+    "changePassword",
+    "listMySessions",
+    "endMySession",
+    "issueTestToken",
+    "Me",
+    "MySession",
+    "SignedIn",
     "ping",
     "health",
     "ready",

@@ -4,6 +4,7 @@
 //! to it.
 
 use nubo_core::{
+    access::Action,
     field::{Field, FieldType},
     schema::Collection,
 };
@@ -37,30 +38,40 @@ pub(super) fn paths(described: &Described<'_>) -> Json {
     })
 }
 
+/// Who may ask: with a token always, without one where the rules let anybody through.
+pub(super) fn security(open: bool) -> Json {
+    match open {
+        true => json!([{}, { "bearer": [] }]),
+        false => json!([{ "bearer": [] }]),
+    }
+}
+
 /// Statuses of errors.
-const READ: [u16; 3] = [400, 500, 503];
-const READ_ONE: [u16; 4] = [400, 404, 500, 503];
-const QUERY: [u16; 5] = [400, 413, 415, 500, 503];
-const CREATE: [u16; 7] = [400, 409, 413, 415, 422, 500, 503];
-const CHANGE_ONE: [u16; 9] = [400, 404, 409, 412, 413, 415, 422, 500, 503];
-const DELETE_ONE: [u16; 6] = [400, 404, 409, 412, 500, 503];
-const CHANGE_MANY: [u16; 7] = CREATE;
-const DELETE_MANY: [u16; 4] = [400, 409, 500, 503];
-const BULK: [u16; 6] = [400, 413, 415, 422, 500, 503];
+const READ: [u16; 5] = [400, 401, 403, 500, 503];
+const READ_ONE: [u16; 6] = [400, 401, 403, 404, 500, 503];
+const QUERY: [u16; 7] = [400, 401, 403, 413, 415, 500, 503];
+const CREATE: [u16; 9] = [400, 401, 403, 409, 413, 415, 422, 500, 503];
+const CHANGE_ONE: [u16; 11] = [400, 401, 403, 404, 409, 412, 413, 415, 422, 500, 503];
+const DELETE_ONE: [u16; 8] = [400, 401, 403, 404, 409, 412, 500, 503];
+const CHANGE_MANY: [u16; 9] = CREATE;
+const DELETE_MANY: [u16; 6] = [400, 401, 403, 409, 500, 503];
+const BULK: [u16; 7] = [400, 401, 413, 415, 422, 500, 503];
 
 impl Described<'_> {
-    fn operation(&self, id: String, summary: String, description: &str) -> Json {
+    fn operation(&self, action: Action, id: String, summary: String, description: &str) -> Json {
         json!({
             "operationId": id,
             "summary": summary,
             "description": description,
             "tags": [self.collection.name],
+            "security": security(self.collection.is_open(action)),
         })
     }
 
     fn list(&self) -> Json {
         let name = &self.collection.name;
         let mut operation = self.operation(
+            Action::Read,
             self.names.on_many("list"),
             format!("List {name}"),
             "Documents that match a filter, in an order, from a cursor on; or, with `page` or \
@@ -81,6 +92,7 @@ impl Described<'_> {
     fn query_many(&self) -> Json {
         let name = &self.collection.name;
         let mut operation = self.operation(
+            Action::Read,
             self.names.on_many("query"),
             format!("List {name} by a question in the body"),
             "The same as the list, for filters that are long or that should not stand in a log.",
@@ -99,6 +111,7 @@ impl Described<'_> {
 
     fn count(&self) -> Json {
         let mut operation = self.operation(
+            Action::Read,
             self.names.on_many("count"),
             format!("Count {}", self.collection.name),
             "How many documents match.",
@@ -111,6 +124,7 @@ impl Described<'_> {
 
     fn create_one(&self) -> Json {
         let mut operation = self.operation(
+            Action::Create,
             self.names.on_one("create"),
             format!("Create a {}", self.singular()),
             "Adds a document. It is durable when the answer comes.",
@@ -124,6 +138,7 @@ impl Described<'_> {
 
     fn get(&self) -> Json {
         let mut operation = self.operation(
+            Action::Read,
             self.names.on_one("get"),
             format!("Get a {}", self.singular()),
             "One document by its id.",
@@ -140,6 +155,7 @@ impl Described<'_> {
 
     fn head(&self) -> Json {
         let mut operation = self.operation(
+            Action::Read,
             self.names.on_one("head"),
             format!("Look whether a {} is there", self.singular()),
             "The headers of GET, without the document.",
@@ -154,6 +170,11 @@ impl Described<'_> {
         let mut all = responses([("200", found), ("304", known)], &[]);
         for (status, description) in [
             ("400", "The request cannot be read."),
+            (
+                "401",
+                "Nobody is signed in, or the token is not valid any more.",
+            ),
+            ("403", "It may not be done."),
             ("404", "There is no such document."),
             ("500", "The server's own fault."),
             ("503", "The server cannot answer now."),
@@ -169,6 +190,7 @@ impl Described<'_> {
 
     fn update_one(&self) -> Json {
         let mut operation = self.operation(
+            Action::Update,
             self.names.on_one("update"),
             format!("Change a {}", self.singular()),
             "With fields, a JSON merge patch (RFC 7396): what is named is set, null removes. With \
@@ -183,6 +205,7 @@ impl Described<'_> {
 
     fn replace_one(&self) -> Json {
         let mut operation = self.operation(
+            Action::Update,
             self.names.on_one("replace"),
             format!("Replace a {}", self.singular()),
             "Gives every field the value that is there, its default, or none. The document must \
@@ -197,6 +220,7 @@ impl Described<'_> {
 
     fn delete_one(&self) -> Json {
         let mut operation = self.operation(
+            Action::Delete,
             self.names.on_one("delete"),
             format!("Delete a {}", self.singular()),
             "Removes the document, and with it what refers to it and says so (`on_delete`).",
@@ -212,6 +236,7 @@ impl Described<'_> {
 
     fn update_many(&self) -> Json {
         let mut operation = self.operation(
+            Action::Update,
             self.names.on_many("update"),
             format!("Change all {} that match", self.collection.name),
             "The same change to every document that matches, all or none. A filter that says \
@@ -229,6 +254,7 @@ impl Described<'_> {
 
     fn delete_many(&self) -> Json {
         let mut operation = self.operation(
+            Action::Delete,
             self.names.on_many("delete"),
             format!("Delete all {} that match", self.collection.name),
             "Removes every document that matches, all or none. A filter that says nothing needs \
@@ -243,11 +269,14 @@ impl Described<'_> {
     fn bulk(&self) -> Json {
         let name = &self.collection.name;
         let mut operation = self.operation(
+            Action::Create,
             self.names.on_many("bulk"),
             format!("Execute many operations on {name}"),
             "Each operation stands for itself, and each has a result, in their order. With \
              `ordered` nothing is tried behind the first that fails.",
         );
+        // Each item answers for itself.
+        operation["security"] = security(true);
         operation["parameters"] = json!([reference("parameters", "Ordered")]);
         let operations = json!({
             "type": "array",
@@ -476,8 +505,9 @@ impl Described<'_> {
     }
 
     fn fields_schema(&self) -> Json {
-        let names: Vec<&str> = self.queryable().map(|field| field.name.as_str()).collect();
-        let names = names.join("|");
+        let stored = self.queryable().map(|field| field.name.as_str());
+        let found = self.collection.virtual_fields().keys().map(String::as_str);
+        let names = stored.chain(found).collect::<Vec<_>>().join("|");
         json!({ "type": "string", "pattern": format!("^(?:{names})(?:,(?:{names}))*$") })
     }
 

@@ -117,6 +117,9 @@ impl Described<'_> {
             "required": names,
             "additionalProperties": false,
         });
+        for (name, field) in self.collection.virtual_fields() {
+            schema["properties"][name] = field.json_schema();
+        }
         if let Some(description) = &self.collection.description {
             schema["description"] = description.as_str().into();
         }

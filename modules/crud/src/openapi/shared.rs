@@ -67,19 +67,13 @@ fn batch(described: &[Described<'_>], settings: &Settings) -> Json {
             "additionalProperties": false,
         } } },
     });
-    let mut errors = vec![400, 404, 409, 413, 415, 422, 500, 503];
-    if described
-        .iter()
-        .any(|described| described.collection.append_only)
-    {
-        errors.push(403);
-        errors.sort_unstable();
-    }
+    let errors = [400, 401, 403, 404, 409, 413, 415, 422, 500, 503];
     json!({
         "operationId": "batch",
         "summary": "Execute operations over several collections",
         "description": "All of them in one transaction, in their order; or, if one fails, none.",
         "tags": ["batch"],
+        "security": super::operations::security(true),
         "requestBody": body(
             json!({ "anyOf": [
                 operations,
@@ -293,6 +287,7 @@ fn headers() -> Json {
 pub(super) const fn error_name(status: u16) -> &'static str {
     match status {
         400 => "BadRequest",
+        401 => "Unauthorized",
         403 => "Forbidden",
         404 => "NotFound",
         409 => "Conflict",

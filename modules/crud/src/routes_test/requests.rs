@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use nubo_core::caller::Caller;
+use nubo_core::{
+    caller::Caller,
+    sessions::{self, Identity},
+};
 use poem::{
     Route,
     listener::{Acceptor, Listener, TcpListener},
@@ -175,9 +178,11 @@ async fn answers_are_right_on_the_wire() {
 #[test]
 fn a_request_is_made_by_whoever_its_token_named() {
     let mut request = poem::Request::default();
-    assert_eq!(crate::resource::caller(&request), Caller::Anonymous);
-    request.set_data(Caller::Server);
-    assert_eq!(crate::resource::caller(&request), Caller::Server);
+    assert_eq!(sessions::caller(&request).unwrap(), Caller::Anonymous);
+    let refused = Identity::Refused("expired_token", "the access token has expired".into());
+    request.set_data(refused);
+    let error = sessions::caller(&request).unwrap_err();
+    assert_eq!(error.code(), "expired_token");
 }
 
 #[test]

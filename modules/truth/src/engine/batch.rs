@@ -59,6 +59,11 @@ pub(super) async fn commit(engine: &mut Engine, jobs: Vec<Job>) {
         }
     }
     let result = execute_all(engine, independent, ordered, &mut fates, now).await;
+    // Before anybody is told.
+    match &result {
+        Ok(()) => engine.touched.committed(),
+        Err(_) => engine.touched.forget_since(0),
+    }
     let failure = result.err();
     for (answer, fates) in answers.into_iter().zip(fates) {
         let fates = fates.into_iter().map(|fate| match (&failure, fate) {
@@ -166,6 +171,13 @@ async fn execute_in_turn(
 
 /// The collection of a transaction that is one create and causes nothing else.
 fn plain_create(engine: &Engine, transaction: &Transaction) -> Option<CollectionId> {
+    if transaction
+        .permits
+        .iter()
+        .any(|permit| !permit.is_everything())
+    {
+        return None;
+    }
     match &transaction.operations[..] {
         [Operation::Create { collection, .. }]
             if super::execute::create_is_plain(engine.catalog.get(*collection)) =>
@@ -209,6 +221,7 @@ async fn create_alone(
     match engine.session.execute_alone(statement).await {
         Ok(()) => {
             for (entry, document) in entries.iter().zip(documents) {
+                engine.touched.note(collection, None, Some(&document));
                 fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));
             }
             Some(Ok(()))
@@ -246,6 +259,7 @@ async fn create_group(
         match engine.session.execute(statement).await {
             Ok(()) => {
                 for (entry, document) in part {
+                    engine.touched.note(collection, None, Some(&document));
                     fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));
                 }
             }
@@ -308,7 +322,10 @@ async fn in_order(
         }
         for (entry, document) in run.into_iter().zip(rows) {
             let fate = match (&refusal, stopped) {
-                (Ok(()), _) => Ok(vec![Outcome::Created(document)]),
+                (Ok(()), _) => {
+                    engine.touched.note(collection, None, Some(&document));
+                    Ok(vec![Outcome::Created(document)])
+                }
                 (Err(_), true) => Err(Error::Conflict {
                     code: "not_tried",
                     detail: "an operation before this one has failed".into(),
@@ -317,7 +334,10 @@ async fn in_order(
                 (Err(_), false) => {
                     let statement = write::insert(&schema, [&document]);
                     match engine.session.execute(statement).await {
-                        Ok(()) => Ok(vec![Outcome::Created(document)]),
+                        Ok(()) => {
+                            engine.touched.note(collection, None, Some(&document));
+                            Ok(vec![Outcome::Created(document)])
+                        }
                         Err(Refusal::Other(error)) => return Err(error),
                         Err(refusal) => Err(engine.explain(refusal, &schema, &document).await?),
                     }
@@ -334,11 +354,15 @@ async fn in_order(
 /// of the transaction alone.
 async fn transaction(engine: &mut Engine, transaction: Transaction, now: i64) -> Result<Fate> {
     engine.session.savepoint().await?;
+    let mark = engine.touched.mark();
     let result = engine.execute(transaction, now).await;
     match &result {
         Ok(_) => engine.session.keep().await?,
         Err(Error::Unavailable { .. }) => {}
-        Err(_) => engine.session.undo().await?,
+        Err(_) => {
+            engine.touched.forget_since(mark);
+            engine.session.undo().await?;
+        }
     }
     match result {
         Err(error @ Error::Unavailable { .. }) => Err(error),

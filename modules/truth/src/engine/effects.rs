@@ -2,6 +2,7 @@
 
 use nubo_core::{
     Result,
+    access::Permit,
     clock::new_id,
     declare::Trigger,
     document::Document,
@@ -12,7 +13,7 @@ use nubo_core::{
     value::Value,
 };
 
-use super::{Engine, execute::Cause};
+use super::{Engine, execute::Cause, walk::Deed};
 
 /// What the variables of an effect stand for.
 struct Circumstances<'a> {
@@ -134,15 +135,23 @@ impl Engine {
                         new_id: &new_id,
                     })
                 };
-                self.update_all(*collection, &filter, &change, cause)
-                    .await
-                    .map(drop)
+                self.walk(
+                    *collection,
+                    &filter,
+                    Deed::Update(&change, &Permit::everything()),
+                    cause,
+                )
+                .await
+                .map(drop)
             }
             EffectAction::Delete {
                 collection,
                 condition,
             } => match self.bound(condition, doc, each, cause) {
-                Some(filter) => self.delete_all(*collection, &filter, cause).await.map(drop),
+                Some(filter) => self
+                    .walk(*collection, &filter, Deed::Delete, cause)
+                    .await
+                    .map(drop),
                 None => Ok(()),
             },
         }

@@ -1,28 +1,34 @@
 //! The writer: one task that commits whatever waits as one database transaction.
 //!
 //! [`Writer`] is the queue and the loop, [`batch`] the order of work inside one database
-//! transaction, [`execute`] what one operation does, with its effects ([`effects`]) and its
+//! transaction, [`permit`] whether an operation may happen, [`execute`] what it does
+//! to one document and [`walk`] to many, with its effects ([`effects`]) and its
 //! consequences for documents that refer to it ([`removal`]).
 
 mod batch;
 mod effects;
 mod execute;
+mod permit;
+mod references;
 mod removal;
+mod touched;
+mod walk;
 
 use std::sync::{Arc, Mutex};
 
 use nubo_core::{
     Error, Result,
     clock::{Clock, Random},
+    observe::Observer,
     schema::Catalog,
     write::{Outcome, Sequence, Transaction},
 };
-use sqlx::SqliteConnection;
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
 };
 
+use self::touched::Changes;
 use crate::sqlite::Session;
 
 /// How many jobs may wait. Who comes later waits for a place, which slows clients down instead of
@@ -54,6 +60,8 @@ pub(crate) struct Engine {
     pub tombstones: bool,
     /// When tombstones were last cleared away, in microseconds.
     pub swept: i64,
+    /// What the database transaction has changed so far, for those who want to hear of it.
+    pub touched: Changes,
     /// How many rows were written by operations and what they cause: who walks over documents sees
     /// by it that those in its hand may be out of date.
     pub written: u64,
@@ -62,15 +70,16 @@ pub(crate) struct Engine {
 impl Writer {
     /// Starts the task.
     pub async fn start(
-        connection: SqliteConnection,
+        mut session: Session,
         catalog: Arc<Catalog>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
+        observers: Vec<Arc<dyn Observer>>,
     ) -> Result<Self> {
-        let mut session = Session::new(connection);
         let tombstones = session.has_tombstones().await?;
         let engine = Engine {
             session,
+            touched: Changes::new(&catalog, observers),
             catalog,
             clock,
             random,

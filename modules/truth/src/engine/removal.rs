@@ -114,6 +114,7 @@ impl Engine {
         if let Err(refusal) = self.session.execute(tombstone).await {
             return Err(self.explain(refusal, schema, &document).await?);
         }
+        self.touched.note(schema.id, Some(&document), None);
         Box::pin(self.effects(schema, Trigger::Delete, &document, cause)).await?;
         Ok(true)
     }

@@ -1,8 +1,9 @@
 //! Reading: lists as ready JSON, documents, counts.
 
 use nubo_core::{
+    access::View,
     field::{Field, FieldType},
-    filter::Expr,
+    filter::{Expr, Path, Select, Test},
     query::{Query, Related, Start},
     schema::{Catalog, Collection, SortKey},
     value::Value,
@@ -34,24 +35,72 @@ pub(crate) fn json_expression(collection: &Collection) -> String {
         .sent_fields()
         .iter()
         .map(|&index| {
-            let field = &collection.fields()[index];
-            let column = column_of(collection, index);
-            let value = match &field.kind {
-                FieldType::Bool => {
-                    format!("CASE {column} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END")
-                }
-                FieldType::BigInt if !field.system => format!(
-                    "CASE WHEN {column} BETWEEN -{MAX_SAFE_INTEGER} AND {MAX_SAFE_INTEGER} \
-                     THEN {column} ELSE CAST({column} AS TEXT) END"
-                ),
-                FieldType::Json | FieldType::List(_) => format!("json({column})"),
-                FieldType::Object(fields) => object_expression(fields, &column, "$"),
-                _ => column,
-            };
-            format!("'{}', {value}", field.name)
+            format!(
+                "'{}', {}",
+                collection.fields()[index].name,
+                sent(collection, index)
+            )
         })
         .collect();
     format!("json_object({})", parts.join(", "))
+}
+
+/// Appends the same expression with null in the place of what the view masks.
+fn push_masked_json(
+    statement: &mut Statement,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) {
+    statement.push("json_object(");
+    statement.join(collection.sent_fields(), ", ", |statement, &index| {
+        statement.push(format_args!("'{}', ", collection.fields()[index].name));
+        let value = sent(collection, index);
+        push_masked(statement, &value, index, collection, catalog, view);
+    });
+    statement.push(")");
+}
+
+/// Appends an SQL expression of a field, which is null where the view masks it.
+fn push_masked(
+    statement: &mut Statement,
+    value: &str,
+    field: usize,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) {
+    match view.mask(field) {
+        None => {
+            statement.push(value);
+        }
+        Some(mask) if mask.shown.is_never() => {
+            statement.push("NULL");
+        }
+        Some(mask) => {
+            statement.push("CASE WHEN ");
+            condition::push(statement, &mask.shown, collection, catalog);
+            statement.push(format_args!(" THEN {value} END"));
+        }
+    }
+}
+
+/// The value of a field as it is sent.
+fn sent(collection: &Collection, index: usize) -> String {
+    let field = &collection.fields()[index];
+    let column = column_of(collection, index);
+    match &field.kind {
+        FieldType::Bool => {
+            format!("CASE {column} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END")
+        }
+        FieldType::BigInt if !field.system => format!(
+            "CASE WHEN {column} BETWEEN -{MAX_SAFE_INTEGER} AND {MAX_SAFE_INTEGER} \
+             THEN {column} ELSE CAST({column} AS TEXT) END"
+        ),
+        FieldType::Json | FieldType::List(_) => format!("json({column})"),
+        FieldType::Object(fields) => object_expression(fields, &column, "$"),
+        _ => column,
+    }
 }
 
 /// An expression that builds the object at a path field by field: what is stored may be older than
@@ -91,28 +140,101 @@ pub(crate) fn by_id(collection: &Collection, what: &str) -> String {
     )
 }
 
+/// One document by its id, where the view has it: its JSON and its revision.
+pub(crate) fn seen_json(
+    id: &Value,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) -> Statement {
+    let mut statement = Statement::new("SELECT ");
+    push_masked_json(&mut statement, collection, catalog, view);
+    statement.push(format_args!(", \"_rev\" FROM {}", table_of(collection)));
+    push_seen(&mut statement, id, collection, catalog, view);
+    statement
+}
+
+/// The same as a row of all columns.
+pub(crate) fn seen_columns(
+    id: &Value,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) -> Statement {
+    let mut statement = Statement::new("SELECT ");
+    push_columns(&mut statement, collection, catalog, view);
+    statement.push(format_args!(" FROM {}", table_of(collection)));
+    push_seen(&mut statement, id, collection, catalog, view);
+    statement
+}
+
+fn push_seen(
+    statement: &mut Statement,
+    id: &Value,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) {
+    let path = Path::to_field(Collection::ID, &collection.fields()[Collection::ID]);
+    let itself = Expr::field(path, Test::Equal(id.clone()));
+    statement.push(" WHERE ");
+    let condition = itself.and(view.condition.clone());
+    condition::push(statement, &condition, collection, catalog);
+}
+
+/// All columns in the order of the fields, null where the view masks them.
+fn push_columns(
+    statement: &mut Statement,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) {
+    let fields = 0..collection.fields().len();
+    statement.join(fields, ", ", |statement, index| {
+        let column = format!("{}.{}", table_of(collection), column_of(collection, index));
+        push_masked(statement, &column, index, collection, catalog, view);
+        statement.push(format_args!(" AS {}", column_of(collection, index)));
+    });
+}
+
 /// A list as one row: its documents joined by `,\n`, one more than the limit so that the end can
 /// be told, and their number.
 ///
-/// `head` comes from [`page_head`]; it is the same for every list of the collection.
+/// `head` comes from [`page_head`]; it is the same for every list of the collection that masks
+/// nothing.
 pub(crate) fn page(
     head: &str,
     query: &Query,
     collection: &Collection,
     catalog: &Catalog,
+    view: &View,
 ) -> Statement {
     let mut statement = Statement::default();
     statement.text.reserve(head.len() + 256);
-    statement.push(head);
-    push_list(&mut statement, query, one_more(query), collection, catalog);
+    if view.masks.is_empty() {
+        statement.push(head);
+    } else {
+        statement.push(PAGE);
+        push_masked_json(&mut statement, collection, catalog, view);
+        statement.push(" AS d");
+    }
+    push_list(
+        &mut statement,
+        query,
+        one_more(query),
+        collection,
+        catalog,
+        view,
+    );
     statement.push(")");
     statement
 }
 
+const PAGE: &str = "SELECT group_concat(d, char(44, 10)), count(*) FROM (SELECT ";
+
 /// How the statement of a page begins.
 pub(crate) fn page_head(collection: &Collection) -> String {
-    let document = json_expression(collection);
-    format!("SELECT group_concat(d, char(44, 10)), count(*) FROM (SELECT {document} AS d")
+    format!("{PAGE}{} AS d", json_expression(collection))
 }
 
 /// A list as rows of all columns, so many at most.
@@ -121,41 +243,59 @@ pub(crate) fn documents(
     rows: i64,
     collection: &Collection,
     catalog: &Catalog,
+    view: &View,
 ) -> Statement {
-    let mut statement = Statement::new(format!("SELECT {}", columns(collection)));
-    push_list(&mut statement, query, rows, collection, catalog);
+    let mut statement = Statement::new("SELECT ");
+    push_columns(&mut statement, collection, catalog, view);
+    push_list(&mut statement, query, rows, collection, catalog, view);
     statement
 }
 
 /// How many documents match.
-pub(crate) fn count(filter: &Expr, collection: &Collection, catalog: &Catalog) -> Statement {
+pub(crate) fn count(
+    filter: &Expr,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) -> Statement {
     let mut statement = Statement::new(format!("SELECT count(*) FROM {}", table_of(collection)));
-    if !filter.is_always() {
+    let condition = filter.clone().and(view.condition.clone());
+    if !condition.is_always() {
         statement.push(" WHERE ");
-        condition::push(&mut statement, filter, collection, catalog);
+        condition::push(&mut statement, &condition, collection, catalog);
     }
     statement
 }
 
+/// Whether some document that the sub-query finds has this value.
+pub(crate) fn contains(select: &Select, value: &Value, catalog: &Catalog) -> Statement {
+    let mut statement = Statement::new("SELECT ");
+    condition::contains(&mut statement, select, value, catalog);
+    statement
+}
+
 /// Documents that reference others, at most so many for each.
-pub(crate) fn related(related: &Related, collection: &Collection) -> Statement {
+pub(crate) fn related(
+    related: &Related,
+    collection: &Collection,
+    catalog: &Catalog,
+    view: &View,
+) -> Statement {
     let names = columns(collection);
-    let field = column_of(collection, related.field);
+    let table = table_of(collection);
+    let field = format!("{table}.{}", column_of(collection, related.field));
     let list = matches!(collection.fields()[related.field].kind, FieldType::List(_));
     let (source, key) = match list {
         true => (
-            format!("{}, json_each({field}) AS item", table_of(collection)),
+            format!("{table}, json_each({field}) AS item"),
             "item.value".to_owned(),
         ),
-        false => (table_of(collection).to_string(), field),
+        false => (table.to_string(), field),
     };
     let mut statement = Statement::new(format!("SELECT {names} FROM (SELECT "));
-    let qualified: Vec<String> = (0..collection.fields().len())
-        .map(|index| format!("{}.{}", table_of(collection), column_of(collection, index)))
-        .collect();
-    statement.push(qualified.join(", "));
+    push_columns(&mut statement, collection, catalog, view);
     let order = order(&related.sort, |field| {
-        format!("{}.{}", table_of(collection), column_of(collection, field))
+        format!("{table}.{}", column_of(collection, field))
     });
     statement.push(format_args!(
         ", row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS place FROM {source} WHERE {key} IN ("
@@ -163,7 +303,12 @@ pub(crate) fn related(related: &Related, collection: &Collection) -> Statement {
     statement.join(&related.values, ", ", |statement, value| {
         statement.bind(encode(value));
     });
-    statement.push(") ) WHERE place <= ");
+    statement.push(")");
+    if !view.condition.is_always() {
+        statement.push(" AND ");
+        condition::push(&mut statement, &view.condition, collection, catalog);
+    }
+    statement.push(") WHERE place <= ");
     statement.bind(Argument::Integer(i64::from(related.limit_each)));
     statement.push(format_args!(
         " ORDER BY {}",
@@ -184,25 +329,30 @@ fn push_list(
     rows: i64,
     collection: &Collection,
     catalog: &Catalog,
+    view: &View,
 ) {
     statement.push(format_args!(" FROM {}", table_of(collection)));
+    let condition = query.filter.clone().and(view.condition.clone());
     let after = match &query.start {
         Start::After(values) => Some(values),
         Start::First | Start::Offset(_) => None,
     };
-    if !query.filter.is_always() || after.is_some() {
+    if !condition.is_always() || after.is_some() {
         statement.push(" WHERE ");
     }
-    if !query.filter.is_always() {
-        condition::push(statement, &query.filter, collection, catalog);
+    if !condition.is_always() {
+        condition::push(statement, &condition, collection, catalog);
     }
     if let Some(values) = after {
-        if !query.filter.is_always() {
+        if !condition.is_always() {
             statement.push(" AND ");
         }
         push_keyset(statement, &query.sort, values, collection);
     }
-    let order = order(&query.sort, |field| column_of(collection, field));
+    // Qualified, because a masked column goes under the same name.
+    let order = order(&query.sort, |field| {
+        format!("{}.{}", table_of(collection), column_of(collection, field))
+    });
     // Written out: SQLite prepares a statement anew whenever the argument of its limit may have
     // changed, which takes longer than a short list itself.
     statement.push(format_args!(" ORDER BY {order} LIMIT {rows}"));

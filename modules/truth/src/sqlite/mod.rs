@@ -8,6 +8,7 @@ mod connection;
 mod migrate;
 mod reader;
 mod session;
+mod time_limit;
 
 pub(crate) use connection::arguments;
 pub(crate) use reader::read_rows;
@@ -16,17 +17,20 @@ pub(crate) use session::Session;
 use std::{
     path::PathBuf,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use nubo_core::{
     Error, Result,
+    access::View,
     clock::{Clock, Random},
     document::Document,
     field::Source,
-    filter::Expr,
+    filter::{Expr, Select},
     id::{Id, Revision},
     module::SetupError,
+    observe::Observer,
     query::{Query, Related},
     schema::{Catalog, Collection, CollectionId},
     truth::{Body, Page, Truth},
@@ -34,11 +38,12 @@ use nubo_core::{
     write::{Outcome, Sequence, Transaction},
 };
 use reader::{Readers, Rows};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use time_limit::TimeLimit;
 
 use crate::{
     engine::Writer,
-    sql::{Argument, select},
+    sql::{Argument, Statement, select},
 };
 
 /// How the embedded database is run.
@@ -48,6 +53,8 @@ pub struct SqliteSettings {
     pub path: PathBuf,
     /// Connections that read.
     pub readers: usize,
+    /// How long one statement may take.
+    pub statement_limit: Duration,
     /// Memory for cached pages, in bytes, for each connection.
     pub page_cache: u64,
 }
@@ -100,6 +107,15 @@ impl SqliteTruth {
             .ok_or_else(|| Error::unavailable("not_started", "the server is starting"))
     }
 
+    async fn time_limit(&self, connection: &mut SqliteConnection) -> sqlx::Result<TimeLimit> {
+        TimeLimit::of(
+            connection,
+            Arc::clone(&self.clock),
+            self.settings.statement_limit,
+        )
+        .await
+    }
+
     fn plan(collection: &Collection) -> Plan {
         let builds_json = select::builds_json(collection);
         let what = match builds_json {
@@ -115,7 +131,10 @@ impl SqliteTruth {
 
 #[async_trait]
 impl Truth for SqliteTruth {
-    async fn start(&self) -> std::result::Result<(), SetupError> {
+    async fn start(
+        &self,
+        observers: Vec<Arc<dyn Observer>>,
+    ) -> std::result::Result<(), SetupError> {
         let cannot = |error: sqlx::Error| {
             SetupError::caused(
                 format!("cannot open the database {}", self.settings.path.display()),
@@ -129,14 +148,18 @@ impl Truth for SqliteTruth {
         let mut reading = Vec::with_capacity(self.settings.readers);
         for _ in 0..self.settings.readers.max(1) {
             let reader = connection::options(&self.settings).pragma("query_only", "ON");
-            reading.push(reader.connect().await.map_err(cannot)?);
+            let mut reader = reader.connect().await.map_err(cannot)?;
+            let limit = self.time_limit(&mut reader).await.map_err(cannot)?;
+            reading.push((reader, limit));
         }
+        let limit = self.time_limit(&mut writing).await.map_err(cannot)?;
         let running = Running {
             writer: Writer::start(
-                writing,
+                Session::new(writing, limit),
                 Arc::clone(&self.catalog),
                 Arc::clone(&self.clock),
                 Arc::clone(&self.random),
+                observers,
             )
             .await
             .map_err(|error| SetupError::caused("cannot read the database", error))?,
@@ -184,24 +207,31 @@ impl Truth for SqliteTruth {
         }
     }
 
-    async fn get(&self, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+    async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>> {
         let running = self.running()?;
         let plan = &running.plans[collection.index()];
-        let id = Argument::Text(id.to_string());
-        let rows = running
-            .readers
-            .query(Arc::clone(&plan.get), vec![id])
-            .await?;
+        let builds_json = plan.page_head.is_some();
+        let collection = self.catalog.get(collection);
+        let rows = if view.is_all() {
+            let id = Argument::Text(id.to_string());
+            running.readers.query(Arc::clone(&plan.get), vec![id]).await
+        } else {
+            let seen = match builds_json {
+                true => select::seen_json,
+                false => select::seen_columns,
+            };
+            let id = Value::Uuid(id.uuid());
+            self.ask(seen(&id, collection, &self.catalog, view)).await
+        }?;
         if rows.is_empty() {
             return Ok(None);
         }
-        if plan.page_head.is_some() {
+        if builds_json {
             return Ok(Some(Body {
                 json: rows.bytes(0, 0)?,
                 revision: Revision::new(rows.integer(0, 1)?),
             }));
         }
-        let collection = self.catalog.get(collection);
         let document = rows.document(0, collection)?;
         let mut json = Vec::with_capacity(512);
         document.write_json(collection, &mut json);
@@ -211,7 +241,7 @@ impl Truth for SqliteTruth {
         }))
     }
 
-    async fn page(&self, query: Query) -> Result<Page> {
+    async fn page(&self, query: Query, view: &View) -> Result<Page> {
         let running = self.running()?;
         let collection = self.catalog.get(query.collection);
         let head = running.plans[query.collection.index()].page_head.as_deref();
@@ -219,15 +249,12 @@ impl Truth for SqliteTruth {
         let sort_is_sent = query
             .sort
             .iter()
-            .all(|key| collection.fields()[key.field].is_sent());
+            .all(|key| collection.fields()[key.field].is_sent() && view.mask(key.field).is_none());
         let Some(head) = head.filter(|_| query.fields.is_none() && sort_is_sent) else {
-            return self.page_of_rows(running, query, collection).await;
+            return self.page_of_rows(query, collection, view).await;
         };
-        let statement = select::page(head, &query, collection, &self.catalog);
-        let rows = running
-            .readers
-            .query(statement.text.into(), statement.arguments)
-            .await?;
+        let statement = select::page(head, &query, collection, &self.catalog, view);
+        let rows = self.ask(statement).await?;
         let found = rows.integer(0, 1)?;
         if found == 0 {
             return Ok(Page {
@@ -255,58 +282,54 @@ impl Truth for SqliteTruth {
         })
     }
 
-    async fn find(&self, query: Query) -> Result<Vec<Document>> {
+    async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>> {
         let collection = self.catalog.get(query.collection);
         let limit = i64::from(query.limit);
-        let statement = select::documents(&query, limit, collection, &self.catalog);
-        let rows = self
-            .running()?
-            .readers
-            .query(statement.text.into(), statement.arguments)
-            .await?;
-        rows.documents(collection)
+        let statement = select::documents(&query, limit, collection, &self.catalog, view);
+        self.ask(statement).await?.documents(collection)
     }
 
-    async fn find_related(&self, related: Related) -> Result<Vec<Document>> {
+    async fn find_related(&self, related: Related, view: &View) -> Result<Vec<Document>> {
         if related.values.is_empty() {
             return Ok(Vec::new());
         }
         let collection = self.catalog.get(related.collection);
-        let statement = select::related(&related, collection);
-        let rows = self
-            .running()?
-            .readers
-            .query(statement.text.into(), statement.arguments)
-            .await?;
-        rows.documents(collection)
+        let statement = select::related(&related, collection, &self.catalog, view);
+        self.ask(statement).await?.documents(collection)
     }
 
-    async fn count(&self, collection: CollectionId, filter: Expr) -> Result<u64> {
+    async fn count(&self, collection: CollectionId, filter: Expr, view: &View) -> Result<u64> {
         let collection = self.catalog.get(collection);
-        let statement = select::count(&filter, collection, &self.catalog);
-        let rows = self
-            .running()?
-            .readers
-            .query(statement.text.into(), statement.arguments)
-            .await?;
+        let statement = select::count(&filter, collection, &self.catalog, view);
+        let rows = self.ask(statement).await?;
         Ok(rows.integer(0, 0)?.unsigned_abs())
+    }
+
+    async fn contains(&self, select: &Select, value: &Value) -> Result<bool> {
+        let statement = select::contains(select, value, &self.catalog);
+        Ok(self.ask(statement).await?.integer(0, 0)? != 0)
     }
 }
 
 impl SqliteTruth {
+    /// Puts a question to a reader.
+    async fn ask(&self, statement: Statement) -> Result<Rows> {
+        let readers = &self.running()?.readers;
+        readers
+            .query(statement.text.into(), statement.arguments)
+            .await
+    }
+
     /// A page whose documents the database cannot build: rows are read and written out here.
     async fn page_of_rows(
         &self,
-        running: &Running,
         query: Query,
         collection: &Collection,
+        view: &View,
     ) -> Result<Page> {
         let rows = select::one_more(&query);
-        let statement = select::documents(&query, rows, collection, &self.catalog);
-        let rows: Rows = running
-            .readers
-            .query(statement.text.into(), statement.arguments)
-            .await?;
+        let statement = select::documents(&query, rows, collection, &self.catalog, view);
+        let rows = self.ask(statement).await?;
         let mut documents = rows.documents(collection)?;
         let more = documents.len() > query.limit as usize;
         documents.truncate(query.limit as usize);

@@ -14,9 +14,9 @@ use sqlx::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use super::{arguments, close};
+use super::{arguments, close, time_limit::TimeLimit};
 use crate::{
-    fault::internal,
+    fault::{internal, is_interrupted, too_slow},
     sql::{Argument, encode},
 };
 
@@ -57,11 +57,11 @@ pub(crate) struct Rows(Vec<SqliteRow>);
 
 impl Readers {
     /// One task for each connection.
-    pub fn start(connections: Vec<SqliteConnection>) -> Self {
+    pub fn start(connections: Vec<(SqliteConnection, TimeLimit)>) -> Self {
         let (questions, waiting) = async_channel::bounded(WAITING);
         let tasks = connections
             .into_iter()
-            .map(|connection| tokio::spawn(answer_all(connection, waiting.clone())))
+            .map(|(connection, limit)| tokio::spawn(answer_all(connection, limit, waiting.clone())))
             .collect();
         Self {
             questions,
@@ -71,6 +71,8 @@ impl Readers {
 
     /// Asks, and waits for the answer.
     pub async fn query(&self, text: Arc<str>, arguments: Vec<Argument>) -> Result<Rows> {
+        // The values stay out of the log.
+        tracing::trace!(statement = &*text, "asking");
         let (answer, answered) = oneshot::channel();
         let question = Question {
             text,
@@ -97,7 +99,11 @@ impl Readers {
     }
 }
 
-async fn answer_all(mut connection: SqliteConnection, waiting: async_channel::Receiver<Question>) {
+async fn answer_all(
+    mut connection: SqliteConnection,
+    limit: TimeLimit,
+    waiting: async_channel::Receiver<Question>,
+) {
     let mut taken: Vec<Question> = Vec::with_capacity(AT_ONCE);
     while let Ok(first) = waiting.recv().await {
         taken.push(first);
@@ -118,7 +124,13 @@ async fn answer_all(mut connection: SqliteConnection, waiting: async_channel::Re
             let alike = taken.iter().take_while(|q| q.text == taken[0].text).count();
             // Powers of two keep the number of prepared statements small.
             let size = 1 << alike.min(taken[0].at_once()).ilog2();
-            answer_alike(&mut connection, taken.drain(..size).collect()).await;
+            let alike: Vec<Question> = taken.drain(..size).collect();
+            // Nobody waits for these any longer.
+            if alike.iter().all(|question| question.answer.is_closed()) {
+                continue;
+            }
+            limit.begin();
+            answer_alike(&mut connection, alike).await;
         }
     }
     close(connection).await;
@@ -146,6 +158,12 @@ async fn answer_alike(connection: &mut SqliteConnection, mut questions: Vec<Ques
         Ok(found) => {
             for (question, rows) in questions.into_iter().zip(found) {
                 question.answer.send(Ok(Rows(rows))).ok();
+            }
+        }
+        // One after the other they would take no less.
+        Err(error) if is_interrupted(&error) => {
+            for question in questions {
+                question.answer.send(Err(too_slow())).ok();
             }
         }
         Err(error) => {

@@ -2,15 +2,17 @@
 
 use nubo_core::{
     Error, Result,
+    access::View,
     document::Document,
-    filter::Expr,
+    filter::{Expr, Select},
     id::Id,
     query::{Query, Start},
     schema::{Catalog, Collection, SortKey},
+    value::Value,
 };
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
-use super::{arguments, read_rows, reader::Rows};
+use super::{arguments, read_rows, reader::Rows, time_limit::TimeLimit};
 use crate::{
     fault::{Refusal, internal, refusal},
     sql::{Argument, Statement, select, write},
@@ -19,11 +21,12 @@ use crate::{
 /// The writing connection.
 pub(crate) struct Session {
     connection: SqliteConnection,
+    limit: TimeLimit,
 }
 
 impl Session {
-    pub fn new(connection: SqliteConnection) -> Self {
-        Self { connection }
+    pub fn new(connection: SqliteConnection, limit: TimeLimit) -> Self {
+        Self { connection, limit }
     }
 
     /// Begins a database transaction and takes the write lock.
@@ -78,6 +81,7 @@ impl Session {
     async fn execute_text(&mut self, text: String, values: Vec<Argument>) -> Result<(), Refusal> {
         let values = arguments(values).map_err(refusal)?;
         let query = sqlx::query_with(AssertSqlSafe(text), values).persistent(true);
+        self.limit.begin();
         self.connection
             .execute(query)
             .await
@@ -114,15 +118,28 @@ impl Session {
                 descending: false,
             }],
             start: after.map_or(Start::First, |id| {
-                Start::After(vec![nubo_core::value::Value::Uuid(id.uuid())])
+                Start::After(vec![Value::Uuid(id.uuid())])
             }),
             limit,
             fields: None,
         };
-        let statement = select::documents(&query, i64::from(limit), collection, catalog);
+        let statement =
+            select::documents(&query, i64::from(limit), collection, catalog, &View::all());
         self.rows(statement.text, statement.arguments)
             .await?
             .documents(collection)
+    }
+
+    /// Whether some document that a sub-query finds has this value.
+    pub async fn contains(
+        &mut self,
+        wanted: &Select,
+        value: &Value,
+        catalog: &Catalog,
+    ) -> Result<bool> {
+        let statement = select::contains(wanted, value, catalog);
+        let rows = self.rows(statement.text, statement.arguments).await?;
+        Ok(rows.integer(0, 0)? != 0)
     }
 
     /// Which of these ids belong to a document.
@@ -167,12 +184,14 @@ impl Session {
     }
 
     async fn rows(&mut self, text: String, values: Vec<Argument>) -> Result<Rows> {
+        self.limit.begin();
         read_rows(&mut self.connection, text, values)
             .await
             .map_err(internal)
     }
 
     async fn run(&mut self, text: &'static str) -> Result<()> {
+        self.limit.begin();
         self.connection
             .execute(text)
             .await

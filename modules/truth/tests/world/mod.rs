@@ -6,6 +6,7 @@
 pub mod choices;
 pub mod documents;
 pub mod filters;
+pub mod property;
 pub mod schemas;
 
 use std::{
@@ -18,6 +19,7 @@ use std::{
 
 use nubo_core::{
     Result,
+    access::View,
     caller::Caller,
     change::read_patch,
     clock::{Clock, Random, new_id},
@@ -88,7 +90,7 @@ impl World {
     /// A new file for these declarations.
     pub async fn new(declarations: Json) -> Self {
         let world = Self::closed(declarations, Arc::new(tempfile::tempdir().unwrap()));
-        world.truth.start().await.unwrap();
+        world.truth.start(Vec::new()).await.unwrap();
         world
     }
 
@@ -102,6 +104,7 @@ impl World {
                 path: Self::file(&folder),
                 readers: 2,
                 page_cache: 2 << 20,
+                statement_limit: std::time::Duration::from_secs(60),
             },
             Arc::clone(&catalog),
             Arc::clone(&clock) as Arc<dyn Clock>,
@@ -129,7 +132,7 @@ impl World {
         again.clock.0.store(now, Ordering::SeqCst);
         let count = self.random.0.load(Ordering::SeqCst);
         again.random.0.store(count, Ordering::SeqCst);
-        match again.truth.start().await {
+        match again.truth.start(Vec::new()).await {
             Ok(()) => Ok(again),
             Err(error) => Err(error.to_string()),
         }
@@ -214,6 +217,7 @@ impl World {
     pub fn transaction(&self, operations: Vec<Operation>) -> Transaction {
         Transaction {
             operations,
+            permits: Vec::new(),
             caller: Caller::Server,
             now: self.clock.now(),
         }
@@ -264,7 +268,7 @@ impl World {
     pub async fn see(&self, collection: &str, id: Id) -> Option<Json> {
         let body = self
             .truth
-            .get(self.collection(collection).id, id)
+            .get(self.collection(collection).id, id, &View::all())
             .await
             .unwrap()?;
         Some(serde_json::from_slice(&body.json).unwrap())
@@ -291,7 +295,7 @@ impl World {
     pub async fn count(&self, collection: &str, filter: Json) -> u64 {
         let id = self.collection(collection).id;
         self.truth
-            .count(id, self.filter(collection, &filter))
+            .count(id, self.filter(collection, &filter), &View::all())
             .await
             .unwrap()
     }
@@ -300,6 +304,6 @@ impl World {
     pub async fn all(&self, collection: &str) -> Vec<Document> {
         let mut query = self.query(collection, &serde_json::json!({}), u32::MAX - 1);
         query.sort = self.collection(collection).read_sort("id").unwrap();
-        self.truth.find(query).await.unwrap()
+        self.truth.find(query, &View::all()).await.unwrap()
     }
 }

@@ -38,7 +38,10 @@ impl Builder<'_> {
                 self.bind(whole_list(items));
             }
             Test::Size(size) => self.size(json, *size),
-            Test::HasAll(values) if values.is_empty() => self.push("FALSE"),
+            // No item is null; what `json_each` makes of a list that is not there would be.
+            Test::HasAll(values) if values.is_empty() || values.iter().any(Value::is_null) => {
+                self.push("FALSE");
+            }
             Test::HasAll(values) => self.joined(values, "AND", &mut |builder, value| {
                 builder.some_item(json, item_kind, &Test::Equal(value.clone()));
             }),

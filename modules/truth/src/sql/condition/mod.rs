@@ -6,11 +6,13 @@
 
 mod list;
 mod scalar;
+mod sub_query;
 
 use nubo_core::{
     field::FieldType,
-    filter::{Expr, Path, Root, Test},
+    filter::{Expr, Path, Root, Select, Test},
     schema::{Catalog, Collection},
+    value::Value,
 };
 
 use self::scalar::Scalar;
@@ -27,24 +29,40 @@ pub(crate) fn push(
     collection: &Collection,
     catalog: &Catalog,
 ) {
-    Builder {
-        statement,
-        collection,
-        catalog,
-        aliases: 0,
-        item: None,
-    }
-    .expr(expr);
+    Builder::new(statement, expr, collection, catalog).expr(expr);
+}
+
+/// Appends whether some document that a sub-query finds has a value in its field.
+pub(crate) fn contains(
+    statement: &mut Statement,
+    select: &Select,
+    value: &Value,
+    catalog: &Catalog,
+) {
+    let collection = catalog.get(select.collection);
+    Builder::new(statement, &Expr::always(), collection, catalog).contains(select, value);
 }
 
 struct Builder<'a> {
     statement: &'a mut Statement,
-    collection: &'a Collection,
     catalog: &'a Catalog,
-    /// How many aliases of `json_each` were given out.
+    scope: Scope<'a>,
+    /// How many aliases were given out.
     aliases: usize,
     /// The list item that paths with [`Root::Item`] start at.
     item: Option<Item>,
+    /// Whether what is written now stands under a negation.
+    negated: bool,
+}
+
+/// The documents that fields belong to: those of the statement, or of a sub-query.
+struct Scope<'a> {
+    collection: &'a Collection,
+    /// What columns are qualified with: `json_each` has columns called `value`, `type`, `path`, and
+    /// a sub-query may be about the same table as what is around it.
+    qualifier: String,
+    /// What holds of every document that matters here.
+    pins: &'a Expr,
 }
 
 /// The item that `$elemMatch` looks at.
@@ -75,7 +93,27 @@ enum Place {
     Json(Json),
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
+    fn new(
+        statement: &'a mut Statement,
+        pins: &'a Expr,
+        collection: &'a Collection,
+        catalog: &'a Catalog,
+    ) -> Self {
+        Self {
+            statement,
+            catalog,
+            scope: Scope {
+                collection,
+                qualifier: table_of(collection).to_string(),
+                pins,
+            },
+            aliases: 0,
+            item: None,
+            negated: false,
+        }
+    }
+
     fn push(&mut self, text: impl std::fmt::Display) {
         self.statement.push(text);
     }
@@ -90,7 +128,9 @@ impl Builder<'_> {
             Expr::Any(parts) => self.parts(parts, "OR", "FALSE"),
             Expr::Not(part) => {
                 self.push("((");
+                self.negated = !self.negated;
                 self.expr(part);
+                self.negated = !self.negated;
                 self.push(") IS NOT TRUE)");
             }
             Expr::Test { path, test } => self.test(path, test),
@@ -127,13 +167,10 @@ impl Builder<'_> {
         }
     }
 
-    /// The column of a field, qualified: `json_each` has columns called `value`, `type`, `path`.
+    /// The column of a field, qualified.
     fn column(&self, field: usize) -> String {
-        format!(
-            "{}.{}",
-            table_of(self.collection),
-            column_of(self.collection, field)
-        )
+        let column = column_of(self.scope.collection, field);
+        format!("{}.{column}", self.scope.qualifier)
     }
 
     fn place(&self, path: &Path) -> Place {
@@ -171,7 +208,15 @@ impl Builder<'_> {
     fn test(&mut self, path: &Path, test: &Test) {
         self.push("(");
         match self.place(path) {
-            Place::Scalar(scalar) => self.scalar(&scalar, test),
+            Place::Scalar(scalar) => match test {
+                Test::InSelect(select) => {
+                    let field = path.whole_field();
+                    let pins = self.scope.pins;
+                    let pinned = field.and_then(|field| sub_query::pin(pins, field));
+                    self.select(&scalar.sql, pinned, select);
+                }
+                test => self.scalar(&scalar, test),
+            },
             Place::List(json) => self.list(&json, &path.leaf, test),
             Place::Json(json) => self.json(&json, test),
         }

@@ -2,15 +2,14 @@
 
 use nubo_core::{
     field::FieldType,
-    filter::{Comparison, Select, Test, TextMatch},
+    filter::{Comparison, Test, TextMatch},
     value::Value,
 };
 
-use super::{Builder, push};
+use super::Builder;
 use crate::sql::{
-    Argument, column_of,
+    Argument,
     encode::{DECIMAL_COLLATION, NUMBER_COLLATION, encode, number_text, text_in_json},
-    table_of,
 };
 
 /// An SQL expression of one value, and the form that operands must have beside it.
@@ -106,7 +105,7 @@ impl Builder<'_> {
                 self.bind(scalar.argument(value));
             }
             Test::In(values) => self.within(scalar, values),
-            Test::InSelect(select) => self.select(sql, select),
+            Test::InSelect(select) => self.select(sql, None, select),
             Test::Exists => self.push(format_args!("{sql} IS NOT NULL")),
             Test::Compare(comparison, value) => {
                 self.push(format_args!("{sql} {} ", symbol(*comparison)));
@@ -130,25 +129,6 @@ impl Builder<'_> {
         self.statement.join(present, ", ", |statement, value| {
             statement.bind(scalar.argument(value));
         });
-        self.push(")");
-    }
-
-    /// One of the values of a sub-query; of a list-valued field, one of the items.
-    fn select(&mut self, scalar: &str, select: &Select) {
-        let catalog = self.catalog;
-        let collection = catalog.get(select.collection);
-        let table = table_of(collection);
-        let column = column_of(collection, select.field);
-        match collection.fields()[select.field].kind {
-            FieldType::List(_) => self.push(format_args!(
-                "{scalar} IN (SELECT selected.value FROM {table}, \
-                 json_each({table}.{column}) AS selected WHERE ",
-            )),
-            _ => self.push(format_args!(
-                "{scalar} IN (SELECT {table}.{column} FROM {table} WHERE "
-            )),
-        }
-        push(self.statement, &select.condition, collection, catalog);
         self.push(")");
     }
 

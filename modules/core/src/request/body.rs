@@ -1,7 +1,7 @@
 //! Bodies of requests: what they are, how large they may be, and the JSON in them.
 
+use crate::error::{Error, Result};
 use bytes::Bytes;
-use nubo_core::{Error, Result};
 use poem::{
     Request,
     error::ReadBodyError,
@@ -12,11 +12,11 @@ use poem::{
 };
 use serde_json::Value as Json;
 
-use crate::json;
+use super::json;
 
 /// Which media types a route reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Accepts {
+pub enum Accepts {
     /// `application/json` and `…+json`.
     Json,
     /// The same. `application/merge-patch+json` is one of them; it is named where another type
@@ -25,7 +25,7 @@ pub(crate) enum Accepts {
 }
 
 /// Reads the JSON of a body: 415, 413 or 400 where there is none.
-pub(crate) async fn read(request: &mut Request, accepts: Accepts, limit: u64) -> Result<Json> {
+pub async fn read(request: &mut Request, accepts: Accepts, limit: u64) -> Result<Json> {
     let named = check_headers(request.headers(), accepts)?;
     let bytes = read_bytes(request, limit).await?;
     if bytes.is_empty() {

@@ -3,11 +3,15 @@
 
 use std::borrow::Cow;
 
-use nubo_core::{Error, Result, Violation, nearest};
+use crate::{
+    error::{Error, Result},
+    mistake::nearest,
+    violation::Violation,
+};
 
 /// The parameters of one request, decoded.
 #[derive(Debug, Default)]
-pub(crate) struct Parameters<'a> {
+pub struct Parameters<'a> {
     named: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     /// `filter[…]…`: what is in brackets, and the value.
     brackets: Vec<(Cow<'a, str>, Cow<'a, str>)>,
@@ -90,7 +94,7 @@ impl<'a> Parameters<'a> {
 }
 
 /// 400 about the value of a parameter.
-pub(crate) fn invalid(name: &str, message: impl Into<String>) -> Error {
+pub fn invalid(name: &str, message: impl Into<String>) -> Error {
     let message = message.into();
     Error::BadRequest {
         code: "invalid_parameter",
@@ -100,7 +104,7 @@ pub(crate) fn invalid(name: &str, message: impl Into<String>) -> Error {
 }
 
 /// What is said of a name that the route does not know.
-pub(crate) fn unknown(name: &str, known: &[&str]) -> Violation {
+pub fn unknown(name: &str, known: &[&str]) -> Violation {
     let hint = nearest(name, known.iter().copied())
         .map(|word| format!("; did you mean `{word}`?"))
         .unwrap_or_default();

@@ -3,7 +3,7 @@
 
 use std::{cell::Cell, fmt};
 
-use nubo_core::{Error, Result};
+use crate::error::{Error, Result};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value as Json, map::Entry};
 
@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json, map::Entry};
 const MAX_DEPTH: u32 = 64;
 
 /// Reads a body or parameter; `what` is named in the error. 400 with line and column.
-pub(crate) fn read(bytes: &[u8], what: &str) -> Result<Json> {
+pub fn read(bytes: &[u8], what: &str) -> Result<Json> {
     // Checked at once, which is faster than string by string.
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let place = error.valid_up_to() + 1;
@@ -24,7 +24,7 @@ pub(crate) fn read(bytes: &[u8], what: &str) -> Result<Json> {
 }
 
 /// The same for what is known to be text.
-pub(crate) fn read_text(text: &str, what: &str) -> Result<Json> {
+pub fn read_text(text: &str, what: &str) -> Result<Json> {
     let refusal = Cell::new("malformed_json");
     let strict = Strict {
         depth: 0,

@@ -1,6 +1,10 @@
 //! Conditional requests: `If-Match` and `If-None-Match` (RFC 9110 §13.1).
 
-use nubo_core::{Error, Result, id::Revision, write::Guard};
+use crate::{
+    error::{Error, Result},
+    id::Revision,
+    write::Guard,
+};
 use poem::http::{
     HeaderMap, HeaderName,
     header::{IF_MATCH, IF_NONE_MATCH},
@@ -21,7 +25,7 @@ struct Tag {
 }
 
 /// What `If-Match` demands of the document. A weak tag never matches there (strong comparison).
-pub(crate) fn guard(headers: &HeaderMap) -> Result<Guard> {
+pub fn guard(headers: &HeaderMap) -> Result<Guard> {
     let revisions = match read(headers, &IF_MATCH)? {
         None | Some(Tags::Any) => None,
         Some(Tags::List(tags)) => Some(
@@ -35,7 +39,7 @@ pub(crate) fn guard(headers: &HeaderMap) -> Result<Guard> {
 }
 
 /// Refuses `If-Match` where many documents are meant, which have no common tag.
-pub(crate) fn refuse_guard(headers: &HeaderMap) -> Result<()> {
+pub fn refuse_guard(headers: &HeaderMap) -> Result<()> {
     if headers.contains_key(IF_MATCH) {
         return Err(Error::bad_request(
             "unexpected_condition",
@@ -46,7 +50,7 @@ pub(crate) fn refuse_guard(headers: &HeaderMap) -> Result<()> {
 }
 
 /// Whether the client has this revision, as `If-None-Match` says (weak comparison).
-pub(crate) fn is_known(headers: &HeaderMap, revision: Revision) -> Result<bool> {
+pub fn is_known(headers: &HeaderMap, revision: Revision) -> Result<bool> {
     Ok(match read(headers, &IF_NONE_MATCH)? {
         None => false,
         Some(Tags::Any) => true,

@@ -1,0 +1,56 @@
+//! Looking documents up as the server itself does, with what never leaves it.
+
+use nubo_core::{
+    Result,
+    caller::Caller,
+    document::Document,
+    filter::{Expr, Path, Test},
+    id::Id,
+    query::{Query, Start},
+    schema::{Collection, SortKey},
+    store::Store,
+    value::Value,
+};
+
+/// The condition that a field has this value.
+pub(crate) fn equal(collection: &Collection, field: usize, value: Value) -> Expr {
+    let path = Path::to_field(field, &collection.fields()[field]);
+    Expr::field(path, Test::Equal(value))
+}
+
+/// The condition that it is this document.
+pub(crate) fn with_id(collection: &Collection, id: Id) -> Expr {
+    equal(collection, Collection::ID, Value::Uuid(id.uuid()))
+}
+
+/// The documents that match, newest first, so many at most.
+pub(crate) async fn matching(
+    store: &dyn Store,
+    collection: &Collection,
+    filter: Expr,
+    limit: u32,
+) -> Result<Vec<Document>> {
+    let query = Query {
+        collection: collection.id,
+        filter,
+        // Ids of version 7 sort by creation.
+        sort: vec![SortKey {
+            field: Collection::ID,
+            descending: true,
+        }],
+        start: Start::First,
+        limit,
+        fields: None,
+    };
+    store.find(&Caller::Server, query).await
+}
+
+/// The document with this id.
+pub(crate) async fn by_id(
+    store: &dyn Store,
+    collection: &Collection,
+    id: Id,
+) -> Result<Option<Document>> {
+    let mut found = matching(store, collection, with_id(collection, id), 1).await?;
+    Ok(found.pop())
+}

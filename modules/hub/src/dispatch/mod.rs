@@ -1,0 +1,504 @@
+//! The dispatcher: one task that hears everything in order and tells everybody what is theirs.
+//!
+//! It alone knows who listens to what ([`listeners`]), so that there is nothing to lock and a
+//! subscription begins at an exact place in the order of events. What it hears is applied to what it
+//! knows of rules first ([`audience`](crate::audience)) and delivered then ([`deliver`]). It never
+//! waits for a client: what it has for one goes into that connection's outbox.
+
+mod absence;
+mod deliver;
+mod listeners;
+mod wish;
+
+use std::{sync::Arc, time::Duration};
+
+use nubo_core::{
+    Error, Result,
+    bus::{Channel, Heard, Lease, Position, Published, Replay},
+    caller::Caller,
+    filter::{Expr, Path, Test},
+    id::Id,
+    query::{Query, Start},
+    schema::{Collection, CollectionId, SortKey},
+    time::Timestamp,
+    value::Value,
+};
+use serde_json::{Map, Value as Json};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Interval, MissedTickBehavior},
+};
+
+use crate::{
+    audience::{Affected, Gates, Lookups},
+    close::Close,
+    connection::Connection,
+    event,
+    hub::Hub,
+};
+use absence::Absence;
+use listeners::{Listeners, Member};
+
+pub(crate) use wish::Wish;
+
+/// How often the time is looked after.
+const TICK: Duration = Duration::from_secs(1);
+/// Events beyond which somebody who was away reads everything again instead.
+const MOST_REPLAYED: usize = 1000;
+
+/// An order to the dispatcher.
+pub(crate) enum Command {
+    Subscribe {
+        connection: Arc<Connection>,
+        /// Of the message; the dispatcher answers it.
+        id: Option<Json>,
+        wish: Box<Wish>,
+        reply: oneshot::Sender<Result<()>>,
+    },
+    Unsubscribe {
+        connection: Id,
+        channel: Channel,
+        reply: oneshot::Sender<Result<()>>,
+    },
+    /// A connection has begun.
+    Came {
+        connection: Arc<Connection>,
+        reply: oneshot::Sender<Result<()>>,
+    },
+    /// A connection has shown another token.
+    Identified {
+        connection: Arc<Connection>,
+        reply: oneshot::Sender<Result<()>>,
+    },
+    /// A connection has ended.
+    Gone(Arc<Connection>),
+    Stop,
+}
+
+pub(crate) struct Dispatcher {
+    hub: Arc<Hub>,
+    commands: mpsc::Receiver<Command>,
+    gates: Gates,
+    lookups: Lookups,
+    listeners: Listeners,
+    absence: Absence,
+    /// Of the event that was heard last.
+    position: Option<Position>,
+    /// When leases are prolonged next.
+    prolong_at: Timestamp,
+}
+
+impl Dispatcher {
+    pub fn new(hub: Arc<Hub>, commands: mpsc::Receiver<Command>) -> Self {
+        let gates = Gates::new(&hub.catalog);
+        Self {
+            lookups: Lookups::new(gates.lookups()),
+            gates,
+            hub,
+            commands,
+            listeners: Listeners::default(),
+            absence: Absence::default(),
+            position: None,
+            prolong_at: Timestamp::from_millis(0),
+        }
+    }
+
+    /// Works until it is told to stop.
+    pub async fn run(mut self) {
+        self.open_looked_up().await;
+        let mut ticks = ticks();
+        loop {
+            let heard = tokio::select! {
+                command = self.commands.recv() => match command {
+                    Some(Command::Stop) | None => return,
+                    Some(command) => {
+                        self.carry_out(command).await;
+                        continue;
+                    }
+                },
+                () = self.hub.changed.arrived() => Vec::new(),
+                _ = ticks.tick() => {
+                    self.tick().await;
+                    continue;
+                }
+                heard = self.hub.bus.next() => heard,
+            };
+            // Who has lost their session or their roles before an event hears nothing of it.
+            self.look_at_changed().await;
+            for heard in heard {
+                self.hear(heard).await;
+            }
+        }
+    }
+
+    /// Listens to what rules look up, for as long as the server lives.
+    async fn open_looked_up(&mut self) {
+        for collection in self.lookups.collections() {
+            let channel = self.hub.catalog.get(collection).channel();
+            match self.hub.bus.open(&channel).await {
+                Ok(position) => self.position = Some(position),
+                Err(error) => tracing::error!(%error, %channel, "a channel cannot be opened"),
+            }
+        }
+    }
+
+    async fn carry_out(&mut self, command: Command) {
+        // Who has gone away meanwhile needs no answer.
+        match command {
+            Command::Subscribe {
+                connection,
+                id,
+                wish,
+                reply,
+            } => {
+                let result = self.subscribe(connection, id.as_ref(), *wish).await;
+                reply.send(result).ok();
+            }
+            Command::Unsubscribe {
+                connection,
+                channel,
+                reply,
+            } => {
+                let result = self.unsubscribe(connection, &channel).await;
+                reply.send(result).ok();
+            }
+            Command::Came { connection, reply } => {
+                reply.send(self.came(&connection).await).ok();
+            }
+            Command::Identified { connection, reply } => {
+                self.identified(&connection);
+                reply.send(self.came(&connection).await).ok();
+            }
+            Command::Gone(connection) => self.gone(&connection).await,
+            Command::Stop => {}
+        }
+    }
+
+    async fn subscribe(
+        &mut self,
+        connection: Arc<Connection>,
+        id: Option<&Json>,
+        wish: Wish,
+    ) -> Result<()> {
+        let hub = Arc::clone(&self.hub);
+        let held = self.listeners.of(connection.id);
+        let most = hub.limits.settings.max_subscriptions;
+        if held.len() >= most && !held.contains(&wish.channel) {
+            return Err(Error::TooManyRequests { retry_after: 1 });
+        }
+        let channel = wish.channel.clone();
+        let caller = connection.caller();
+        hub.bus.open(&channel).await?;
+        self.show(&connection, &caller, &wish).await?;
+        // Everything up to here is for those who read the collection from now on.
+        let head = hub.bus.open(&channel).await?;
+        self.position.get_or_insert(head);
+        let replay = match wish.since {
+            None => None,
+            Some(since) => Some(self.replay(&wish, since, &caller).await?),
+        };
+        let mut ok = Map::new();
+        ok.insert("channel".into(), channel.name().into());
+        ok.insert("position".into(), head.to_string().into());
+        if let Some(replay) = &replay {
+            ok.insert("resumed".into(), replay.is_some().into());
+        }
+        if wish.presence {
+            let present = hub.bus.present(&channel).await?;
+            let present: Vec<Json> = present.iter().map(|id| id.to_string().into()).collect();
+            ok.insert("present".into(), present.into());
+        }
+        if let Some(frame) = event::answer(id, ok) {
+            connection.send(frame);
+        }
+        let missed = replay.flatten().unwrap_or_default();
+        let first = missed
+            .first()
+            .map_or(head.sequence, |first| first.position.sequence - 1);
+        let connection_id = connection.id;
+        self.listeners.add(
+            &channel,
+            (wish.carries, wish.named_after),
+            wish.scope,
+            Member {
+                connection,
+                caller,
+                after: first,
+                shows: wish.presence,
+            },
+        );
+        for published in &missed {
+            self.deliver(published, Some((&channel, connection_id)))
+                .await;
+        }
+        if let Some(member) = self.listeners.member(&channel, connection_id) {
+            let last = missed.last().map(|last| last.position.sequence);
+            member.after = last.unwrap_or(head.sequence).max(head.sequence);
+        }
+        Ok(())
+    }
+
+    /// What was missed since a position; none where it must be read again.
+    async fn replay(
+        &self,
+        wish: &Wish,
+        since: Position,
+        caller: &Caller,
+    ) -> Result<Option<Vec<Published>>> {
+        let account = caller.account_id();
+        if self
+            .absence
+            .has_changed(account, &wish.carries, since.sequence)
+        {
+            return Ok(None);
+        }
+        Ok(match self.hub.bus.replay(&wish.channel, since).await? {
+            Replay::Events(events) if events.len() <= MOST_REPLAYED && self.fits(&events) => {
+                Some(events)
+            }
+            Replay::Events(_) | Replay::Gap => None,
+        })
+    }
+
+    /// Whether what was missed can wait for one connection.
+    fn fits(&self, events: &[Published]) -> bool {
+        let size: usize = events.iter().map(|published| published.event.size()).sum();
+        size <= self.hub.limits.settings.max_queue / 2
+    }
+
+    async fn unsubscribe(&mut self, connection: Id, channel: &Channel) -> Result<()> {
+        let (member, deserted) = self.listeners.remove(channel, connection);
+        if let Some(member) = member
+            && member.shows
+            && let Some(account) = member.caller.account_id()
+        {
+            let lease = Lease {
+                channel: channel.clone(),
+                account,
+                connection,
+                until: self.hub.clock.now(),
+            };
+            self.hub.bus.hide(vec![lease]).await?;
+        }
+        let is_looked_up = |id: &CollectionId| self.hub.catalog.get(*id).channel() == *channel;
+        if deserted && !self.lookups.collections().iter().any(is_looked_up) {
+            self.hub.bus.close(channel).await;
+        }
+        Ok(())
+    }
+
+    /// Shows that the account of a connection is there.
+    async fn came(&self, connection: &Connection) -> Result<()> {
+        match self.lease(connection, self.lease_end()) {
+            Some(lease) => self.hub.bus.show(vec![lease]).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn gone(&mut self, connection: &Connection) {
+        for channel in self.listeners.of(connection.id).to_vec() {
+            if let Err(error) = self.unsubscribe(connection.id, &channel).await {
+                tracing::warn!(%error, %channel, "a subscription did not end in order");
+            }
+        }
+        if let Some(lease) = self.lease(connection, self.hub.clock.now())
+            && let Err(error) = self.hub.bus.hide(vec![lease]).await
+        {
+            tracing::warn!(%error, "somebody who is gone counts as connected for a while");
+        }
+    }
+
+    /// That an account is connected.
+    fn lease(&self, connection: &Connection, until: Timestamp) -> Option<Lease> {
+        Some(Lease {
+            channel: Channel::connected(),
+            account: connection.caller().account_id()?,
+            connection: connection.id,
+            until,
+        })
+    }
+
+    /// Shows that somebody is here, where that is wanted.
+    async fn show(&mut self, connection: &Connection, caller: &Caller, wish: &Wish) -> Result<()> {
+        let shown = self
+            .listeners
+            .member(&wish.channel, connection.id)
+            .is_some_and(|member| member.shows);
+        let Some(account) = caller.account_id() else {
+            return Ok(());
+        };
+        let lease = |until| Lease {
+            channel: wish.channel.clone(),
+            account,
+            connection: connection.id,
+            until,
+        };
+        match (shown, wish.presence) {
+            (_, true) => self.hub.bus.show(vec![lease(self.lease_end())]).await,
+            (true, false) => self.hub.bus.hide(vec![lease(self.hub.clock.now())]).await,
+            (false, false) => Ok(()),
+        }
+    }
+
+    fn lease_end(&self) -> Timestamp {
+        let lease = self.hub.limits.presence_lease.as_millis();
+        let lease = i64::try_from(lease).unwrap_or(i64::MAX);
+        Timestamp::from_millis(self.hub.clock.now().millis().saturating_add(lease))
+    }
+
+    /// A connection speaks for somebody else now, or with other roles.
+    fn identified(&mut self, connection: &Arc<Connection>) {
+        let caller = connection.caller();
+        for channel in self.listeners.of(connection.id).to_vec() {
+            let Some(member) = self.listeners.member(&channel, connection.id) else {
+                continue;
+            };
+            if looks_alike(&member.caller, &caller) {
+                member.caller = caller.clone();
+                continue;
+            }
+            member.caller = caller.clone();
+            if let Some(position) = self.position {
+                connection.send(event::reload(&channel, position, "access"));
+            }
+        }
+    }
+
+    /// Looks again at who is behind the connections of accounts that have changed.
+    async fn look_at_changed(&mut self) {
+        for account in self.hub.changed.take() {
+            for connection in self.hub.connections.of(account) {
+                let Some(token) = connection.token() else {
+                    continue;
+                };
+                match self.hub.sessions.authenticate(&token).await {
+                    Ok(signed_in) => {
+                        if !looks_alike(&signed_in.caller, &connection.caller()) {
+                            connection.identify(signed_in, &token);
+                            self.identified(&connection);
+                        }
+                    }
+                    Err(Error::Unauthorized { code, .. }) => connection.close(match code {
+                        "expired_token" => Close::Expired,
+                        _ => Close::Revoked,
+                    }),
+                    Err(error) => {
+                        tracing::warn!(%error, "an account cannot be looked at; trying again");
+                        self.hub.changed.put_back(account);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        match heard {
+            Heard::Event(published) => self.deliver(&published, None).await,
+            Heard::Gap(position) => {
+                tracing::warn!("events came faster than they could be told; clients read again");
+                self.lookups.forget();
+                self.absence.forget(position.sequence);
+                for (channel, on) in self.listeners.channels() {
+                    for member in on.members() {
+                        let reload = event::reload(channel, position, "gap");
+                        member.connection.send(reload);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Tells those who may see more or less than before to read again.
+    fn tell_affected(&mut self, affected: &Affected, position: Position) {
+        self.absence.note(affected, position.sequence);
+        let tell = |channel: &Channel, carries: &[CollectionId], member: &Member| {
+            if member.after < position.sequence
+                && carries.iter().any(|id| affected.collections.contains(id))
+            {
+                let reload = event::reload(channel, position, "access");
+                member.connection.send(reload);
+            }
+        };
+        let Some(accounts) = &affected.accounts else {
+            for (channel, on) in self.listeners.channels() {
+                on.members()
+                    .for_each(|member| tell(channel, &on.carries, member));
+            }
+            return;
+        };
+        for account in accounts {
+            for connection in self.hub.connections.of(*account) {
+                for channel in self.listeners.of(connection.id) {
+                    let Some(on) = self.listeners.on(channel) else {
+                        continue;
+                    };
+                    let members = on.groups.iter();
+                    let member = members.filter_map(|group| group.members.get(&connection.id));
+                    member.for_each(|member| tell(channel, &on.carries, member));
+                }
+            }
+        }
+    }
+
+    /// Looks after the time for all connections.
+    async fn tick(&mut self) {
+        let micros = self.hub.clock.micros();
+        for connection in self.hub.connections.all() {
+            connection.tick(micros, &self.hub.limits);
+        }
+        let now = self.hub.clock.now();
+        if now < self.prolong_at {
+            return;
+        }
+        let until = self.lease_end();
+        self.prolong_at = Timestamp::from_millis((now.millis() + until.millis()) / 2);
+        let connections = self.hub.connections.all();
+        let connections = connections.iter();
+        let mut leases: Vec<Lease> = connections
+            .filter_map(|connection| self.lease(connection, until))
+            .collect();
+        for (channel, on) in self.listeners.channels() {
+            for member in on.members().filter(|member| member.shows) {
+                leases.extend(member.caller.account_id().map(|account| Lease {
+                    channel: channel.clone(),
+                    account,
+                    connection: member.connection.id,
+                    until,
+                }));
+            }
+        }
+        if let Err(error) = self.hub.bus.show(leases).await {
+            tracing::warn!(%error, "who is present cannot be told");
+        }
+    }
+}
+
+/// The query for one document.
+fn by_id(collection: &Collection, id: Id) -> Query {
+    let path = Path::to_field(Collection::ID, &collection.fields()[Collection::ID]);
+    Query {
+        collection: collection.id,
+        filter: Expr::field(path, Test::Equal(Value::Uuid(id.uuid()))),
+        sort: vec![SortKey {
+            field: Collection::ID,
+            descending: false,
+        }],
+        start: Start::First,
+        limit: 1,
+        fields: None,
+    }
+}
+
+/// Whether rules cannot tell two callers apart.
+fn looks_alike(one: &Caller, other: &Caller) -> bool {
+    match (one, other) {
+        (Caller::Account(one), Caller::Account(other)) => one.looks_like(other),
+        _ => one == other,
+    }
+}
+
+fn ticks() -> Interval {
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
