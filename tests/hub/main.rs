@@ -1,0 +1,53 @@
+//! The WebSocket hub against the real binary: [`connecting`], [`events`], what may be seen
+//! ([`rules`]), [`resuming`], [`writing`] over the socket, messages without storage ([`flux`]),
+//! [`presence`], [`limits`], and all of it at once in [`history`].
+
+#![allow(clippy::unwrap_used)]
+
+#[path = "../http/command_line.rs"]
+mod command_line;
+mod connecting;
+mod events;
+mod flux;
+mod history;
+mod limits;
+mod people;
+mod presence;
+mod resuming;
+mod rules;
+#[path = "../http/server.rs"]
+#[allow(dead_code)] // It serves more tests than these.
+mod server;
+mod socket;
+mod writing;
+
+use std::{fs, path::Path, sync::OnceLock};
+
+use server::{Server, Site};
+
+/// Cheap passwords and no limit to sign-ups, so that the tests are about something else.
+const CONFIGURATION: &str = "\
+auth:
+  passwords: { memory_kib: 64, iterations: 1 }
+  throttle: { enabled: false }
+";
+
+/// A site with the shipped collections and those of these tests. `more` is added to the
+/// configuration.
+fn site(more: &str) -> Site {
+    let site = Site::with_folder("collections");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hub/collections");
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        fs::copy(&path, site.path("collections").join(name)).unwrap();
+    }
+    site.file("nubo.yaml", &format!("{CONFIGURATION}{more}"));
+    site
+}
+
+/// The server that most tests share.
+fn shared() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| site("").start().shared())
+}
