@@ -42,25 +42,34 @@ impl Client {
     /// # Errors
     /// When the status is not 2xx; the message then holds the answer's body.
     pub fn json(&mut self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
+        let token = self.token.clone();
+        let (status, answer) = self.ask(method, path, token.as_deref(), body)?;
+        if !(200..300).contains(&status) {
+            bail!("{method} {path} answered {status}: {answer}");
+        }
+        Ok(answer)
+    }
+
+    /// The same with a value of `Authorization` for this request, and whatever the status is.
+    pub fn ask(
+        &mut self,
+        method: &str,
+        path: &str,
+        authorization: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<(u16, Value)> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let mut request = Vec::new();
-        write_request(
-            &mut request,
-            method,
-            path,
-            self.token.as_deref(),
-            body.as_bytes(),
-        )?;
+        write_request(&mut request, method, path, authorization, body.as_bytes())?;
         let (status, answer) = self.exchange(&request)?;
-        let text = String::from_utf8_lossy(&answer);
-        if !(200..300).contains(&status) {
-            bail!("{method} {path} answered {status}: {text}");
-        }
         if answer.is_empty() {
-            return Ok(Value::Null);
+            return Ok((status, Value::Null));
         }
-        serde_json::from_slice(&answer)
-            .with_context(|| format!("{method} {path} answered no JSON: {text}"))
+        let answer = serde_json::from_slice(&answer).with_context(|| {
+            let text = String::from_utf8_lossy(&answer);
+            format!("{method} {path} answered {status} and no JSON: {text}")
+        })?;
+        Ok((status, answer))
     }
 
     /// Sends ready-made bytes; returns status and body.

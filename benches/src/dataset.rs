@@ -97,6 +97,16 @@ impl Dataset {
         &self.conversations[index % CONVERSATIONS]
     }
 
+    /// All conversations.
+    pub fn conversations(&self) -> &[String] {
+        &self.conversations
+    }
+
+    /// How many loaded messages are in the conversation number `number`.
+    pub fn documents_in(&self, number: usize) -> usize {
+        (number..self.documents).step_by(CONVERSATIONS).len()
+    }
+
     /// Appends the loaded message number `index`, with `id`, as JSON.
     pub fn write_loaded(&self, out: &mut Vec<u8>, index: usize, id: &str) {
         let sender = &self.senders[(index / CONVERSATIONS) % SENDERS];
@@ -333,6 +343,18 @@ mod tests {
                 .iter()
                 .any(|id| body["conversation_id"] == **id)
         );
+    }
+
+    #[test]
+    fn knows_how_many_documents_a_conversation_has() {
+        let dataset = Dataset::new(2 * CONVERSATIONS + 3);
+        for number in [0, 2, 3, CONVERSATIONS - 1] {
+            let conversation = &dataset.conversations()[number];
+            let there = (0..dataset.documents)
+                .filter(|index| dataset.conversation_of(*index) == conversation)
+                .count();
+            assert_eq!(dataset.documents_in(number), there);
+        }
     }
 
     #[test]

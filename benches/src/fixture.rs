@@ -4,6 +4,7 @@
 //! another round's cache; so each gets its own copy and its own process.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,22 @@ impl Fixture {
         with_documents: bool,
         interrupt: &Interrupt,
     ) -> Result<Self> {
+        let fixture = Self::empty(peer, root, interrupt)?;
+        if !with_documents {
+            return Ok(fixture);
+        }
+        let mut rng = Rng::with_seed(1);
+        let ids: Vec<String> = (0..dataset.documents)
+            .map(|index| peer.id(index, &mut rng))
+            .collect();
+        fixture.fill(peer, interrupt, |address| {
+            peer.load(address, dataset, &ids, interrupt)
+        })?;
+        Ok(Self { ids, ..fixture })
+    }
+
+    /// Sets `peer` up below `root`, without any document.
+    pub fn empty(peer: &dyn Peer, root: &Path, interrupt: &Interrupt) -> Result<Self> {
         let folder = root.join(peer.name());
         let empty = folder.join("empty");
         fs::create_dir_all(&empty)?;
@@ -42,26 +59,27 @@ impl Fixture {
             .with_context(|| format!("setting {} up", peer.name()))?;
         drop(client);
         server.stop()?;
+        Ok(Self {
+            folder,
+            ids: Vec::new(),
+        })
+    }
 
-        let mut ids = Vec::new();
-        if with_documents {
-            let started = Instant::now();
-            let mut rng = Rng::with_seed(1);
-            ids.extend((0..dataset.documents).map(|index| peer.id(index, &mut rng)));
-            let loaded = folder.join("loaded");
-            copy(&empty, &loaded)?;
-            let server = Server::start(peer, &loaded, interrupt)?;
-            peer.load(server.address, dataset, &ids, interrupt)
-                .with_context(|| format!("loading {}", peer.name()))?;
-            server.stop()?;
-            eprintln!(
-                "{}: {} documents loaded in {:.1?}",
-                peer.name(),
-                ids.len(),
-                started.elapsed()
-            );
-        }
-        Ok(Self { folder, ids })
+    /// Makes the folder with documents: a copy of the empty one that `load` has filled.
+    pub fn fill(
+        &self,
+        peer: &dyn Peer,
+        interrupt: &Interrupt,
+        load: impl FnOnce(SocketAddr) -> Result<()>,
+    ) -> Result<()> {
+        let started = Instant::now();
+        let loaded = self.folder.join("loaded");
+        copy(&self.folder.join("empty"), &loaded)?;
+        let server = Server::start(peer, &loaded, interrupt)?;
+        load(server.address).with_context(|| format!("loading {}", peer.name()))?;
+        server.stop()?;
+        eprintln!("{}: loaded in {:.1?}", peer.name(), started.elapsed());
+        Ok(())
     }
 
     /// A fresh copy of the folder to run a server on; it replaces the copy made before.

@@ -1,24 +1,29 @@
 //! Benchmarks of Nubo, and the comparison with PocketBase that its goals are stated in.
 //!
 //! `pocketbase` runs the same four workloads on both servers in turn, `startup` measures how soon
-//! they answer, `load` loads any local address. This crate never links Nubo: it starts the binary
+//! they answer, `rules` what an access rule costs, `logins` what reads feel of people who sign in,
+//! `load` loads any local address. This crate never links Nubo: it starts the binary
 //! and speaks HTTP, as a client would. Start reading at [`compare`]; the generator is [`load`],
 //! and what differs between the servers is in [`peer`]. The README says what is fair about it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod accounts;
 mod client;
 mod compare;
 mod dataset;
 mod external;
+mod fanout;
 mod fixture;
 mod interrupt;
 mod load;
+mod logins;
 mod peer;
 mod process;
 mod raw;
 mod report;
 mod round;
+mod rules;
 mod server;
 mod startup;
 
@@ -43,16 +48,33 @@ enum Command {
     PocketBase(compare::Options),
     /// Measure the time from starting a server to its first answer.
     Startup(startup::Options),
+    /// Measure Nubo's lists under an access rule that asks for membership, and without one.
+    Rules(rules::Options),
+    /// Measure Nubo's reads while people sign in, and while nobody does.
+    Logins(logins::Options),
+    /// Measure how messages reach thousands of WebSocket clients, beside ws and socket.io.
+    Fanout(fanout::Options),
+    /// The loop that `fanout` measures others against; it starts it itself.
+    #[command(hide = true)]
+    BareFanout(fanout::BareOptions),
     /// Load one local URL.
     Load(raw::Options),
 }
 
 fn main() -> Result<()> {
     let cli = Cli::parse();
+    // It serves until it is told to end, like any other server, and notes no signal.
+    if let Command::BareFanout(options) = cli.command {
+        return fanout::serve_bare(&options);
+    }
     let interrupt = interrupt::Interrupt::install()?;
     match cli.command {
         Command::PocketBase(options) => compare::run(options, &interrupt),
         Command::Startup(options) => startup::run(options, &interrupt),
+        Command::Rules(options) => rules::run(options, &interrupt),
+        Command::Logins(options) => logins::run(options, &interrupt),
+        Command::Fanout(options) => fanout::run(options, &interrupt),
+        Command::BareFanout(_) => Ok(()),
         Command::Load(options) => raw::run(options, &interrupt),
     }
 }

@@ -1,12 +1,13 @@
-//! The comparison's figures as a table and as JSON.
+//! Figures as tables and as JSON.
 
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use crate::dataset::Workload;
 use crate::load::Outcome;
-use crate::round::Round;
+use crate::round::{Plan, Round};
 
 /// More of the machine than this in others' hands makes a round doubtful.
 const NOISY: f64 = 0.10;
@@ -40,28 +41,29 @@ impl Row {
 
     /// Smallest and largest ratio of two rounds that followed each other.
     fn ratio_range(&self) -> Option<(f64, f64)> {
-        let ratios = || {
-            let pairs = self
-                .nubo
-                .iter()
-                .flatten()
-                .zip(self.pocketbase.iter().flatten());
-            pairs.map(|(nubo, pocketbase)| nubo.outcome.rate() / pocketbase.outcome.rate())
-        };
-        Some((ratios().reduce(f64::min)?, ratios().reduce(f64::max)?))
+        ratio_range(self.nubo.as_ref()?, self.pocketbase.as_ref()?)
     }
 }
 
-/// Several rounds of one server as one.
-struct Summary {
+/// Smallest and largest ratio of the rates of rounds that followed each other.
+pub fn ratio_range(upper: &[Round], lower: &[Round]) -> Option<(f64, f64)> {
+    let ratios = || {
+        let pairs = upper.iter().zip(lower);
+        pairs.map(|(upper, lower)| upper.outcome.rate() / lower.outcome.rate())
+    };
+    Some((ratios().reduce(f64::min)?, ratios().reduce(f64::max)?))
+}
+
+/// Several rounds of one kind as one.
+pub struct Summary {
     /// Median of the rounds: one disturbed round does not move it.
-    rate: f64,
+    pub rate: f64,
     /// All rounds' latencies together.
-    merged: Outcome,
+    pub merged: Outcome,
     /// The largest of the rounds.
-    peak_memory: u64,
+    pub peak_memory: u64,
     /// Seconds of processor time per 1,000 requests, all rounds together.
-    cpu_per_1000: f64,
+    pub cpu_per_1000: f64,
     /// The worst round's.
     foreign: f64,
     /// The rounds' slowest.
@@ -69,7 +71,8 @@ struct Summary {
 }
 
 impl Summary {
-    fn of(rounds: &[Round]) -> Option<Self> {
+    /// None where there is no round.
+    pub fn of(rounds: &[Round]) -> Option<Self> {
         let (first, rest) = rounds.split_first()?;
         let mut merged = first.outcome.clone();
         for round in rest {
@@ -92,6 +95,68 @@ impl Summary {
             merged,
         })
     }
+
+    /// The latency in milliseconds that the given share of requests (0 to 1) did not exceed.
+    pub fn latency_ms(&self, quantile: f64) -> f64 {
+        self.merged.latency_us(quantile) as f64 / 1000.0
+    }
+
+    /// Its figures and those of its rounds, for other programs.
+    pub fn json(&self, rounds: &[Round]) -> Value {
+        json!({
+            "requests_per_second": self.rate,
+            "p50_us": self.merged.latency_us(0.5),
+            "p99_us": self.merged.latency_us(0.99),
+            "peak_memory_bytes": self.peak_memory,
+            "cpu_seconds_per_1000_requests": self.cpu_per_1000,
+            "rounds": rounds.iter().map(round_json).collect::<Vec<_>>(),
+        })
+    }
+
+    /// What marks a row that compares badly with the others, of which the fastest is given.
+    pub fn mark(&self, fastest: f64) -> &'static str {
+        match self.foreign > NOISY || self.core_speed < SLOW * fastest {
+            true => " (!)",
+            false => "",
+        }
+    }
+}
+
+/// How fast a processor was at best; see [`Summary::mark`].
+pub fn fastest<'a>(sides: impl IntoIterator<Item = &'a Summary>) -> f64 {
+    let speeds = sides.into_iter().map(|side| side.core_speed);
+    speeds.fold(0.0, f64::max)
+}
+
+/// What the mark means; printed below a table that has one.
+pub fn print_legend() {
+    println!(
+        "\n(!) more than {:.0}% of the machine was in others' hands in some round, or its processors \
+         were slower than in other rows",
+        NOISY * 100.0
+    );
+}
+
+/// A line per round on the error output, while the table is still to come.
+pub fn announce(what: &str, number: u64, round: &Round, plan: &Plan) {
+    eprintln!(
+        "{what} round {}: {:>8.0}/s, p99 {:>7.2} ms, generator {:>3.0}% of a core, others {:>2.0}%, core speed {:.0}",
+        number + 1,
+        round.outcome.rate(),
+        round.outcome.latency_us(0.99) as f64 / 1000.0,
+        100.0 * round.generator_cpu.as_secs_f64() / plan.span().as_secs_f64(),
+        100.0 * round.foreign,
+        round.core_speed,
+    );
+}
+
+/// Writes the figures where the plan wants them.
+pub fn write(plan: &Plan, figures: &Value) -> Result<()> {
+    let Some(file) = &plan.json else {
+        return Ok(());
+    };
+    let text = serde_json::to_string_pretty(figures)?;
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The middle value; the mean of the two middle ones when their number is even; 0 of none.
@@ -112,27 +177,24 @@ pub fn print(rows: &[Row]) {
         "| workload | server | requests/s | p50 ms | p99 ms | peak memory MiB | CPU s per 1,000 | body bytes |"
     );
     println!("|---|---|--:|--:|--:|--:|--:|--:|");
-    let fastest = rows
+    let sides: Vec<Summary> = rows
         .iter()
         .flat_map(Row::sides)
-        .map(|(_, side)| side.core_speed)
-        .fold(0.0, f64::max);
+        .map(|(_, side)| side)
+        .collect();
+    let fastest = fastest(&sides);
     let mut noisy = false;
     for row in rows {
         for (name, side) in row.sides() {
-            let mark = if side.foreign > NOISY || side.core_speed < SLOW * fastest {
-                " (!)"
-            } else {
-                ""
-            };
+            let mark = side.mark(fastest);
             noisy |= !mark.is_empty();
             println!(
                 "| ({}) {} | {name}{mark} | {:.0} | {:.2} | {:.2} | {:.0} | {:.3} | {:.0} |",
                 row.workload.letter(),
                 row.workload.title(),
                 side.rate,
-                side.merged.latency_us(0.5) as f64 / 1000.0,
-                side.merged.latency_us(0.99) as f64 / 1000.0,
+                side.latency_ms(0.5),
+                side.latency_ms(0.99),
                 side.peak_memory as f64 / f64::from(1 << 20),
                 side.cpu_per_1000,
                 side.merged.mean_body(),
@@ -140,10 +202,7 @@ pub fn print(rows: &[Row]) {
         }
     }
     if noisy {
-        println!(
-            "\n(!) more than {:.0}% of the machine was in others' hands in some round",
-            NOISY * 100.0
-        );
+        print_legend();
     }
     if rows.iter().all(|row| row.both().is_none()) {
         return;
@@ -184,14 +243,7 @@ pub fn json(rows: &[Row]) -> Value {
             else {
                 continue;
             };
-            value[name] = json!({
-                "requests_per_second": side.rate,
-                "p50_us": side.merged.latency_us(0.5),
-                "p99_us": side.merged.latency_us(0.99),
-                "peak_memory_bytes": side.peak_memory,
-                "cpu_seconds_per_1000_requests": side.cpu_per_1000,
-                "rounds": rounds.iter().map(round_json).collect::<Vec<_>>(),
-            });
+            value[name] = side.json(rounds);
         }
         if let Some((nubo, pocketbase)) = row.both() {
             value["ratio"] = json!(nubo.rate / pocketbase.rate);

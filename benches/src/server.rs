@@ -12,7 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::{Client, write_request};
 use crate::interrupt::Interrupt;
-use crate::peer::Peer;
+use crate::peer::Program;
 
 const START_LIMIT: Duration = Duration::from_secs(60);
 const STOP_LIMIT: Duration = Duration::from_secs(30);
@@ -30,7 +30,7 @@ pub struct Server {
 
 impl Server {
     /// Starts `peer` on the folder `data` and waits until it answers.
-    pub fn start(peer: &dyn Peer, data: &Path, interrupt: &Interrupt) -> Result<Self> {
+    pub fn start(peer: &dyn Program, data: &Path, interrupt: &Interrupt) -> Result<Self> {
         // The port is free again when the listener is dropped; nobody else is told of it.
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
             .local_addr()?

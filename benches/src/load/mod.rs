@@ -2,8 +2,10 @@
 //!
 //! Server and generator share the machine, so every microsecond spent here hides the server's
 //! speed. Hence one thread, epoll, no allocation per request, and a response reader that looks
-//! only at what delimits a response. It is a closed loop: a connection sends its next request
-//! when its last one was answered, so a latency is the server's, never a queue's in front of it.
+//! only at what delimits a response. [`Generator::drive`] is a closed loop: a connection sends its
+//! next request when its last one was answered, so a latency is the server's, never a queue's in
+//! front of it. [`Generator::pace`] is an open loop: requests start at a fixed rate, whether or not
+//! earlier ones were answered, and a latency counts from the time a request was due.
 //!
 //! It never retries and never forgives: a status outside 2xx, a socket error or a malformed
 //! response is counted, and the caller must treat the run as failed. Start reading at
@@ -11,9 +13,11 @@
 
 mod connection;
 mod outcome;
+mod paced;
 mod response;
 
 pub use outcome::Outcome;
+pub use paced::Paced;
 pub use response::{Progress, ResponseReader};
 
 use std::io::ErrorKind;
@@ -119,7 +123,9 @@ impl Generator {
                 match step {
                     Ok(_) if now < deadline => outcome.answered(connection, now),
                     // Too late to be measured, but a refusal now is a refusal too.
-                    Ok(_) => outcome.checked(connection),
+                    Ok(_) => {
+                        outcome.checked(connection);
+                    }
                     Err(error) => {
                         outcome.failed(&error);
                         connection

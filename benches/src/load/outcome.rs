@@ -11,6 +11,13 @@ use super::connection::Connection;
 /// Slowest latency the histogram can tell apart: a minute, in microseconds.
 const SLOWEST: u64 = 60_000_000;
 
+/// An empty histogram of microseconds.
+pub(super) fn microseconds() -> Histogram<u64> {
+    // The bounds are constants that the histogram accepts; the fallback only spares a panic.
+    Histogram::new_with_bounds(1, SLOWEST, 3)
+        .unwrap_or_else(|_| Histogram::<u64>::new(3).unwrap_or_else(|_| unreachable!()))
+}
+
 /// Counts and latencies of one run.
 #[derive(Clone)]
 pub struct Outcome {
@@ -24,12 +31,9 @@ pub struct Outcome {
 
 impl Outcome {
     pub(super) fn new(span: Duration) -> Self {
-        // The bounds are constants that the histogram accepts; the fallback only spares a panic.
-        let latencies = Histogram::new_with_bounds(1, SLOWEST, 3)
-            .unwrap_or_else(|_| Histogram::<u64>::new(3).unwrap_or_else(|_| unreachable!()));
         Self {
             span,
-            latencies,
+            latencies: microseconds(),
             body_bytes: 0,
             bad_statuses: BTreeMap::new(),
             socket_errors: 0,
@@ -38,6 +42,9 @@ impl Outcome {
     }
 
     pub(super) fn answered(&mut self, connection: &Connection, now: Instant) {
+        if !self.checked(connection) {
+            return;
+        }
         let latency = connection
             .latency(now)
             .as_micros()
@@ -45,14 +52,16 @@ impl Outcome {
             .unwrap_or(SLOWEST);
         self.latencies.saturating_record(latency);
         self.body_bytes += connection.body_bytes();
-        self.checked(connection);
     }
 
-    pub(super) fn checked(&mut self, connection: &Connection) {
+    /// Counts a refusal; true when it is none.
+    pub(super) fn checked(&mut self, connection: &Connection) -> bool {
         let status = connection.status();
-        if !(200..300).contains(&status) {
+        let accepted = (200..300).contains(&status);
+        if !accepted {
             *self.bad_statuses.entry(status).or_default() += 1;
         }
+        accepted
     }
 
     pub(super) fn failed(&mut self, error: &Error) {
@@ -60,17 +69,17 @@ impl Outcome {
         self.first_error.get_or_insert_with(|| error.to_string());
     }
 
-    /// Requests answered within the span, whatever the status.
+    /// Requests that were counted and answered with 2xx: a refusal is quick and proves nothing.
     pub fn requests(&self) -> u64 {
         self.latencies.len()
     }
 
-    /// Answers per second.
+    /// Those per second.
     pub fn rate(&self) -> f64 {
         self.requests() as f64 / self.span.as_secs_f64()
     }
 
-    /// Latency in microseconds that the given share of requests (0 to 1) did not exceed.
+    /// Latency in microseconds that the given share of them (0 to 1) did not exceed.
     pub fn latency_us(&self, quantile: f64) -> u64 {
         self.latencies.value_at_quantile(quantile)
     }
@@ -83,6 +92,11 @@ impl Outcome {
     /// Answers outside 2xx and socket errors.
     pub fn failures(&self) -> u64 {
         self.socket_errors + self.bad_statuses.values().sum::<u64>()
+    }
+
+    /// Answers with this status, which is none of 2xx.
+    pub fn refusals(&self, status: u16) -> u64 {
+        self.bad_statuses.get(&status).copied().unwrap_or(0)
     }
 
     /// The failures in words, for a message.

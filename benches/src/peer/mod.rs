@@ -13,7 +13,7 @@ use std::process::Command;
 use anyhow::Result;
 use fastrand::Rng;
 
-pub use nubo::Nubo;
+pub use nubo::{Nubo, load as load_nubo};
 pub use pocketbase::PocketBase;
 
 use crate::client::Client;
@@ -38,8 +38,8 @@ pub struct Names {
     pub created: &'static str,
 }
 
-/// A server that stores messages.
-pub trait Peer {
+/// A server that can be started.
+pub trait Program {
     /// Its name in tables.
     fn name(&self) -> &'static str;
 
@@ -48,7 +48,10 @@ pub trait Peer {
 
     /// A path that answers 200 as soon as the server serves.
     fn ready_path(&self) -> &'static str;
+}
 
+/// A server that stores messages.
+pub trait Peer: Program {
     /// The measured requests.
     fn routes(&self) -> Routes;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 
-use super::{Names, Peer, Routes};
+use super::{Names, Peer, Program, Routes};
 use crate::client::{Client, write_request};
 use crate::dataset::{Dataset, uuid};
 use crate::external::{run, target_dir, workspace};
@@ -16,19 +16,29 @@ use crate::interrupt::Interrupt;
 
 /// Operations per request to the bulk route; the most it takes.
 const BULK: usize = 1_000;
+/// Names the binary to measure.
+const BINARY: &str = "NUBO_BENCH_NUBO";
 const BUILD_LIMIT: Duration = Duration::from_secs(45 * 60);
 
 /// The server binary and how it is called.
 pub struct Nubo {
     binary: PathBuf,
+    /// Seen from the workspace's root.
+    config: &'static str,
 }
 
 impl Nubo {
     /// Takes the binary named by `NUBO_BENCH_NUBO`, else builds the workspace's.
     pub fn obtain(interrupt: &Interrupt) -> Result<Self> {
-        if let Some(binary) = std::env::var_os("NUBO_BENCH_NUBO") {
+        Self::with_config("benches/nubo.yaml", interrupt)
+    }
+
+    /// The same with a configuration of its own.
+    pub fn with_config(config: &'static str, interrupt: &Interrupt) -> Result<Self> {
+        if let Some(binary) = std::env::var_os(BINARY) {
             return Ok(Self {
                 binary: binary.into(),
+                config,
             });
         }
         let mut build = Command::new("cargo");
@@ -38,11 +48,45 @@ impl Nubo {
         run(build, BUILD_LIMIT, interrupt)?;
         let binary = target_dir().join("release/nubo");
         ensure!(binary.is_file(), "cargo built no {}", binary.display());
-        Ok(Self { binary })
+        Ok(Self { binary, config })
     }
 }
 
-impl Peer for Nubo {
+/// Creates `count` documents, each of which `write` appends as JSON to the buffer it gets.
+pub fn load(
+    address: SocketAddr,
+    collection: &str,
+    count: usize,
+    interrupt: &Interrupt,
+    write: impl Fn(&mut Vec<u8>, usize),
+) -> Result<()> {
+    let mut client = Client::connect(address, Duration::from_secs(60))?;
+    let path = format!("/{collection}/bulk");
+    for first in (0..count).step_by(BULK) {
+        interrupt.check()?;
+        let mut body = b"[".to_vec();
+        for index in first..count.min(first + BULK) {
+            if index > first {
+                body.push(b',');
+            }
+            body.extend_from_slice(b"{\"create\":");
+            write(&mut body, index);
+            body.push(b'}');
+        }
+        body.push(b']');
+        let mut request = Vec::new();
+        write_request(&mut request, "POST", &path, None, &body)?;
+        let (status, answer) = client.exchange(&request).context("bulk load")?;
+        let text = String::from_utf8_lossy(&answer);
+        ensure!(
+            (200..300).contains(&status),
+            "the bulk load answered {status}: {text}"
+        );
+    }
+    Ok(())
+}
+
+impl Program for Nubo {
     fn name(&self) -> &'static str {
         "Nubo"
     }
@@ -50,8 +94,10 @@ impl Peer for Nubo {
     fn command(&self, data: &Path, port: u16) -> Command {
         let mut command = Command::new(&self.binary);
         command
-            .args(["--config", "benches/nubo.yaml", "serve"])
+            .args(["--config", self.config, "serve"])
             .current_dir(workspace())
+            // Means nothing to the server, which warns of names it does not know.
+            .env_remove(BINARY)
             .env("NUBO_SERVER__LISTEN", format!("127.0.0.1:{port}"))
             .env("NUBO_DATA", data);
         command
@@ -60,7 +106,9 @@ impl Peer for Nubo {
     fn ready_path(&self) -> &'static str {
         "/ping"
     }
+}
 
+impl Peer for Nubo {
     fn routes(&self) -> Routes {
         Routes {
             create: "/messages",
@@ -98,29 +146,8 @@ impl Peer for Nubo {
         ids: &[String],
         interrupt: &Interrupt,
     ) -> Result<()> {
-        let mut client = Client::connect(address, Duration::from_secs(60))?;
-        for (chunk, ids) in ids.chunks(BULK).enumerate() {
-            interrupt.check()?;
-            let mut body = b"[".to_vec();
-            for (offset, id) in ids.iter().enumerate() {
-                body.extend_from_slice(if offset == 0 {
-                    b"{\"create\":"
-                } else {
-                    b",{\"create\":"
-                });
-                dataset.write_loaded(&mut body, chunk * BULK + offset, id);
-                body.push(b'}');
-            }
-            body.push(b']');
-            let mut request = Vec::new();
-            write_request(&mut request, "POST", "/messages/bulk", None, &body)?;
-            let (status, answer) = client.exchange(&request).context("bulk load")?;
-            let text = String::from_utf8_lossy(&answer);
-            ensure!(
-                (200..300).contains(&status),
-                "the bulk load answered {status}: {text}"
-            );
-        }
-        Ok(())
+        load(address, "messages", ids.len(), interrupt, |out, index| {
+            dataset.write_loaded(out, index, &ids[index]);
+        })
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use serde_json::{Value, json};
 
-use super::{Names, Peer, Routes};
+use super::{Names, Peer, Program, Routes};
 use crate::client::{Client, write_request};
 use crate::dataset::Dataset;
 use crate::external::{run, target_dir};
@@ -66,7 +66,7 @@ impl PocketBase {
     }
 }
 
-impl Peer for PocketBase {
+impl Program for PocketBase {
     fn name(&self) -> &'static str {
         "PocketBase"
     }
@@ -85,7 +85,9 @@ impl Peer for PocketBase {
     fn ready_path(&self) -> &'static str {
         "/api/health"
     }
+}
 
+impl Peer for PocketBase {
     fn routes(&self) -> Routes {
         Routes {
             create: "/api/collections/messages/records",
