@@ -164,6 +164,7 @@ fn documents(entries: &mut [Entry], now: i64) -> Vec<Document> {
         .filter_map(|entry| match entry.transaction.operations.pop() {
             Some(Operation::Create { mut document, .. }) => {
                 document.set_revision(Revision::new(now));
+                document.normalize();
                 Some(document)
             }
             _ => None,
