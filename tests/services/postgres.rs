@@ -73,6 +73,11 @@ impl Database {
 
     /// Throws everything away that is in it.
     pub fn clear(&self) {
+        // A case that failed may still be connected.
+        self.sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+             WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        );
         self.sql(
             "DO $$ DECLARE name text; BEGIN \
              FOR name IN SELECT nspname FROM pg_namespace \

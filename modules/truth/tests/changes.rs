@@ -131,6 +131,7 @@ fn transaction(
                     .filter(|after| !after.contains_key(&new))
                     .map(|mut after| {
                         after.insert(new, document.clone());
+                        after.get_mut(&new).unwrap().normalize();
                         after
                     });
                 operations.push(Operation::Create {
@@ -159,6 +160,7 @@ fn transaction(
                     nubo_core::clock::Clock::now(world.clock.as_ref()),
                 )
                 .ok()?;
+            document.normalize();
             Some(after)
         });
         operations.push(Operation::Update {

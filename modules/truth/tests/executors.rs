@@ -335,7 +335,7 @@ fn driver(world: &World) -> &'static str {
     }
 }
 
-/// What random cases meet too seldom to rely on them.
+// What random cases meet too seldom to rely on them.
 on_each_truth!(rare_finds_stay_found);
 async fn rare_finds_stay_found(on: Driver) {
     let world = on
