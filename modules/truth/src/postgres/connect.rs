@@ -41,13 +41,6 @@ impl Connector {
         let millis = |duration: Duration| duration.as_millis().to_string();
         let mut options = options
             .application_name(&settings.application_name)
-            .ssl_mode(match settings.tls {
-                Tls::Off => PgSslMode::Disable,
-                Tls::Prefer => PgSslMode::Prefer,
-                Tls::Require => PgSslMode::Require,
-                Tls::VerifyCa => PgSslMode::VerifyCa,
-                Tls::VerifyFull => PgSslMode::VerifyFull,
-            })
             .statement_cache_capacity(STATEMENTS)
             .options([
                 ("statement_timeout", millis(settings.statement_limit)),
@@ -60,6 +53,15 @@ impl Connector {
                 ("jit", "off".into()),
             ])
             .disable_statement_logging();
+        if let Some(tls) = settings.tls {
+            options = options.ssl_mode(match tls {
+                Tls::Off => PgSslMode::Disable,
+                Tls::Prefer => PgSslMode::Prefer,
+                Tls::Require => PgSslMode::Require,
+                Tls::VerifyCa => PgSslMode::VerifyCa,
+                Tls::VerifyFull => PgSslMode::VerifyFull,
+            });
+        }
         if let Some(root) = &settings.tls_root {
             options = options.ssl_root_cert(root);
         }

@@ -46,7 +46,7 @@ use crate::{
     sql::{Dialect, Statement, postgres::Postgres, select},
 };
 
-pub use self::settings::{PostgresSettings, Tls};
+pub use self::settings::{PostgresSettings, Tls, is_postgres_address};
 
 /// The truth on PostgreSQL.
 pub struct PostgresTruth {

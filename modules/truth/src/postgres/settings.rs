@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use sqlx::postgres::PgConnectOptions;
+
 /// How PostgreSQL is reached and used.
 #[derive(Clone)]
 pub struct PostgresSettings {
@@ -21,10 +23,16 @@ pub struct PostgresSettings {
     pub statement_limit: Duration,
     /// How long a connection beyond those that are kept stays open unused.
     pub idle_limit: Duration,
-    /// Whether connections are encrypted.
-    pub tls: Tls,
+    /// Whether connections are encrypted; what the address says where nothing is given.
+    pub tls: Option<Tls>,
     /// Certificates that the server's may be signed by; those of the system where none is given.
     pub tls_root: Option<PathBuf>,
+}
+
+/// Whether a text can be the address of a database.
+pub fn is_postgres_address(text: &str) -> bool {
+    let scheme = ["postgres://", "postgresql://"];
+    scheme.iter().any(|scheme| text.starts_with(scheme)) && text.parse::<PgConnectOptions>().is_ok()
 }
 
 /// Whether connections are encrypted, and what is checked of the server.

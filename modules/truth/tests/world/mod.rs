@@ -152,7 +152,7 @@ pub fn postgres_settings(url: String) -> PostgresSettings {
         acquire_limit: Duration::from_secs(60),
         statement_limit: Duration::from_secs(60),
         idle_limit: Duration::from_secs(60),
-        tls: Tls::Off,
+        tls: Some(Tls::Off),
         tls_root: None,
     }
 }
