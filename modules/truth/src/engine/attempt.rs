@@ -138,11 +138,9 @@ pub(super) async fn settle_doubt<S: Session>(engine: &mut Engine<S>) {
         return;
     };
     match engine.session.was_committed().await {
-        Ok(true) => engine.touched.ticket().committed(touched).await,
-        Ok(false) => {}
-        Err(error) => {
-            tracing::error!(%error, "it stays unknown whether a batch was committed");
-        }
+        Some(true) => engine.touched.ticket().committed(touched).await,
+        Some(false) => {}
+        None => tracing::error!("it stays unknown whether a batch was committed"),
     }
 }
 
