@@ -46,6 +46,7 @@ impl Site {
     }
 
     /// The same, with the truth in this database.
+    #[allow(dead_code)] // Not all programs that have this file stop databases.
     pub fn on_postgres(url: &str) -> Self {
         Self::with_truth(Truth::at(url))
     }
