@@ -70,8 +70,15 @@ async fn observers_hear_the_versions_of_a_document_in_their_order(on: Driver) {
             for round in 0..40 {
                 let id = ids[(writer + round) % ids.len()];
                 match (writer + round) % 5 {
-                    // One alone, two in either order, one with an effect, one that is new.
-                    0..=1 => {
+                    // One by its id or by a filter, two in either order, one with an effect, one
+                    // that comes and goes.
+                    0 => {
+                        let filter = json!({ "id": id.to_string() });
+                        let up = json!({ "$inc": { "value": 1 } });
+                        let many = world.change_many("counters", &filter, &up);
+                        world.run(many).await.unwrap();
+                    }
+                    1 => {
                         let up = json!({ "$inc": { "value": 1 } });
                         world.update("counters", id, up).await.unwrap();
                     }
