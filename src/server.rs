@@ -5,6 +5,7 @@
 //! [`serve`] listens as well.
 
 mod data;
+mod http;
 mod identify;
 mod listen;
 mod routes;

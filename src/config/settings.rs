@@ -65,6 +65,10 @@ pub struct ServerSettings {
     pub listen: ListenAddress,
     /// Prefix of every route, for example `/api`.
     pub base_path: BasePath,
+    /// How long a connection is kept that has no request under way, and how long the head of a
+    /// request may take. Longer than what a load balancer in front keeps idle connections for, so
+    /// that it is never the server that closes one just as it is used.
+    pub idle_timeout: TimeSpan,
     /// How long requests that are under way may still take when the server is told to stop.
     pub shutdown_grace: TimeSpan,
     /// Largest body of a request; larger ones get 413.
@@ -83,6 +87,7 @@ impl Default for ServerSettings {
         Self {
             listen: ListenAddress(([127, 0, 0, 1], 8080).into()),
             base_path: BasePath::default(),
+            idle_timeout: TimeSpan(Duration::from_secs(75)),
             shutdown_grace: TimeSpan(Duration::from_secs(5)),
             body_limit: ByteSize(1 << 20),
             compression: true,

@@ -122,6 +122,31 @@ fn idle_connections_do_not_hold_up_the_end() {
     drop(idle);
 }
 
+/// Who says nothing, or says it letter by letter, does not hold on to a connection for ever.
+#[test]
+fn connections_without_a_request_are_closed() {
+    let site = notes();
+    site.file("nubo.yaml", "server: { idle_timeout: 500ms }");
+    let server = site.start();
+    for said in ["", "GET /ping HTTP/1.1\r\nhost: x\r\n"] {
+        let mut slow = TcpStream::connect(server.address()).expect("a connection");
+        slow.set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a time limit");
+        slow.write_all(said.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).expect("the end");
+        assert_eq!(answer, "", "after {said:?}");
+    }
+    let mut kept = TcpStream::connect(server.address()).expect("a connection");
+    kept.set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time limit");
+    kept.write_all(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n")
+        .expect("sent");
+    let mut answer = String::new();
+    kept.read_to_string(&mut answer).expect("the end");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
 #[test]
 fn an_address_that_is_taken() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
