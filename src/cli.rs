@@ -3,6 +3,7 @@
 pub mod check;
 pub mod collections;
 pub mod export;
+pub mod health;
 pub mod import;
 mod layout;
 mod progress;
@@ -66,6 +67,7 @@ enum Command {
     Collections(collections::Collections),
     Import(import::Import),
     Export(export::Export),
+    Health(health::Health),
     #[command(subcommand)]
     Users(users::Users),
     /// Prints the version
@@ -144,6 +146,10 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
                 let assembly = Assembly::new(loaded, modules)?;
                 return runtime()?.block_on(export.run(&assembly));
             }
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Health(health) => match load_quietly(&options, &modules)? {
+            Some(loaded) => health.run(&loaded.settings.server, &mut out)?,
             None => return Ok(ExitCode::FAILURE),
         },
         Command::Users(users) => match load_quietly(&options, &modules)? {

@@ -10,6 +10,7 @@ use std::{
 use serde_json::{Value as Json, json};
 
 use crate::{
+    command_line::{done, pipe},
     server::{Site, text},
     texts,
 };
@@ -145,6 +146,24 @@ fn connections_without_a_request_are_closed() {
     let mut answer = String::new();
     kept.read_to_string(&mut answer).expect("the end");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn health_is_asked_for_on_the_command_line() {
+    let site = notes();
+    site.file("nubo.yaml", "server: { base_path: /api }");
+    let server = site.start();
+    let address = server.address().to_string();
+    let ask = || pipe(&site, &["--listen", &address, "health"], "");
+    assert!(done(&ask()).contains("ready"));
+    server.stop();
+    let gone = ask();
+    assert!(!gone.status.success());
+    let said = String::from_utf8_lossy(&gone.stderr);
+    assert!(
+        said.contains(&format!("no answer from {address}")),
+        "{said}"
+    );
 }
 
 #[test]
