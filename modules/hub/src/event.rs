@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::frame::{self, Frame};
 
 /// Version of the protocol.
-const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 1;
 /// Bytes an event has room for before its buffer grows.
 const CAPACITY: usize = 512;
 
