@@ -113,7 +113,9 @@ impl Judge {
         let validator = validators.entry(message.to_owned()).or_insert_with(|| {
             let mut schema = self.payload(message).clone();
             inline(&mut schema, &self.document);
-            schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
+            // AsyncAPI goes by draft 7. This one does not differ in what is used here, but that it
+            // knows UUIDs.
+            schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
             let options = jsonschema::options().should_validate_formats(true);
             Arc::new(options.build(&schema).unwrap())
         });

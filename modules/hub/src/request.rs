@@ -73,7 +73,7 @@ pub(crate) struct Publish {
 /// How long a message without storage may be of interest at most, in milliseconds.
 pub(crate) const MOST_EXPIRES_IN: i64 = 60_000;
 
-const OPS: [&str; 9] = [
+pub(crate) const OPS: [&str; 9] = [
     "auth",
     "subscribe",
     "unsubscribe",
