@@ -82,6 +82,7 @@ fn what_is_known_of_look_ups_is_kept_right_in_whatever_order_things_happen() {
             }
         }
         while world.hear().is_some() {}
+        world.rows();
         for thing in &things {
             agree(&mut world, &rule, thing)?;
         }
@@ -192,4 +193,31 @@ fn members_may_be_listed_in_one_document() {
         &[member],
         &[1, 2],
     );
+}
+
+#[test]
+fn what_is_known_takes_a_limited_room_even_where_nothing_is_found() {
+    let rule = json!({ "number": { "$in": {
+        "$select": "members.level", "$where": { "user_id": "$auth.id" } } } });
+    let mut world = World::new(&rule);
+    world.limit(10);
+    for number in 0..100 {
+        world.audience(&json!({ "number": number }));
+        assert!(world.rows() <= 11, "{}", world.rows());
+    }
+}
+
+#[test]
+fn what_one_document_needs_may_be_more_than_there_is_room_for() {
+    let rule = json!({ "people": { "$in": {
+        "$select": "members.user_id", "$where": { "level": "$auth.level" } } } });
+    let mut world = World::new(&rule);
+    world.limit(1);
+    let thing = json!({ "people": rules::PEOPLE });
+    for _ in 0..2 {
+        world.put(0, &json!({ "user_id": rules::PEOPLE[1], "level": 2 }));
+        while world.hear().is_some() {}
+        agree(&mut world, &rule, &thing).unwrap();
+        assert_eq!(world.rows(), 4);
+    }
 }

@@ -176,6 +176,7 @@ impl World {
         let things = Arc::clone(self.catalog.named("things").unwrap());
         let document = self.document(&things, STORED, thing);
         let gate = &self.gates.of(things.id).read;
+        self.lookups.make_room();
         let audience = loop {
             match gate.audience(&document, &things, &self.catalog, &self.lookups) {
                 Ok(audience) => break audience,
@@ -193,6 +194,16 @@ impl World {
         let asking = audience.ask(&callers, now(), &self.catalog, &self.store);
         let mut runtime = tokio::runtime::Builder::new_current_thread();
         runtime.build().unwrap().block_on(asking).unwrap()
+    }
+
+    /// What is known of look-ups is to take no more room than so many rows.
+    pub fn limit(&mut self, most_rows: usize) {
+        self.lookups = Lookups::with_room(self.gates.lookups(), most_rows);
+    }
+
+    /// How many rows are known.
+    pub fn rows(&self) -> usize {
+        self.lookups.rows()
     }
 
     /// Whether some audience could not be told without asking.
