@@ -18,6 +18,8 @@ mod connection;
 mod connections;
 mod dispatch;
 mod event;
+#[cfg(test)]
+mod fake;
 mod frame;
 mod handshake;
 mod hub;

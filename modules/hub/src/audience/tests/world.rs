@@ -2,31 +2,27 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex},
+    sync::Arc,
 };
 
-use async_trait::async_trait;
 use nubo_core::{
-    Error, Result,
     caller::{Account, Caller},
     declare::CollectionDeclaration,
     document::Document,
     field::Source,
-    filter::{Expr, Select, SubQueries},
     id::{Id, Revision},
     observe::Touched,
-    query::Query,
-    schema::{Catalog, Collection, CollectionId},
-    store::{Expansion, Store},
+    schema::{Catalog, Collection},
     time::Timestamp,
-    truth::{Body, Page},
     value::Value,
-    write::{Operation, Outcome, Sequence},
 };
 use serde_json::{Value as Json, json};
 
 use super::rules::{CITIES, PEOPLE, STORED};
-use crate::audience::{Affected, Audience, Gates, Lookups};
+use crate::{
+    audience::{Affected, Audience, Gates, Lookups},
+    fake::Memory,
+};
 
 /// What there is to be looked up, under a rule for `things`.
 pub struct World {
@@ -105,10 +101,7 @@ impl World {
         let gates = Gates::new(&catalog);
         Self {
             lookups: Lookups::new(gates.lookups()),
-            store: Memory {
-                catalog: catalog.clone(),
-                documents: Mutex::new(vec![None; STORED]),
-            },
+            store: Memory::new(&catalog, STORED),
             catalog,
             gates,
             unheard: VecDeque::new(),
@@ -232,88 +225,5 @@ impl World {
             sees.collect()
         };
         callers().iter().map(sees).collect()
-    }
-}
-
-/// A store that answers what audiences ask.
-struct Memory {
-    catalog: Catalog,
-    documents: Mutex<Vec<Option<(CollectionId, Document)>>>,
-}
-
-impl Memory {
-    fn held(&self, at: usize) -> Option<(CollectionId, Document)> {
-        self.documents.lock().unwrap()[at].clone()
-    }
-
-    fn replace(
-        &self,
-        at: usize,
-        document: Option<(CollectionId, Document)>,
-    ) -> Option<(CollectionId, Document)> {
-        std::mem::replace(&mut self.documents.lock().unwrap()[at], document)
-    }
-
-    fn matching(&self, collection: CollectionId, filter: &Expr) -> Vec<Document> {
-        let documents = self.documents.lock().unwrap().clone();
-        let fields = self.catalog.get(collection).fields();
-        let of_it = documents.into_iter().flatten();
-        let of_it = of_it.filter(|(of, _)| *of == collection);
-        of_it
-            .map(|(_, document)| document)
-            .filter(|document| filter.matches(document, fields, self))
-            .collect()
-    }
-}
-
-impl SubQueries for Memory {
-    fn contains(&self, select: &Select, value: &Value) -> bool {
-        let found = self.matching(select.collection, &select.condition);
-        found
-            .iter()
-            .any(|document| match document.value(select.field) {
-                Value::List(items) => items.iter().any(|item| item.same(value)),
-                selected => !selected.is_null() && selected.same(value),
-            })
-    }
-}
-
-fn unused<T>() -> Result<T> {
-    Err(Error::internal("nobody asks this of a store here"))
-}
-
-#[async_trait]
-impl Store for Memory {
-    async fn write_with(
-        &self,
-        _: &Caller,
-        _: Vec<Operation>,
-        _: Vec<Operation>,
-    ) -> Result<Vec<Outcome>> {
-        unused()
-    }
-
-    async fn write_each(&self, _: &Caller, _: Vec<Operation>, _: Sequence) -> Vec<Result<Outcome>> {
-        Vec::new()
-    }
-
-    async fn get(&self, _: &Caller, _: CollectionId, _: Id) -> Result<Option<Body>> {
-        unused()
-    }
-
-    async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Page> {
-        unused()
-    }
-
-    async fn find(&self, _: &Caller, query: Query) -> Result<Vec<Document>> {
-        Ok(self.matching(query.collection, &query.filter))
-    }
-
-    async fn count(&self, _: &Caller, collection: CollectionId, filter: Expr) -> Result<u64> {
-        Ok(self.matching(collection, &filter).len() as u64)
-    }
-
-    async fn ready(&self) -> Result<()> {
-        Ok(())
     }
 }
