@@ -42,6 +42,9 @@ pub(super) struct Member {
     pub caller: Caller,
     /// It has heard everything up to this event.
     pub after: u64,
+    /// It knows who may see what as of this event. Whoever has resumed knows no more than the
+    /// dispatcher did then, however far the events go that it was sent.
+    pub knows: u64,
     /// Whether it shows that it is here.
     pub shows: bool,
 }

@@ -225,6 +225,13 @@ impl Dispatcher {
         if let Some(frame) = event::answer(id, ok) {
             connection.send(frame);
         }
+        // Look-ups were compared as far as they were heard of. Whoever begins anew reads what is
+        // there now.
+        let heard = self.position.map_or(0, |position| position.sequence);
+        let knows = match replay {
+            Some(Some(_)) => heard.min(head.sequence),
+            _ => head.sequence,
+        };
         let missed = replay.flatten().unwrap_or_default();
         let first = missed
             .first()
@@ -238,6 +245,7 @@ impl Dispatcher {
                 connection,
                 caller,
                 after: first,
+                knows,
                 shows: wish.presence,
             },
         );
@@ -438,7 +446,7 @@ impl Dispatcher {
     fn tell_affected(&mut self, affected: &Affected, position: Position) {
         self.absence.note(affected, position.sequence);
         let tell = |channel: &Channel, carries: &[CollectionId], member: &Member| {
-            if member.after < position.sequence
+            if member.knows < position.sequence
                 && carries.iter().any(|id| affected.collections.contains(id))
             {
                 let reload = event::reload(channel, position, "access");

@@ -3,19 +3,23 @@
 use std::sync::Arc;
 
 use nubo_core::{
+    bus::{Event, Published, What},
     caller::{Account, Caller},
     declare::CollectionDeclaration,
+    field::Source,
     id::Id,
+    observe::Touched,
     schema::Catalog,
     sessions::{SignedIn, Watcher},
     time::Timestamp,
 };
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::{
     close::Close,
-    fake::{self, Quiet, Tokens},
+    dispatch::wish::Scope,
+    fake::{self, Quiet, Tokens, position},
 };
 
 const ADA: &str = "00000000-0000-7000-8000-00000000000a";
@@ -95,6 +99,56 @@ impl World {
     fn closes(&self) -> Option<Close> {
         self.connection.waiting().1
     }
+
+    fn events(&self) -> Vec<Json> {
+        let waiting = self.connection.waiting().0;
+        waiting
+            .iter()
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect()
+    }
+
+    async fn subscribe(&mut self, since: Option<u64>) -> Json {
+        let lines = self.dispatcher.hub.catalog.named("lines").unwrap();
+        let wish = Wish {
+            channel: lines.channel(),
+            carries: vec![lines.id],
+            named_after: Vec::new(),
+            scope: Scope::default(),
+            since: since.map(position),
+            presence: false,
+        };
+        let connection = Arc::clone(&self.connection);
+        let id = Json::from(1);
+        self.dispatcher
+            .subscribe(connection, Some(&id), wish)
+            .await
+            .unwrap();
+        self.events().remove(0)["ok"].clone()
+    }
+
+    /// Ada becomes a member of a room, and the dispatcher hears of it.
+    async fn hears_of_membership(&mut self, sequence: u64) {
+        let hub = Arc::clone(&self.dispatcher.hub);
+        let members = hub.catalog.named("members").unwrap();
+        let json = json!({ "room_id": ADA, "user_id": ADA });
+        let mut member = members.read_document(&json, Source::Json).unwrap();
+        members
+            .complete(&mut member, fake::now(), None, ada)
+            .unwrap();
+        let event = Event {
+            channels: members.channels(None, Some(&member)),
+            what: What::Changed(Arc::new(Touched {
+                collection: members.id,
+                before: None,
+                after: Some(member),
+            })),
+        };
+        let (position, event) = (position(sequence), Arc::new(event));
+        self.dispatcher
+            .hear(Heard::Event(Published { position, event }))
+            .await;
+    }
 }
 
 #[tokio::test]
@@ -130,4 +184,34 @@ async fn roles_that_change_during_the_handshake_count() {
     world.grant("first", signed_in(&["moderator"]));
     world.comes().await;
     assert!(world.connection.caller().has_role("moderator"));
+}
+
+#[tokio::test]
+async fn whoever_resumes_before_a_look_up_is_heard_of_is_told_of_it_then() {
+    let mut world = World::new(10);
+    world.comes().await;
+    world.hears_of_membership(9).await;
+    // Ten is published, and waits for the dispatcher while the client comes back.
+    let ok = world.subscribe(Some(9)).await;
+    assert_eq!(
+        (&ok["resumed"], &ok["position"]),
+        (&json!(true), &json!("1-10"))
+    );
+    world.hears_of_membership(10).await;
+    let events = world.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["event"], "reload");
+    assert_eq!(events[0]["reason"], "access");
+}
+
+#[tokio::test]
+async fn whoever_begins_is_not_told_of_what_was_before() {
+    let mut world = World::new(10);
+    world.comes().await;
+    world.hears_of_membership(9).await;
+    world.subscribe(None).await;
+    world.hears_of_membership(10).await;
+    assert_eq!(world.events(), [] as [Json; 0]);
+    world.hears_of_membership(11).await;
+    assert_eq!(world.events().len(), 1);
 }
