@@ -105,6 +105,13 @@ impl Listeners {
             .find_map(|group| group.members.get_mut(&connection))
     }
 
+    /// What a connection wants to hear of a channel.
+    pub fn scope(&self, channel: &Channel, connection: Id) -> Option<&Scope> {
+        let mut groups = self.channels.get(channel)?.groups.iter();
+        let group = groups.find(|group| group.members.contains_key(&connection))?;
+        Some(&group.scope)
+    }
+
     /// Ends a subscription. Whether there was one, and whether nobody else listens to the channel.
     pub fn remove(&mut self, channel: &Channel, connection: Id) -> (Option<Member>, bool) {
         let removed = self.remove_from(channel, connection);

@@ -179,7 +179,7 @@ impl Dispatcher {
                 reply.send(self.came(&connection).await).ok();
             }
             Command::Identified { connection, reply } => {
-                self.identified(&connection);
+                self.identified(&connection).await;
                 self.look_at(&connection).await;
                 reply.send(self.came(&connection).await).ok();
             }
@@ -369,7 +369,7 @@ impl Dispatcher {
     }
 
     /// A connection speaks for somebody else now, or with other roles.
-    fn identified(&mut self, connection: &Arc<Connection>) {
+    async fn identified(&mut self, connection: &Arc<Connection>) {
         let caller = connection.caller();
         for channel in self.listeners.of(connection.id).to_vec() {
             let Some(member) = self.listeners.member(&channel, connection.id) else {
@@ -382,6 +382,14 @@ impl Dispatcher {
             member.caller = caller.clone();
             if let Some(position) = self.position {
                 connection.send(event::reload(&channel, position, "access"));
+            }
+            // What matches would tell what is in a field that may not be read any more.
+            let scope = self.listeners.scope(&channel, connection.id);
+            let now = self.hub.clock.now();
+            if scope.is_some_and(|scope| !scope.may_be_asked(&caller, &self.hub.catalog, now))
+                && let Err(error) = self.unsubscribe(connection.id, &channel).await
+            {
+                tracing::warn!(%error, %channel, "a subscription did not end in order");
             }
         }
     }
@@ -409,7 +417,7 @@ impl Dispatcher {
             Ok(signed_in) => {
                 if !looks_alike(&signed_in.caller, &connection.caller()) {
                     connection.look_like(signed_in.caller, &token);
-                    self.identified(connection);
+                    self.identified(connection).await;
                 }
             }
             Err(Error::Unauthorized { code, .. }) => connection.close(match code {

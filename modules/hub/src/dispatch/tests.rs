@@ -28,7 +28,8 @@ fn catalog() -> Catalog {
     let member = json!({ "room_id": { "$in": {
         "$select": "members.room_id", "$where": { "user_id": "$auth.id" } } } });
     let declarations: Vec<CollectionDeclaration> = serde_json::from_value(json!([
-        { "name": "lines", "fields": { "room_id": "uuid" }, "access": { "read": member } },
+        { "name": "lines", "access": { "read": member }, "fields": {
+            "room_id": "uuid", "grade": { "type": "int", "readable_by": "role:moderator" } } },
         { "name": "members", "fields": { "room_id": "uuid", "user_id": "uuid" } },
     ]))
     .unwrap();
@@ -109,12 +110,16 @@ impl World {
     }
 
     async fn subscribe(&mut self, since: Option<u64>) -> Json {
+        self.subscribe_to(since, Scope::default()).await
+    }
+
+    async fn subscribe_to(&mut self, since: Option<u64>, scope: Scope) -> Json {
         let lines = self.dispatcher.hub.catalog.named("lines").unwrap();
         let wish = Wish {
             channel: lines.channel(),
             carries: vec![lines.id],
             named_after: Vec::new(),
-            scope: Scope::default(),
+            scope,
             since: since.map(position),
             presence: false,
         };
@@ -214,4 +219,37 @@ async fn whoever_begins_is_not_told_of_what_was_before() {
     assert_eq!(world.events(), [] as [Json; 0]);
     world.hears_of_membership(11).await;
     assert_eq!(world.events().len(), 1);
+}
+
+#[tokio::test]
+async fn a_filter_on_a_field_that_may_not_be_read_any_more_hears_nothing() {
+    let mut world = World::new(10);
+    world.grant("first", signed_in(&["moderator"]));
+    world.comes().await;
+    let hub = Arc::clone(&world.dispatcher.hub);
+    let lines = hub.catalog.named("lines").unwrap();
+    let reader = nubo_core::filter::Reader::of_client(&hub.catalog, lines);
+    let filter = |field: &str| Scope {
+        only: Some(lines.id),
+        filter: Some(reader.read(&json!({ field: null })).unwrap()),
+        fields: None,
+    };
+    let is_subscribed = |world: &World| {
+        let channels = world.dispatcher.listeners.of(world.connection.id);
+        channels.contains(&lines.channel())
+    };
+    for (field, stays) in [("room_id", true), ("grade", false)] {
+        world.grant("first", signed_in(&["moderator"]));
+        hub.changed.changed(ada());
+        world.dispatcher.look_at_changed().await;
+        world.events();
+        world.subscribe_to(None, filter(field)).await;
+        // An event has been heard, so that there is a place to reload from.
+        world.dispatcher.position = Some(position(10));
+        world.grant("first", signed_in(&[]));
+        hub.changed.changed(ada());
+        world.dispatcher.look_at_changed().await;
+        assert_eq!(world.events()[0]["event"], "reload");
+        assert_eq!(is_subscribed(&world), stays, "{field}");
+    }
 }
