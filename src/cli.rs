@@ -63,6 +63,8 @@ enum Command {
     Schema(schema::Schema),
     /// Prints the OpenAPI document of the server
     Openapi,
+    /// Prints the AsyncAPI document of the server: what is said over its WebSocket
+    Asyncapi,
     #[command(subcommand)]
     Collections(collections::Collections),
     Import(import::Import),
@@ -130,6 +132,13 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
         },
         Command::Openapi => match load(&options, &modules)? {
             Some(loaded) => out.write_all(Assembly::new(loaded, modules)?.document().as_bytes())?,
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Asyncapi => match load(&options, &modules)? {
+            Some(loaded) => match Assembly::new(loaded, modules)?.asyncapi() {
+                Some(document) => out.write_all(document.as_bytes())?,
+                None => anyhow::bail!("the module `hub` is switched off"),
+            },
             None => return Ok(ExitCode::FAILURE),
         },
         Command::Import(import) => match load(&options, &modules)? {

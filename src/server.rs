@@ -22,7 +22,7 @@ use nubo_cache::{LocalBus, LocalBusSettings};
 use nubo_core::{
     bus::Bus,
     clock::{Clock, Random},
-    module::{Context, Contribution, Module, Section, SetupError},
+    module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
     schema::Catalog,
     store::Store,
@@ -115,6 +115,7 @@ pub struct Assembly {
     bus: Arc<dyn Bus>,
     sessions: Arc<LateSessions>,
     document: Arc<OnceLock<String>>,
+    asyncapi: Option<Arc<str>>,
     drain: Drain,
     accounts: Option<Arc<Accounts>>,
 }
@@ -166,6 +167,7 @@ impl Assembly {
             bus,
             sessions: Arc::default(),
             document: Arc::default(),
+            asyncapi: None,
             drain: shipped.drain,
             accounts: None,
         };
@@ -205,15 +207,35 @@ impl Assembly {
             clock: self.clock.clone(),
             random: self.random.clone(),
             document: self.document.clone(),
+            about: self.about(),
         };
         let contribution = module
             .setup(&context)
             .map_err(|error| SetupError::caused(format!("the module `{name}`"), error))?;
+        if let Some(asyncapi) = &contribution.asyncapi
+            && self.asyncapi.replace(asyncapi.clone()).is_some()
+        {
+            return Err(SetupError::new("two modules bring an AsyncAPI document"));
+        }
         if let Some(sessions) = &contribution.sessions {
             self.sessions.set(sessions.clone())?;
         }
         self.contributions.push(contribution);
         Ok(true)
+    }
+
+    /// What the documents about the API say of it: the section `openapi` has its name.
+    fn about(&self) -> About {
+        let text = |key: &str| {
+            let section = self.loaded.sections.get("openapi");
+            let text = section.and_then(|section| section[key].as_str());
+            text.unwrap_or_default().to_owned()
+        };
+        About {
+            title: text("title"),
+            version: text("version"),
+            base_path: self.loaded.settings.server.base_path.0.clone(),
+        }
     }
 
     /// Assembles the OpenAPI document from what the modules say of their routes.
@@ -264,6 +286,11 @@ impl Assembly {
     /// The OpenAPI document.
     pub fn document(&self) -> &str {
         self.document.get().map_or("", String::as_str)
+    }
+
+    /// The AsyncAPI document, where the hub is switched on.
+    pub fn asyncapi(&self) -> Option<&str> {
+        self.asyncapi.as_deref()
     }
 
     /// The settings that belong to no module.

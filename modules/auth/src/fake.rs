@@ -571,6 +571,7 @@ pub(crate) fn set_up(catalog: &Arc<Catalog>, settings: Json) -> Result<SetUp, Se
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         random: random as Arc<dyn Random>,
         document: Arc::new(OnceLock::new()),
+        about: nubo_core::module::About::default(),
     };
     let mut auth = Auth::new();
     let contribution = auth.setup(&context)?;

@@ -34,6 +34,7 @@ pub mod query;
 mod query_test;
 pub mod request;
 pub mod schema;
+pub mod served_text;
 pub mod sessions;
 pub mod store;
 pub mod time;
@@ -42,6 +43,6 @@ pub mod value;
 mod violation;
 pub mod write;
 
-pub use error::{Error, Result};
+pub use error::{Error, Problem, Result};
 pub use mistake::{Mistake, nearest, with_hint};
 pub use violation::{Pointer, Violation, kind_of};

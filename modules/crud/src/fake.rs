@@ -333,6 +333,7 @@ impl Server {
             clock: Arc::new(Stopped),
             random: Arc::new(Stopped),
             document: Arc::new(OnceLock::new()),
+            about: nubo_core::module::About::default(),
         };
         let contribution = Crud.setup(&context).unwrap();
         let route = contribution

@@ -141,6 +141,15 @@ impl Collection {
         &self.sent
     }
 
+    /// Indexes of the fields that are told to those who listen. What is not stored has no id, no
+    /// times and no revision.
+    pub fn announced_fields(&self) -> &[usize] {
+        match self.is_flux {
+            true => &self.sent[1..self.sent.len() - 3],
+            false => &self.sent,
+        }
+    }
+
     /// What is found out at each read, by name.
     pub fn virtual_fields(&self) -> &IndexMap<String, VirtualField> {
         &self.virtual_fields

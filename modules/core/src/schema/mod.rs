@@ -7,6 +7,7 @@ mod collection;
 mod compile;
 #[cfg(test)]
 mod compile_test;
+mod describe;
 mod effect;
 mod fields;
 mod realtime;
@@ -16,6 +17,7 @@ use std::{collections::HashMap, sync::Arc};
 
 pub use collection::{Collection, Index, IndexColumn, Reverse, SortKey, Tiers};
 pub use compile::parse_period;
+pub use describe::DocumentSchemas;
 pub use effect::{Effect, EffectAction};
 pub use realtime::{ACCOUNT_CHANNELS, ChannelTemplate, Realtime};
 pub use rule::{Access, FieldRules, Rule};

@@ -112,6 +112,19 @@ impl Outbox {
         }
     }
 
+    /// Takes all that waits, as text; and why the connection ends, where it does.
+    #[cfg(test)]
+    pub fn waiting(&self) -> (Vec<String>, Option<Close>) {
+        let mut state = self.state();
+        // In front of what is short are two bytes of frame, or four.
+        let text = |frame: Frame| {
+            let begin = frame.iter().position(|byte| *byte == b'{').unwrap();
+            String::from_utf8(frame[begin..].to_vec()).unwrap()
+        };
+        let frames = std::mem::take(&mut state.frames);
+        (frames.into_iter().map(text).collect(), state.closing)
+    }
+
     /// Whether the connection ends.
     pub fn is_closing(&self) -> bool {
         self.state().closing.is_some()
