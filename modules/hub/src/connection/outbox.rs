@@ -80,7 +80,8 @@ impl Outbox {
         if state.closing.is_some() {
             return false;
         }
-        if state.bytes + frame.len() > self.most_bytes {
+        // One alone is taken whatever its size: who came back for it would be sent away again.
+        if state.bytes > 0 && state.bytes + frame.len() > self.most_bytes {
             state.frames.clear();
             state.bytes = 0;
             Self::end(state, Close::TooSlow);
@@ -287,6 +288,15 @@ mod tests {
             Poll::Ready(Duty::Close(Close::TooSlow))
         );
         assert_eq!(outbox.next(), None);
+    }
+
+    #[test]
+    fn a_frame_that_is_larger_than_the_queue_is_sent_where_nothing_else_waits() {
+        let outbox = Outbox::new(100);
+        assert!(outbox.push(frame(1000)));
+        assert!(!outbox.is_closing());
+        outbox.push(frame(1));
+        assert!(outbox.is_closing());
     }
 
     #[test]

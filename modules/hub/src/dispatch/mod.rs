@@ -207,6 +207,7 @@ impl Dispatcher {
         // Everything up to here is for those who read the collection from now on.
         let head = hub.bus.open(&channel).await?;
         self.position.get_or_insert(head);
+        self.absence.sees(&caller, self.heard());
         let replay = match wish.since {
             None => None,
             Some(since) => Some(self.replay(&wish, since, &caller).await?),
@@ -227,9 +228,8 @@ impl Dispatcher {
         }
         // Look-ups were compared as far as they were heard of. Whoever begins anew reads what is
         // there now.
-        let heard = self.position.map_or(0, |position| position.sequence);
         let knows = match replay {
-            Some(Some(_)) => heard.min(head.sequence),
+            Some(Some(_)) => self.heard().min(head.sequence),
             _ => head.sequence,
         };
         let missed = replay.flatten().unwrap_or_default();
@@ -260,6 +260,11 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Up to which event everything was heard.
+    fn heard(&self) -> u64 {
+        self.position.map_or(0, |position| position.sequence)
+    }
+
     /// What was missed since a position; none where it must be read again.
     async fn replay(
         &self,
@@ -268,9 +273,10 @@ impl Dispatcher {
         caller: &Caller,
     ) -> Result<Option<Vec<Published>>> {
         let account = caller.account_id();
-        if self
-            .absence
-            .has_changed(account, &wish.carries, since.sequence)
+        if self.absence.looks_different(account, since.sequence)
+            || self
+                .absence
+                .has_changed(account, &wish.carries, since.sequence)
         {
             return Ok(None);
         }
@@ -371,11 +377,12 @@ impl Dispatcher {
     /// A connection speaks for somebody else now, or with other roles.
     async fn identified(&mut self, connection: &Arc<Connection>) {
         let caller = connection.caller();
+        self.absence.sees(&caller, self.heard());
         for channel in self.listeners.of(connection.id).to_vec() {
             let Some(member) = self.listeners.member(&channel, connection.id) else {
                 continue;
             };
-            if looks_alike(&member.caller, &caller) {
+            if member.caller.looks_like(&caller) {
                 member.caller = caller.clone();
                 continue;
             }
@@ -415,7 +422,7 @@ impl Dispatcher {
         }
         match looked {
             Ok(signed_in) => {
-                if !looks_alike(&signed_in.caller, &connection.caller()) {
+                if !signed_in.caller.looks_like(&connection.caller()) {
                     connection.look_like(signed_in.caller, &token);
                     self.identified(connection).await;
                 }
@@ -528,14 +535,6 @@ fn by_id(collection: &Collection, id: Id) -> Query {
         start: Start::First,
         limit: 1,
         fields: None,
-    }
-}
-
-/// Whether rules cannot tell two callers apart.
-fn looks_alike(one: &Caller, other: &Caller) -> bool {
-    match (one, other) {
-        (Caller::Account(one), Caller::Account(other)) => one.looks_like(other),
-        _ => one == other,
     }
 }
 
