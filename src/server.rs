@@ -10,9 +10,9 @@ mod identify;
 mod listen;
 mod routes;
 mod sessions;
+mod truth;
 
 use std::{
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -34,7 +34,6 @@ use nubo_openapi::OpenApi;
 use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
 use nubo_static::StaticFiles;
 use nubo_sync::{Publisher, Retention, Tiers};
-use nubo_truth::{SqliteSettings, SqliteTruth};
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
@@ -48,10 +47,6 @@ use crate::{
     system::{SystemClock, SystemRandom},
 };
 
-/// Memory for cached pages of the embedded database, for each connection.
-const PAGE_CACHE: u64 = 64 << 20;
-/// Longest time that one statement of the embedded database takes.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 /// How often expired documents are looked for.
 const RETENTION_PERIOD: Duration = Duration::from_secs(60);
 
@@ -129,17 +124,7 @@ impl Assembly {
         let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
-        let truth: Arc<dyn Truth> = Arc::new(SqliteTruth::new(
-            SqliteSettings {
-                path: database(&loaded),
-                readers: loaded.settings.tiers.truth.readers as usize,
-                page_cache: PAGE_CACHE,
-                statement_limit: STATEMENT_LIMIT,
-            },
-            catalog.clone(),
-            clock.clone(),
-            random.clone(),
-        ));
+        let truth = truth::of(&loaded, &catalog, &clock, &random)?;
         let Modules { shipped, added } = modules;
         let bus = Arc::new(LocalBus::new(
             LocalBusSettings::default(),
@@ -321,7 +306,8 @@ impl Assembly {
     /// # Errors
     /// When the data folder or the database cannot be used.
     pub async fn open(&self) -> Result<Open, SetupError> {
-        data::prepare(&self.loaded.settings.data, &database(&self.loaded))?;
+        let file = truth::file(&self.loaded);
+        data::prepare(&self.loaded.settings.data, file.as_deref())?;
         let lock = data::Lock::take(&self.loaded.settings.data)?;
         let observers = self
             .contributions
@@ -369,9 +355,4 @@ pub struct Open {
     pub store: Arc<dyn Store>,
     retention: Retention,
     _lock: data::Lock,
-}
-
-/// The file of the embedded database.
-fn database(loaded: &Loaded) -> PathBuf {
-    loaded.settings.data.join("nubo.db")
 }

@@ -4,6 +4,8 @@
 //! Children may have children without end, so that the way down is a list and not the stack; and
 //! references may lead in circles, which are broken where they close.
 
+use std::sync::atomic::Ordering;
+
 use nubo_core::{
     Error, Result, Violation,
     declare::{OnDelete, Trigger},
@@ -15,7 +17,11 @@ use nubo_core::{
 };
 
 use super::{Engine, execute::Cause};
-use crate::{fault::Refusal, sql::write};
+use crate::{
+    fault::Refusal,
+    session::{Lock, Session},
+    sql::write,
+};
 
 /// A document that goes as soon as those that refer to it have gone or let go.
 struct Leaving {
@@ -41,7 +47,7 @@ impl Leaving {
     }
 }
 
-impl Engine {
+impl<S: Session> Engine<S> {
     /// Deletes a document, its consequences and effects. Says whether it was still there.
     pub(super) async fn delete(
         &mut self,
@@ -67,6 +73,10 @@ impl Engine {
                 continue;
             }
             let id = top.id;
+            if S::CONCURRENT && top.done == 0 {
+                // From now on nobody else refers to it anew.
+                self.session.load(&schema, id, Lock::Removal).await?;
+            }
             if let Some(reverse) = schema.referenced_by.get(top.done).copied() {
                 top.done += 1;
                 match reverse.on_delete {
@@ -101,19 +111,20 @@ impl Engine {
             }
         }
         // Effects on the way may have changed or removed it.
-        let Some(mut document) = self.session.load(schema, leaving.id).await? else {
+        let Some(mut document) = self.session.load(schema, leaving.id, Lock::Removal).await? else {
             return Ok(false);
         };
         for (field, value) in leaving.cleared {
             document.set(field, value);
         }
-        self.tombstones = true;
-        self.write(write::delete(schema, leaving.id), schema, &document)
-            .await?;
+        self.shared.tombstones.store(true, Ordering::Relaxed);
+        self.written += 1;
+        let deletion = write::delete(schema, leaving.id);
+        let deleted = self.session.execute(deletion).await;
+        self.accepted(deleted, schema, &document).await?;
         let tombstone = write::bury(schema, &document, cause.micros);
-        if let Err(refusal) = self.session.execute(tombstone).await {
-            return Err(self.explain(refusal, schema, &document).await?);
-        }
+        let buried = self.session.execute(tombstone).await;
+        self.accepted(buried, schema, &document).await?;
         self.touched.note(schema.id, Some(&document), None);
         Box::pin(self.effects(schema, Trigger::Delete, &document, cause)).await?;
         Ok(true)
@@ -148,7 +159,7 @@ impl Engine {
     /// immutable, how long its list is) is for people.
     async fn let_go(&mut self, reverse: &Reverse, of: Id, id: Id, cause: Cause) -> Result<()> {
         let schema = self.catalog.get(reverse.collection).clone();
-        let Some(before) = self.session.load(&schema, of).await? else {
+        let Some(before) = self.session.load(&schema, of, Lock::Change).await? else {
             return Ok(());
         };
         let mut after = before.clone();
@@ -171,7 +182,11 @@ impl Engine {
         let reverse = self.catalog.get(last.collection).referenced_by[last.done - 1];
         let waiting = &mut way[position];
         let schema = self.catalog.get(waiting.collection).clone();
-        let Some(mut document) = self.session.load(&schema, waiting.id).await? else {
+        let Some(mut document) = self
+            .session
+            .load(&schema, waiting.id, Lock::Removal)
+            .await?
+        else {
             return Ok(());
         };
         let old = document.value(reverse.field).clone();
@@ -179,12 +194,14 @@ impl Engine {
         let required = schema.fields()[reverse.field].required;
         document.set(reverse.field, if required { own } else { Value::Null });
         waiting.cleared.push((reverse.field, old));
-        let statement = write::update(&schema, &document, &[reverse.field]);
-        match self.session.execute(statement).await {
-            Ok(()) => Ok(()),
+        let changed = [reverse.field];
+        let updated = self.session.update(&schema, &document, &changed).await;
+        match updated {
             // A circle of required references over several collections cannot come about here.
-            Err(Refusal::Reference) => Err(referenced(&schema, &schema, reverse.field)),
-            Err(refusal) => Err(self.explain(refusal, &schema, &document).await?),
+            Err(Refusal::Reference) if !self.session.is_in_trouble() => {
+                Err(referenced(&schema, &schema, reverse.field))
+            }
+            result => self.accepted(result, &schema, &document).await,
         }
     }
 
