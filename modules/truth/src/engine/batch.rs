@@ -8,6 +8,7 @@ use nubo_core::{
     Error, Result,
     document::Document,
     id::Revision,
+    observe::Fate as BatchFate,
     schema::{Collection, CollectionId},
     write::{Operation, Outcome, Sequence, Transaction},
 };
@@ -64,6 +65,10 @@ pub(super) async fn commit(engine: &mut Engine, jobs: Vec<Job>) {
         Ok(()) => engine.touched.committed(),
         Err(_) => engine.touched.forget_since(0),
     }
+    let fate = match &result {
+        Ok(()) => BatchFate::Committed,
+        Err(_) => BatchFate::Aborted,
+    };
     let failure = result.err();
     for (answer, fates) in answers.into_iter().zip(fates) {
         let fates = fates.into_iter().map(|fate| match (&failure, fate) {
@@ -75,6 +80,7 @@ pub(super) async fn commit(engine: &mut Engine, jobs: Vec<Job>) {
         // Who has gone away meanwhile does not need to know.
         answer.send(fates.collect()).ok();
     }
+    engine.touched.settle(fate).await;
 }
 
 /// The same failure for several; only what a client can see is copied.
@@ -136,6 +142,9 @@ async fn execute_all(
     }
     engine.session.begin().await?;
     let mut result = execute_in_turn(engine, groups, others, ordered, fates, now).await;
+    if result.is_ok() {
+        result = engine.touched.announce().await;
+    }
     if result.is_ok() {
         result = engine.session.commit().await;
     }
@@ -218,16 +227,24 @@ async fn create_alone(
     let schema = engine.catalog.get(collection).clone();
     let documents = documents(entries, now);
     let statement = write::insert(&schema, &documents);
+    for document in &documents {
+        engine.touched.note(collection, None, Some(document));
+    }
+    // Nothing stands between the statement and its commit, so it is announced before both.
+    if let Err(error) = engine.touched.announce().await {
+        return Some(Err(error));
+    }
     match engine.session.execute_alone(statement).await {
         Ok(()) => {
             for (entry, document) in entries.iter().zip(documents) {
-                engine.touched.note(collection, None, Some(&document));
                 fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));
             }
             Some(Ok(()))
         }
         Err(Refusal::Other(error)) => Some(Err(error)),
         Err(Refusal::Duplicate(_) | Refusal::Reference | Refusal::Unfit(_)) => {
+            engine.touched.forget_since(0);
+            engine.touched.settle(BatchFate::Aborted).await;
             for (entry, document) in entries.iter_mut().zip(documents) {
                 entry.transaction.operations.push(Operation::Create {
                     collection,

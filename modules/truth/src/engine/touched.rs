@@ -1,12 +1,20 @@
 //! What a database transaction has changed, kept until it is committed and then told to observers.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use nubo_core::{
+    Result,
     document::Document,
-    observe::{Observer, Touched},
+    observe::{BatchId, Fate, Observer, Touched},
     schema::{Catalog, CollectionId},
 };
+
+/// The number of the next batch. One count for all writers, because observers tell batches apart by
+/// their number.
+static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// The changes since the last commit, as far as somebody wants to hear of them.
 pub(crate) struct Changes {
@@ -14,6 +22,8 @@ pub(crate) struct Changes {
     /// Whether anybody observes a collection, by its place in the catalog.
     observed: Vec<bool>,
     touched: Vec<Arc<Touched>>,
+    /// The batch that was announced and not yet settled, and those who heard of it.
+    announced: Option<(BatchId, Vec<Arc<dyn Observer>>)>,
 }
 
 impl Changes {
@@ -27,6 +37,7 @@ impl Changes {
             observed: observed.collect(),
             observers,
             touched: Vec::new(),
+            announced: None,
         }
     }
 
@@ -56,18 +67,45 @@ impl Changes {
         self.touched.truncate(mark);
     }
 
+    /// Tells the observers what is about to be committed. Must be followed by [`Changes::settle`],
+    /// whether it succeeds or not.
+    pub async fn announce(&mut self) -> Result<()> {
+        let batch = BatchId(NEXT.fetch_add(1, Ordering::Relaxed));
+        let (_, told) = self.announced.insert((batch, Vec::new()));
+        for observer in &self.observers {
+            let theirs = of_interest(&self.touched, &**observer);
+            if !theirs.is_empty() {
+                // Whoever has failed may have kept a part of it.
+                told.push(Arc::clone(observer));
+                observer.announce(batch, &theirs).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Tells the observers what is committed now.
     pub fn committed(&mut self) {
         let touched = std::mem::take(&mut self.touched);
-        if touched.is_empty() {
-            return;
-        }
         for observer in &self.observers {
-            let theirs = touched.iter().filter(|t| observer.observes(t.collection));
-            let theirs: Vec<Arc<Touched>> = theirs.cloned().collect();
+            let theirs = of_interest(&touched, &**observer);
             if !theirs.is_empty() {
                 observer.committed(&theirs);
             }
         }
     }
+
+    /// Tells those who heard of a batch what has become of it.
+    pub async fn settle(&mut self, fate: Fate) {
+        if let Some((batch, told)) = self.announced.take() {
+            for observer in told {
+                observer.settle(batch, fate).await;
+            }
+        }
+    }
+}
+
+/// What an observer wants to hear of.
+fn of_interest(touched: &[Arc<Touched>], observer: &dyn Observer) -> Vec<Arc<Touched>> {
+    let theirs = touched.iter().filter(|t| observer.observes(t.collection));
+    theirs.cloned().collect()
 }
