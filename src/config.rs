@@ -45,7 +45,7 @@ pub use self::{
     environment::Variables,
     position::{Position, Positions},
     problem::{Place, Problem, Severity},
-    settings::{LogLevel, Settings},
+    settings::{CacheDriver, LogLevel, Settings},
 };
 
 /// The file that is read where none is named.

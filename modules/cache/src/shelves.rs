@@ -14,20 +14,17 @@ use std::{
 use async_trait::async_trait;
 use nubo_core::{
     Result,
-    cache::{BuildToken, Cache, FillToken, Held, Lookup, Reach, Scan, SetName, Statistics},
+    cache::{BuildToken, Cache, FillToken, Held, Lookup, Members, Scan, SetName, Statistics},
     document::Document,
     id::{Id, Revision},
     observe::{BatchId, Fate, Observer, Touched},
-    position::{self, Position},
+    position::Position,
     record::Version,
     schema::{CacheTier, Catalog, Collection, CollectionId},
     value::Value,
 };
 
-use crate::storage::{Announced, DocumentKey, Member, Place, SetKey, Settled, Storage};
-
-/// How many bytes a document's JSON has room for before its buffer grows.
-const JSON_CAPACITY: usize = 512;
+use crate::storage::{Announced, DocumentKey, Place, Settled, Storage};
 
 /// The cache over a storage.
 pub struct Shelves<S> {
@@ -128,7 +125,7 @@ impl<S: Storage> Shelves<S> {
             document: announced.document,
             version: version.unwrap_or(none),
             held: match &last.after {
-                Some(document) if wanted => Some(Arc::new(held(document, collection, cache))),
+                Some(document) if wanted => Some(Arc::new(Held::of(document, collection, cache))),
                 _ => None,
             },
             lifetime: cache.expires,
@@ -141,24 +138,6 @@ impl<S: Storage> Shelves<S> {
     fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Vec<Pending>>> {
         // Nothing panics while it holds the lock and leaves the map half changed.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set_key(&self, name: &SetName) -> Option<SetKey> {
-        let (collection, cache) = self.tier(name.collection)?;
-        set_key(collection, cache, name.set, &name.values)
-    }
-}
-
-/// A document as it is held.
-fn held(document: &Document, collection: &Collection, cache: &CacheTier) -> Held {
-    let mut json = Vec::with_capacity(JSON_CAPACITY);
-    document.write_json(collection, &mut json);
-    // It may stay for long: no room is wasted on it.
-    json.shrink_to_fit();
-    Held {
-        json: json.into(),
-        revision: document.revision(),
-        excerpt: cache.excerpts.of(document),
     }
 }
 
@@ -177,10 +156,10 @@ fn places_of(
         return Vec::new();
     };
     let mut places = Vec::with_capacity(cache.sets.len());
-    let mut add = |set: usize, values: &[Value]| {
-        let key = set_key(collection, cache, set, values);
-        debug_assert!(key.is_some(), "a value that its own field cannot have");
-        let place = key.map(|set| Place {
+    let mut add = |set: usize, values: &[&Value]| {
+        let name = SetName::new(collection, set, values);
+        debug_assert!(name.is_some(), "a value that its own field cannot have");
+        let place = name.map(|set| Place {
             set,
             position: position.clone(),
         });
@@ -192,40 +171,18 @@ fn places_of(
                 if let Value::List(items) = document.value(*field) {
                     for (at, item) in items.iter().enumerate() {
                         if !items[..at].contains(item) {
-                            add(set, std::slice::from_ref(item));
+                            add(set, &[item]);
                         }
                     }
                 }
             }
             fields => {
-                let values: Vec<Value> = fields.iter().map(|f| document.value(*f).clone()).collect();
+                let values: Vec<&Value> = fields.iter().map(|f| document.value(*f)).collect();
                 add(set, &values);
             }
         }
     }
     places
-}
-
-/// The set with these values. None where the fields cannot have them.
-fn set_key(
-    collection: &Collection,
-    cache: &CacheTier,
-    set: usize,
-    values: &[Value],
-) -> Option<SetKey> {
-    let fields = cache.sets.get(set)?;
-    let mut bytes = Vec::with_capacity(17 * values.len());
-    for (field, value) in fields.iter().zip(values) {
-        let kind = &collection.fields()[*field].kind;
-        if !position::write_key(position::item(kind), value, &mut bytes) {
-            return None;
-        }
-    }
-    (fields.len() == values.len()).then(|| SetKey {
-        collection: collection.id,
-        set: u16::try_from(set).unwrap_or(u16::MAX),
-        values: bytes.into(),
-    })
 }
 
 #[async_trait]
@@ -273,9 +230,19 @@ impl<S: Storage> Observer for Shelves<S> {
 impl<S: Storage> Cache for Shelves<S> {
     async fn documents(&self, collection: CollectionId, ids: &[Id]) -> Result<Vec<Lookup>> {
         match ids {
-            [id] => self.storage.read(&[DocumentKey { collection, id: *id }]).await,
+            [id] => {
+                self.storage
+                    .read(&[DocumentKey {
+                        collection,
+                        id: *id,
+                    }])
+                    .await
+            }
             ids => {
-                let keys = ids.iter().map(|id| DocumentKey { collection, id: *id });
+                let keys = ids.iter().map(|id| DocumentKey {
+                    collection,
+                    id: *id,
+                });
                 self.storage.read(&keys.collect::<Vec<_>>()).await
             }
         }
@@ -298,50 +265,15 @@ impl<S: Storage> Cache for Shelves<S> {
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
-        let keys: Option<Vec<SetKey>> = sets.iter().map(|name| self.set_key(name)).collect();
-        match keys {
-            Some(keys) => self.storage.scan(&keys, after, most).await,
-            None => Ok(Scan {
-                positions: Vec::new(),
-                reach: Reach::Nowhere,
-            }),
-        }
+        self.storage.scan(sets, after, most).await
     }
 
-    async fn begin(&self, set: &SetName) -> Result<BuildToken> {
-        match self.set_key(set) {
-            Some(key) => self.storage.begin(&key).await.map(BuildToken),
-            // No token has this number.
-            None => Ok(BuildToken(0)),
-        }
+    async fn begin(&self, set: &SetName) -> Result<Option<BuildToken>> {
+        Ok(self.storage.begin(set).await?.map(BuildToken))
     }
 
-    async fn build(
-        &self,
-        set: &SetName,
-        token: BuildToken,
-        members: &[Document],
-        to_the_end: bool,
-    ) -> Result<bool> {
-        let (Some((collection, _)), Some(key)) = (self.tier(set.collection), self.set_key(set))
-        else {
-            return Ok(false);
-        };
-        let positions = members.iter().map(|document| {
-            Some(Member {
-                position: Position::of(&collection.order, document)?,
-                revision: document.revision(),
-            })
-        });
-        let Some(members) = positions.collect::<Option<Vec<Member>>>() else {
-            return Ok(false);
-        };
-        let reach = match (to_the_end, members.last()) {
-            (true, _) => Reach::End,
-            (false, Some(last)) => Reach::To(last.position.clone()),
-            (false, None) => Reach::Nowhere,
-        };
-        self.storage.build(&key, token.0, members, reach).await
+    async fn build(&self, set: &SetName, token: BuildToken, members: Members) -> Result<bool> {
+        self.storage.build(set, token.0, members).await
     }
 
     async fn clear(&self) -> Result<()> {

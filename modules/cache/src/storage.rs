@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use nubo_core::{
     Result,
-    cache::{Held, Lookup, Reach, Scan, Statistics},
+    cache::{Held, Lookup, Members, Scan, SetName, Statistics},
     id::{Id, Revision},
     observe::BatchId,
     position::Position,
@@ -34,20 +34,10 @@ pub struct DocumentKey {
     pub id: Id,
 }
 
-/// A set.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SetKey {
-    pub collection: CollectionId,
-    /// Which of the collection's sets.
-    pub set: u16,
-    /// Its values, in binary form.
-    pub values: Box<[u8]>,
-}
-
 /// Where a document stands in a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
-    pub set: SetKey,
+    pub set: SetName,
     pub position: Position,
 }
 
@@ -75,13 +65,6 @@ pub struct Settled {
     pub left: Vec<Place>,
     /// The revision it had there. What a later one has put there stays.
     pub left_at: Revision,
-}
-
-/// A member of a set that was read from the truth.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
-    pub position: Position,
-    pub revision: Revision,
 }
 
 /// Holds documents and sets.
@@ -120,22 +103,21 @@ pub trait Storage: Send + Sync + 'static {
     /// What stands in any of these sets behind a position, all sets seen at one moment.
     fn scan(
         &self,
-        sets: &[SetKey],
+        sets: &[SetName],
         after: Option<&Position>,
         most: usize,
     ) -> impl Future<Output = Result<Scan>> + Send;
 
-    /// Leaves a build token.
-    fn begin(&self, set: &SetKey) -> impl Future<Output = Result<u64>> + Send;
+    /// Leaves a build token, unless the set has as much as it may.
+    fn begin(&self, set: &SetName) -> impl Future<Output = Result<Option<u64>>> + Send;
 
-    /// Adds members, and moves the coverage mark down to `reach` if the token is still there.
-    /// Whether it is.
+    /// Adds members, and moves the coverage mark down to the last of them, if the token is still
+    /// there and the mark was where they begin. Whether that is so.
     fn build(
         &self,
-        set: &SetKey,
+        set: &SetName,
         token: u64,
-        members: Vec<Member>,
-        reach: Reach,
+        members: Members,
     ) -> impl Future<Output = Result<bool>> + Send;
 
     /// Forgets everything that may be evicted.

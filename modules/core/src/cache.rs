@@ -25,11 +25,15 @@ use crate::{
     error::Result,
     id::{Id, Revision},
     observe::Observer,
-    position::Position,
+    position::{self, Position},
     record::Excerpt,
-    schema::CollectionId,
+    schema::{CacheTier, Collection, CollectionId},
+    truth::Body,
     value::Value,
 };
+
+/// How many bytes a document's JSON has room for before its buffer grows.
+const JSON_CAPACITY: usize = 512;
 
 /// Keeps what is read often.
 #[async_trait]
@@ -51,17 +55,12 @@ pub trait Cache: Observer {
 
     /// Leaves a build token. What is then read from the truth may be put there by
     /// [`Cache::build`].
-    async fn begin(&self, set: &SetName) -> Result<BuildToken>;
+    /// None where the set has as much as it may.
+    async fn begin(&self, set: &SetName) -> Result<Option<BuildToken>>;
 
-    /// Makes a set complete down to the last of these members, or to the very end. Whether that
-    /// counts.
-    async fn build(
-        &self,
-        set: &SetName,
-        token: BuildToken,
-        members: &[Document],
-        to_the_end: bool,
-    ) -> Result<bool>;
+    /// Makes a set complete down to the last of the members that were read, or to its very end.
+    /// Whether that counts.
+    async fn build(&self, set: &SetName, token: BuildToken, members: Members) -> Result<bool>;
 
     /// Forgets all that nobody is about to change.
     async fn clear(&self) -> Result<()>;
@@ -91,6 +90,33 @@ pub struct Held {
     pub excerpt: Excerpt,
 }
 
+impl Held {
+    /// A document as it is held.
+    pub fn of(document: &Document, collection: &Collection, cache: &CacheTier) -> Self {
+        let mut json = Vec::with_capacity(JSON_CAPACITY);
+        document.write_json(collection, &mut json);
+        // It may stay for long: no room is wasted on it.
+        json.shrink_to_fit();
+        Self {
+            json: json.into(),
+            revision: document.revision(),
+            excerpt: cache.excerpts.of(document),
+        }
+    }
+
+    /// The same from the bytes that are sent, where they tell all that is asked about.
+    ///
+    /// # Errors
+    /// Where the bytes are no document of this collection.
+    pub fn of_body(body: Body, collection: &Collection, cache: &CacheTier) -> Result<Self> {
+        Ok(Self {
+            excerpt: collection.read_excerpt(&cache.excerpts, &body.json)?,
+            json: body.json,
+            revision: body.revision,
+        })
+    }
+}
+
 /// Leave to put a document into the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FillToken {
@@ -102,14 +128,51 @@ pub struct FillToken {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BuildToken(pub u64);
 
-/// The documents of a collection that have these values in the fields of one of its sets.
-#[derive(Debug, Clone, PartialEq)]
+/// The documents of a collection that have certain values in the fields of one of its sets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SetName {
     pub collection: CollectionId,
     /// Which of the collection's sets, as its [`crate::schema::CacheTier`] lists them.
-    pub set: usize,
-    /// A value for each of the set's fields.
-    pub values: Vec<Value>,
+    pub set: u16,
+    /// A value for each of the set's fields, in binary form.
+    pub values: Box<[u8]>,
+}
+
+impl SetName {
+    /// The set with these values. None where its fields cannot have them.
+    pub fn new(collection: &Collection, set: usize, values: &[&Value]) -> Option<Self> {
+        let fields = collection.tiers.cache.as_ref()?.sets.get(set)?;
+        let mut bytes = Vec::with_capacity(17 * values.len());
+        for (field, value) in fields.iter().zip(values) {
+            let kind = position::item(&collection.fields()[*field].kind);
+            if !position::write_key(kind, value, &mut bytes) {
+                return None;
+            }
+        }
+        (fields.len() == values.len()).then_some(Self {
+            collection: collection.id,
+            set: u16::try_from(set).ok()?,
+            values: bytes.into(),
+        })
+    }
+}
+
+/// What was read from the truth of a set: a stretch of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Members {
+    /// Where the stretch begins; at the beginning of the set where it says nothing. It counts only
+    /// if the set is complete down to there.
+    pub after: Option<Position>,
+    pub members: Vec<Member>,
+    /// Whether the set ends with them.
+    pub to_the_end: bool,
+}
+
+/// A member of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    pub position: Position,
+    pub revision: Revision,
 }
 
 /// A stretch of one or several sets.

@@ -187,16 +187,31 @@ mod tests {
 
     /// Values of one kind in their order.
     fn ladders() -> Vec<Vec<Value>> {
-        let texts = ["", "\0", "\0\0", "\0a", "a", "a\0", "a\0b", "aa", "b", "é", "日"];
-        let floats = [f64::MIN, -1.5, -f64::MIN_POSITIVE, 0.0, 1e-300, 1.0, 2.5, f64::MAX];
+        let texts = [
+            "", "\0", "\0\0", "\0a", "a", "a\0", "a\0b", "aa", "b", "é", "日",
+        ];
+        let floats = [
+            f64::MIN,
+            -1.5,
+            -f64::MIN_POSITIVE,
+            0.0,
+            1e-300,
+            1.0,
+            2.5,
+            f64::MAX,
+        ];
         let numbers = [i64::MIN, -256, -1, 0, 1, 255, 256, i64::MAX];
         vec![
             texts.iter().map(|t| Value::Text((*t).to_owned())).collect(),
             floats.iter().map(|f| Value::Float(*f)).collect(),
             numbers.iter().map(|n| Value::Int(*n)).collect(),
             vec![Value::Bool(false), Value::Bool(true)],
-            [-5, 0, 7].map(|t| Value::Timestamp(Timestamp::from_millis(t))).to_vec(),
-            [1, 2, u128::MAX].map(|n| Value::Uuid(Uuid::from_u128(n))).to_vec(),
+            [-5, 0, 7]
+                .map(|t| Value::Timestamp(Timestamp::from_millis(t)))
+                .to_vec(),
+            [1, 2, u128::MAX]
+                .map(|n| Value::Uuid(Uuid::from_u128(n)))
+                .to_vec(),
         ]
     }
 
@@ -244,14 +259,21 @@ mod tests {
                 descending,
             }];
             let position = position(&Value::Text("any".into()), 77, descending);
-            assert_eq!(position.id(&order), Some(Id::from_uuid(Uuid::from_u128(77))));
+            assert_eq!(
+                position.id(&order),
+                Some(Id::from_uuid(Uuid::from_u128(77)))
+            );
         }
     }
 
     #[test]
     fn values_of_other_types_are_no_keys() {
         let mut bytes = Vec::new();
-        assert!(!write_key(&FieldType::Int, &Value::Text("1".into()), &mut bytes));
+        assert!(!write_key(
+            &FieldType::Int,
+            &Value::Text("1".into()),
+            &mut bytes
+        ));
         assert!(!write_key(&FieldType::Text, &Value::Int(1), &mut bytes));
         assert!(bytes.is_empty());
         assert!(write_key(&FieldType::Int, &Value::Null, &mut bytes));

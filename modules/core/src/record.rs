@@ -17,6 +17,12 @@ impl Record for Document {
     }
 }
 
+impl<R: Record> Record for &R {
+    fn value(&self, field: usize) -> &Value {
+        (**self).value(field)
+    }
+}
+
 /// Some values of a document. The others are null here, whatever they are in the document, so ask
 /// [`Excerpts::covers`] before something is held against it.
 #[derive(Debug, Clone, PartialEq)]
@@ -151,7 +157,10 @@ mod tests {
         let excerpt = excerpts.of(&document);
         let values: Vec<&Value> = (0..6).map(|field| excerpt.value(field)).collect();
         let null = &Value::Null;
-        assert_eq!(values, [null, &Value::Int(1), null, &Value::Int(3), null, null]);
+        assert_eq!(
+            values,
+            [null, &Value::Int(1), null, &Value::Int(3), null, null]
+        );
         assert!(excerpts.covers(3) && !excerpts.covers(2) && !excerpts.covers(9));
     }
 

@@ -31,7 +31,9 @@ pub struct Member<'a> {
 impl<'a> Members<'a> {
     /// The members of this document.
     pub fn of(json: &'a [u8]) -> Self {
-        let inner = json.strip_prefix(b"{").and_then(|json| json.strip_suffix(b"}"));
+        let inner = json
+            .strip_prefix(b"{")
+            .and_then(|json| json.strip_suffix(b"}"));
         Self {
             rest: inner.unwrap_or_default(),
         }
@@ -163,7 +165,8 @@ fn read(field: &Field, text: &[u8]) -> Result<Value> {
 mod tests {
     use super::*;
 
-    const SENT: &str = r#"{"id":"a","text":"x\"},{\\","list":[1,{"a":","}],"none":null,"n":-1.5e3}"#;
+    const SENT: &str =
+        r#"{"id":"a","text":"x\"},{\\","list":[1,{"a":","}],"none":null,"n":-1.5e3}"#;
 
     #[test]
     fn members_are_found_whatever_is_inside() {

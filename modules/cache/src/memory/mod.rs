@@ -23,7 +23,9 @@ use std::{
 
 use nubo_core::{
     Result,
-    cache::{CollectionStatistics, FillToken, Held, Lookup, Reach, Scan, Statistics},
+    cache::{
+        CollectionStatistics, FillToken, Held, Lookup, Members, Reach, Scan, SetName, Statistics,
+    },
     clock::Clock,
     observe::BatchId,
     position::Position,
@@ -32,7 +34,7 @@ use nubo_core::{
 
 pub use budget::{Budget, MemoryWatch};
 
-use crate::storage::{Announced, DocumentKey, Member, SetKey, Settled, Storage};
+use crate::storage::{Announced, DocumentKey, Settled, Storage};
 use document::Content;
 use shard::{Shard, Spread};
 
@@ -58,18 +60,16 @@ impl Memory {
     }
 
     /// The same in so many parts.
-    pub fn divided(
-        shards: usize,
-        catalog: &Catalog,
-        clock: Arc<dyn Clock>,
-        budget: usize,
-    ) -> Self {
+    pub fn divided(shards: usize, catalog: &Catalog, clock: Arc<dyn Clock>, budget: usize) -> Self {
         let collections = catalog.collections();
         let shard = || Mutex::new(Shard::new(collections.len()));
         Self {
             shards: (0..shards.max(1)).map(|_| shard()).collect(),
             spread: Spread::default(),
-            cached: collections.iter().map(|c| c.tiers.cache.is_some()).collect(),
+            cached: collections
+                .iter()
+                .map(|c| c.tiers.cache.is_some())
+                .collect(),
             clock,
             budget: AtomicUsize::new(budget),
             tokens: AtomicU64::new(1),
@@ -96,7 +96,7 @@ impl Memory {
     }
 
     /// Throws a set out, unless some batch is about to commit an entry.
-    pub fn evict_set(&self, key: &SetKey) {
+    pub fn evict_set(&self, key: &SetName) {
         self.set_shard(key).evict_set(key);
     }
 
@@ -109,7 +109,7 @@ impl Memory {
         lock(&self.shards[self.spread.place(&key, self.shards.len())])
     }
 
-    fn set_shard(&self, key: &SetKey) -> MutexGuard<'_, Shard> {
+    fn set_shard(&self, key: &SetName) -> MutexGuard<'_, Shard> {
         lock(&self.shards[self.spread.place(key, self.shards.len())])
     }
 
@@ -184,9 +184,8 @@ impl Storage for Memory {
             for place in &announced.places {
                 let position = place.position.clone();
                 let mut shard = self.set_shard(&place.set);
-                read |= shard.with_set(&place.set, |set| {
-                    set.announce(position, announced.revision)
-                });
+                read |=
+                    shard.with_set(&place.set, |set| set.announce(position, announced.revision));
             }
             let key = announced.document;
             let mut shard = self.document_shard(key);
@@ -195,11 +194,7 @@ impl Storage for Memory {
         Ok(documents.iter().map(announce).collect())
     }
 
-    async fn settle(
-        &self,
-        batch: BatchId,
-        documents: Vec<Settled>,
-    ) -> Result<()> {
+    async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {
         for settled in documents {
             let until = self.until(settled.lifetime);
             let key = settled.document;
@@ -237,13 +232,8 @@ impl Storage for Memory {
         Ok(())
     }
 
-    async fn scan(
-        &self,
-        sets: &[SetKey],
-        after: Option<&Position>,
-        most: usize,
-    ) -> Result<Scan> {
-        let stretch = |shard: &mut Shard, key: &SetKey| {
+    async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
+        let stretch = |shard: &mut Shard, key: &SetName| {
             let found = shard.read_set(key).map(|set| set.scan(after, most));
             found.unwrap_or((Vec::new(), Reach::Nowhere))
         };
@@ -252,7 +242,7 @@ impl Storage for Memory {
             return Ok(Scan { positions, reach });
         }
         // As of one moment: all locks are held, and taken in one order by everybody.
-        let place = |key: &SetKey| self.spread.place(key, self.shards.len());
+        let place = |key: &SetName| self.spread.place(key, self.shards.len());
         let mut locks: BTreeMap<usize, Option<MutexGuard<'_, Shard>>> =
             sets.iter().map(|key| (place(key), None)).collect();
         for (place, guard) in &mut locks {
@@ -265,21 +255,14 @@ impl Storage for Memory {
         Ok(union(stretches.collect(), most))
     }
 
-    async fn begin(&self, set: &SetKey) -> Result<u64> {
-        let token = self.token();
-        self.set_shard(set).with_set(set, |slot| slot.begin(token));
-        Ok(token)
+    async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
+        let mut shard = self.set_shard(set);
+        Ok(shard.with_set(set, |slot| slot.begin(|| self.token())))
     }
 
-    async fn build(
-        &self,
-        set: &SetKey,
-        token: u64,
-        members: Vec<Member>,
-        reach: Reach,
-    ) -> Result<bool> {
+    async fn build(&self, set: &SetName, token: u64, members: Members) -> Result<bool> {
         let mut shard = self.set_shard(set);
-        let built = shard.with_known_set(set, |slot| slot.build(token, members, &reach));
+        let built = shard.with_known_set(set, |slot| slot.build(token, members));
         let counts = built.unwrap_or(false);
         let count = shard.count(set.collection);
         match counts {

@@ -5,10 +5,12 @@
 
 use std::collections::VecDeque;
 
-use nubo_core::{cache::Reach, id::Revision, position::Position};
+use nubo_core::{
+    cache::{Members, Reach},
+    id::Revision,
+    position::Position,
+};
 use smallvec::SmallVec;
-
-use crate::storage::Member;
 
 /// How many entries are kept at the beginning of a set that grows by what is written.
 const KEPT: usize = 1024;
@@ -80,28 +82,39 @@ impl SetSlot {
         }
     }
 
-    /// Leaves a build token.
-    pub fn begin(&mut self, token: u64) {
+    /// Leaves a build token, unless there is as much as there may be.
+    pub fn begin(&mut self, token: impl FnOnce() -> u64) -> Option<u64> {
+        if self.entries.len() >= KEPT && self.reach.is_some() {
+            return None;
+        }
+        let token = token();
         self.builders.push(token);
+        Some(token)
     }
 
-    /// Adds members, if the token is still there, and notes down to where none is missing.
-    pub fn build(&mut self, token: u64, members: Vec<Member>, reach: &Reach) -> bool {
+    /// Adds a stretch of members, if the token is still there and nothing is missing down to where
+    /// it begins.
+    pub fn build(&mut self, token: u64, stretch: Members) -> bool {
         let Some(at) = self.builders.iter().position(|own| *own == token) else {
             return false;
         };
         self.builders.swap_remove(at);
-        let mark = match reach {
-            Reach::Nowhere => return false,
-            Reach::To(position) => Mark::To(position.clone()),
-            Reach::End => Mark::End,
+        if stretch.after.is_some_and(|after| !self.covers(&after)) {
+            return false;
+        }
+        let last = stretch.members.last();
+        let mark = match (stretch.to_the_end, last) {
+            (true, _) => Mark::End,
+            (false, Some(last)) => Mark::To(last.position.clone()),
+            (false, None) => return false,
         };
-        for member in members {
+        for member in stretch.members {
             self.entry(member.position, member.revision);
         }
         if self.reach.as_ref().is_none_or(|reach| *reach < mark) {
             self.reach = Some(mark);
         }
+        self.cut_back();
         true
     }
 
@@ -116,7 +129,8 @@ impl SetSlot {
             return (Vec::new(), Reach::Nowhere);
         }
         let start = after.map_or(0, |after| {
-            self.entries.partition_point(|entry| entry.position <= *after)
+            self.entries
+                .partition_point(|entry| entry.position <= *after)
         });
         let behind = self.entries.range(start..).map(|entry| &entry.position);
         let found: Vec<Position> = behind
@@ -152,7 +166,10 @@ impl SetSlot {
     /// How many bytes it takes beyond its own size.
     pub fn heap(&self) -> usize {
         // Positions of a collection are of one kind: all of them fit into their entries, or few do.
-        let beyond = self.entries.front().map_or(0, |entry| entry.position.heap());
+        let beyond = self
+            .entries
+            .front()
+            .map_or(0, |entry| entry.position.heap());
         self.entries.capacity() * size_of::<Entry>() + self.entries.len() * beyond
     }
 

@@ -3,10 +3,13 @@
 use std::hash::{BuildHasher, Hash, RandomState};
 
 use hashlink::LinkedHashMap;
-use nubo_core::{cache::CollectionStatistics, schema::CollectionId};
+use nubo_core::{
+    cache::{CollectionStatistics, SetName},
+    schema::CollectionId,
+};
 
 use super::{document::DocumentSlot, set::SetSlot};
-use crate::storage::{DocumentKey, SetKey};
+use crate::storage::DocumentKey;
 
 /// What an entry of a map takes beyond key and value: its place in the order, its place in the
 /// table, and what the allocator keeps for itself, about.
@@ -15,7 +18,7 @@ const ENTRY: usize = 16 + 24 + 16;
 /// Slots and sets of some keys. In both maps the least recently used stand in front.
 pub(super) struct Shard {
     documents: LinkedHashMap<DocumentKey, DocumentSlot>,
-    sets: LinkedHashMap<SetKey, SetSlot>,
+    sets: LinkedHashMap<SetName, SetSlot>,
     /// Counts uses.
     clock: u64,
     bytes: usize,
@@ -38,8 +41,8 @@ fn document_weight(slot: &DocumentSlot) -> Weight {
     }
 }
 
-fn set_weight(key: &SetKey, set: &SetSlot) -> Weight {
-    let own = size_of::<SetKey>() + key.values.len() + size_of::<SetSlot>() + ENTRY;
+fn set_weight(key: &SetName, set: &SetSlot) -> Weight {
+    let own = size_of::<SetName>() + key.values.len() + size_of::<SetSlot>() + ENTRY;
     Weight {
         bytes: own + set.heap(),
         held: 1,
@@ -81,7 +84,10 @@ impl Shard {
                 before = document_weight(slot);
                 slot
             }
-            None => self.documents.entry(key).or_insert_with(DocumentSlot::default),
+            None => self
+                .documents
+                .entry(key)
+                .or_insert_with(DocumentSlot::default),
         };
         slot.used = used;
         let result = work(slot);
@@ -109,14 +115,17 @@ impl Shard {
     }
 
     /// Works on a set, which is made where there is none and goes where it is of no use any more.
-    pub fn with_set<R>(&mut self, key: &SetKey, work: impl FnOnce(&mut SetSlot) -> R) -> R {
+    pub fn with_set<R>(&mut self, key: &SetName, work: impl FnOnce(&mut SetSlot) -> R) -> R {
         let mut before = Weight::default();
         let set = match self.sets.get_mut(key) {
             Some(set) => {
                 before = set_weight(key, set);
                 set
             }
-            None => self.sets.entry(key.clone()).or_insert_with(SetSlot::default),
+            None => self
+                .sets
+                .entry(key.clone())
+                .or_insert_with(SetSlot::default),
         };
         let result = work(set);
         let after = match set.is_empty() {
@@ -133,7 +142,7 @@ impl Shard {
     /// The same with a set that is there.
     pub fn with_known_set<R>(
         &mut self,
-        key: &SetKey,
+        key: &SetName,
         work: impl FnOnce(&mut SetSlot) -> R,
     ) -> Option<R> {
         match self.sets.contains_key(key) {
@@ -143,7 +152,7 @@ impl Shard {
     }
 
     /// A set to be read: it counts as used.
-    pub fn read_set(&mut self, key: &SetKey) -> Option<&SetSlot> {
+    pub fn read_set(&mut self, key: &SetName) -> Option<&SetSlot> {
         self.clock += 1;
         let used = self.clock;
         let set = self.sets.to_back(key)?;
@@ -203,14 +212,18 @@ impl Shard {
 
     /// Throws a document out, unless it must stay.
     pub fn evict_document(&mut self, key: DocumentKey) {
-        if self.documents.get(&key).is_some_and(|slot| !slot.is_pinned()) {
+        if self
+            .documents
+            .get(&key)
+            .is_some_and(|slot| !slot.is_pinned())
+        {
             self.with_document(key, DocumentSlot::forget);
             self.count(key.collection).evictions += 1;
         }
     }
 
     /// Throws a set out, unless it must stay.
-    pub fn evict_set(&mut self, key: &SetKey) {
+    pub fn evict_set(&mut self, key: &SetName) {
         if self.sets.get(key).is_some_and(|set| !set.is_pinned()) {
             self.with_set(key, SetSlot::forget);
             self.count(key.collection).evictions += 1;
@@ -223,7 +236,7 @@ impl Shard {
         for key in documents {
             self.with_document(key, DocumentSlot::forget);
         }
-        let sets: Vec<SetKey> = self.sets.keys().cloned().collect();
+        let sets: Vec<SetName> = self.sets.keys().cloned().collect();
         for key in sets {
             self.with_set(&key, SetSlot::forget);
         }

@@ -84,7 +84,11 @@ pub(super) fn complete(catalog: &mut Catalog) {
         fields.extend(collection.order.iter().map(|key| key.field));
         fields.extend([Collection::ID, collection.revision()]);
         cache.excerpts = Excerpts::new(fields, collection.fields.len());
-        let mut kept = cache.excerpts.fields().iter().map(|i| &collection.fields[*i]);
+        let mut kept = cache
+            .excerpts
+            .fields()
+            .iter()
+            .map(|i| &collection.fields[*i]);
         cache.read_back =
             kept.all(|field| field.is_sent() && !matches!(field.kind, FieldType::Object(_)));
         collection.tiers.cache = Some(cache);
