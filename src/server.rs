@@ -5,6 +5,7 @@
 //! [`serve`] listens as well.
 
 mod data;
+mod http;
 mod identify;
 mod listen;
 mod routes;
@@ -17,11 +18,12 @@ use std::{
 };
 
 use nubo_auth::{Accounts, Auth};
-use nubo_cache::{LocalBus, LocalBusSettings};
+use nubo_cache::{Budget, LocalBus, LocalBusSettings, Memory, MemoryWatch, Shelves};
 use nubo_core::{
     bus::Bus,
+    cache::Cache,
     clock::{Clock, Random},
-    module::{Context, Contribution, Module, Section, SetupError},
+    module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
     schema::Catalog,
     store::Store,
@@ -41,7 +43,7 @@ pub use listen::serve;
 use sessions::LateSessions;
 
 use crate::{
-    config::Loaded,
+    config::{CacheDriver, Loaded},
     control::Administration,
     system::{SystemClock, SystemRandom},
 };
@@ -102,6 +104,7 @@ pub struct Assembly {
     modules: Vec<Box<dyn Module>>,
     contributions: Vec<Contribution>,
     tiers: Arc<Tiers>,
+    cached: Option<Cached>,
     truth: Arc<dyn Truth>,
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
@@ -109,6 +112,7 @@ pub struct Assembly {
     bus: Arc<dyn Bus>,
     sessions: Arc<LateSessions>,
     document: Arc<OnceLock<String>>,
+    asyncapi: Option<Arc<str>>,
     drain: Drain,
     accounts: Option<Arc<Accounts>>,
 }
@@ -129,20 +133,25 @@ impl Assembly {
             clock.clone(),
             &*random,
         ));
-        let tiers = Arc::new(Tiers::new(
+        let cached = Cached::new(&loaded, &catalog, &clock);
+        let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
             bus.clone(),
             shipped.auth.passwords(),
             clock.clone(),
             random.clone(),
-        ));
+        );
+        if let Some(cached) = &cached {
+            tiers = tiers.with_cache(cached.cache.clone());
+        }
         let mut auth = shipped.auth;
         let mut assembly = Self {
             loaded,
             modules: Vec::new(),
             contributions: Vec::new(),
-            tiers,
+            tiers: Arc::new(tiers),
+            cached,
             truth,
             catalog,
             clock,
@@ -150,6 +159,7 @@ impl Assembly {
             bus,
             sessions: Arc::default(),
             document: Arc::default(),
+            asyncapi: None,
             drain: shipped.drain,
             accounts: None,
         };
@@ -189,15 +199,35 @@ impl Assembly {
             clock: self.clock.clone(),
             random: self.random.clone(),
             document: self.document.clone(),
+            about: self.about(),
         };
         let contribution = module
             .setup(&context)
             .map_err(|error| SetupError::caused(format!("the module `{name}`"), error))?;
+        if let Some(asyncapi) = &contribution.asyncapi
+            && self.asyncapi.replace(asyncapi.clone()).is_some()
+        {
+            return Err(SetupError::new("two modules bring an AsyncAPI document"));
+        }
         if let Some(sessions) = &contribution.sessions {
             self.sessions.set(sessions.clone())?;
         }
         self.contributions.push(contribution);
         Ok(true)
+    }
+
+    /// What the documents about the API say of it: the section `openapi` has its name.
+    fn about(&self) -> About {
+        let text = |key: &str| {
+            let section = self.loaded.sections.get("openapi");
+            let text = section.and_then(|section| section[key].as_str());
+            text.unwrap_or_default().to_owned()
+        };
+        About {
+            title: text("title"),
+            version: text("version"),
+            base_path: self.loaded.settings.server.base_path.0.clone(),
+        }
     }
 
     /// Assembles the OpenAPI document from what the modules say of their routes.
@@ -250,6 +280,11 @@ impl Assembly {
         self.document.get().map_or("", String::as_str)
     }
 
+    /// The AsyncAPI document, where the hub is switched on.
+    pub fn asyncapi(&self) -> Option<&str> {
+        self.asyncapi.as_deref()
+    }
+
     /// The settings that belong to no module.
     pub fn loaded(&self) -> &Loaded {
         &self.loaded
@@ -260,12 +295,14 @@ impl Assembly {
         self.accounts.clone()
     }
 
-    /// What orders from the command line are carried out with, where there are accounts.
-    pub fn administration(&self) -> Option<Administration> {
-        Some(Administration {
-            accounts: self.accounts()?,
+    /// What orders from the command line are carried out with.
+    pub fn administration(&self) -> Administration {
+        Administration {
+            accounts: self.accounts(),
             bus: self.bus.clone(),
-        })
+            cache: self.cached.as_ref().map(|cached| cached.cache.clone()),
+            catalog: self.catalog.clone(),
+        }
     }
 
     /// The collections.
@@ -281,10 +318,13 @@ impl Assembly {
         let file = truth::file(&self.loaded);
         data::prepare(&self.loaded.settings.data, file.as_deref())?;
         let lock = data::Lock::take(&self.loaded.settings.data)?;
-        let observers = self
+        let cached = self.cached.as_ref();
+        let cache = cached.map(|cached| Arc::clone(&cached.cache) as Arc<dyn Observer>);
+        let modules = self
             .contributions
             .iter()
             .flat_map(|contribution| contribution.observers.iter().cloned());
+        let observers = cache.into_iter().chain(modules);
         // What others hear comes last: those who listen may ask the modules at once.
         let publisher: Arc<dyn Observer> =
             Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
@@ -300,6 +340,7 @@ impl Assembly {
         Ok(Open {
             store: self.tiers.clone(),
             retention: Retention::start(self.tiers.clone(), RETENTION_PERIOD),
+            memory: cached.map(|cached| MemoryWatch::start(cached.memory.clone(), cached.budget)),
             _lock: lock,
         })
     }
@@ -318,6 +359,36 @@ impl Assembly {
             module.stop().await;
         }
         self.truth.stop().await;
+        if let Some(memory) = open.memory {
+            memory.stop().await;
+        }
+    }
+}
+
+/// The cache in this process, and what it may take.
+struct Cached {
+    cache: Arc<dyn Cache>,
+    memory: Arc<Memory>,
+    budget: Budget,
+}
+
+impl Cached {
+    /// None where the settings want none.
+    fn new(loaded: &Loaded, catalog: &Arc<Catalog>, clock: &Arc<dyn Clock>) -> Option<Self> {
+        let settings = &loaded.settings.tiers.cache;
+        if settings.driver == CacheDriver::None {
+            return None;
+        }
+        let budget = Budget {
+            max_memory: settings.max_memory.0,
+            margin: settings.margin.0,
+        };
+        let memory = Arc::new(Memory::new(catalog, clock.clone(), budget.first()));
+        Some(Self {
+            cache: Arc::new(Shelves::new(catalog.clone(), memory.clone())),
+            memory,
+            budget,
+        })
     }
 }
 
@@ -326,5 +397,6 @@ pub struct Open {
     /// What is read and written.
     pub store: Arc<dyn Store>,
     retention: Retention,
+    memory: Option<MemoryWatch>,
     _lock: data::Lock,
 }

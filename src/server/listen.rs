@@ -4,15 +4,14 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use nubo_core::module::SetupError;
-use poem::{
-    Server,
-    http::uri::Scheme,
-    listener::Acceptor,
-    web::{LocalAddr, RemoteAddr},
-};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
-use super::{Assembly, identify::Identify, routes};
+use super::{
+    Assembly,
+    http::{self, Patience},
+    identify::Identify,
+    routes,
+};
 use crate::control::Control;
 
 /// Serves until the process is told to stop.
@@ -36,10 +35,11 @@ pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
     })?;
     let control = control(&assembly);
     banner(&assembly, local);
-    let grace = settings.shutdown_grace.0;
-    let served = Server::new_with_acceptor(Connections(listener))
-        .run_with_graceful_shutdown(edge, stop(&assembly), Some(grace))
-        .await;
+    let patience = Patience {
+        idle: settings.idle_timeout.0,
+        grace: settings.shutdown_grace.0,
+    };
+    http::serve(listener, edge, patience, stop(&assembly)).await;
     if let Some(control) = control {
         control.stop().await;
     }
@@ -49,16 +49,16 @@ pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
         tracing::error!("the store did not close in 30 s");
     }
     tracing::info!("stopped");
-    served.map_err(|error| SetupError::caused("the server", error))
+    Ok(())
 }
 
 /// The socket for orders from the command line. The server does its work without one.
 fn control(assembly: &Assembly) -> Option<Control> {
-    let administration = assembly.administration()?;
+    let administration = assembly.administration();
     match Control::start(&assembly.loaded.settings.data, administration) {
         Ok(control) => Some(control),
         Err(error) => {
-            tracing::warn!(%error, "`nubo users` cannot reach this server");
+            tracing::warn!(%error, "`nubo users` and `nubo cache` cannot reach this server");
             None
         }
     }
@@ -127,43 +127,5 @@ async fn told_to_stop() {
     if let Err(error) = tokio::signal::ctrl_c().await {
         tracing::warn!(%error, "ctrl-c cannot be heard");
         std::future::pending::<()>().await;
-    }
-}
-
-/// Connections without Nagle's delay, which answers on kept-alive connections would suffer from.
-struct Connections(TcpListener);
-
-impl Acceptor for Connections {
-    type Io = TcpStream;
-
-    fn local_addr(&self) -> Vec<LocalAddr> {
-        self.0
-            .local_addr()
-            .map(|address| LocalAddr(address.into()))
-            .into_iter()
-            .collect()
-    }
-
-    async fn accept(&mut self) -> io::Result<(TcpStream, LocalAddr, RemoteAddr, Scheme)> {
-        match self.0.accept().await {
-            Ok((stream, remote)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "a connection keeps Nagle's delay");
-                }
-                let local = stream.local_addr()?;
-                Ok((
-                    stream,
-                    LocalAddr(local.into()),
-                    RemoteAddr(remote.into()),
-                    Scheme::HTTP,
-                ))
-            }
-            Err(error) => {
-                // Out of file descriptors, most likely: trying again at once would only burn time.
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                Err(error)
-            }
-        }
     }
 }

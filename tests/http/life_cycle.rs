@@ -10,6 +10,7 @@ use std::{
 use serde_json::{Value as Json, json};
 
 use crate::{
+    command_line::{done, pipe},
     server::{Site, text},
     texts,
 };
@@ -120,6 +121,49 @@ fn idle_connections_do_not_hold_up_the_end() {
         start.elapsed()
     );
     drop(idle);
+}
+
+/// Who says nothing, or says it letter by letter, does not hold on to a connection for ever.
+#[test]
+fn connections_without_a_request_are_closed() {
+    let site = notes();
+    site.file("nubo.yaml", "server: { idle_timeout: 500ms }");
+    let server = site.start();
+    for said in ["", "GET /ping HTTP/1.1\r\nhost: x\r\n"] {
+        let mut slow = TcpStream::connect(server.address()).expect("a connection");
+        slow.set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a time limit");
+        slow.write_all(said.as_bytes()).expect("sent");
+        let mut answer = String::new();
+        slow.read_to_string(&mut answer).expect("the end");
+        assert_eq!(answer, "", "after {said:?}");
+    }
+    let mut kept = TcpStream::connect(server.address()).expect("a connection");
+    kept.set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time limit");
+    kept.write_all(b"GET /ping HTTP/1.1\r\nhost: x\r\n\r\n")
+        .expect("sent");
+    let mut answer = String::new();
+    kept.read_to_string(&mut answer).expect("the end");
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
+fn health_is_asked_for_on_the_command_line() {
+    let site = notes();
+    site.file("nubo.yaml", "server: { base_path: /api }");
+    let server = site.start();
+    let address = server.address().to_string();
+    let ask = || pipe(&site, &["--listen", &address, "health"], "");
+    assert!(done(&ask()).contains("ready"));
+    server.stop();
+    let gone = ask();
+    assert!(!gone.status.success());
+    let said = String::from_utf8_lossy(&gone.stderr);
+    assert!(
+        said.contains(&format!("no answer from {address}")),
+        "{said}"
+    );
 }
 
 #[test]

@@ -304,6 +304,7 @@ impl Dispatcher {
         only: Only<'_>,
     ) -> Result<Audience> {
         let hub = self.hub.clone();
+        self.lookups.make_room();
         let audience = loop {
             let missing = match gate.audience(document, collection, &hub.catalog, &self.lookups) {
                 Ok(audience) => break audience,
@@ -374,7 +375,7 @@ impl Round<'_> {
         (was, is): (bool, bool),
         only: Only<'_>,
     ) {
-        let mut frames: Vec<((Change, Vec<usize>), Frame)> = Vec::with_capacity(1);
+        let mut frames: Vec<(Change, Vec<usize>, Frame)> = Vec::with_capacity(1);
         for member in group.members.values() {
             if !member.hears(self.position, only) {
                 continue;
@@ -389,12 +390,15 @@ impl Round<'_> {
                 true => self.hidden_from(caller),
                 false => Vec::new(),
             };
-            let key = (change, hidden);
-            let frame = match frames.iter().find(|(known, _)| *known == key) {
-                Some((_, frame)) => frame.clone(),
+            // Mostly nothing is hidden; comparing the lists as a whole would call into libc for that.
+            let known = frames
+                .iter()
+                .find(|(known, fields, _)| *known == change && fields.iter().eq(&hidden));
+            let frame = match known {
+                Some((_, _, frame)) => frame.clone(),
                 None => {
-                    let frame = self.frame(channel, group, change, &key.1);
-                    frames.push((key, frame.clone()));
+                    let frame = self.frame(channel, group, change, &hidden);
+                    frames.push((change, hidden, frame.clone()));
                     frame
                 }
             };

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nubo_core::{
     Error, Result,
+    observe::Fate as BatchFate,
     write::{Outcome, Sequence, Transaction},
 };
 use tokio::sync::oneshot;
@@ -60,6 +61,7 @@ pub(super) async fn commit<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
         // Who has gone away meanwhile does not need to know.
         answer.send(fates).ok();
     }
+    engine.touched.settle(BatchFate::Committed).await;
 }
 
 /// Carries a batch out, however many attempts that takes.
@@ -140,13 +142,23 @@ fn settled(fates: Fates, failure: Option<Error>) -> Vec<Vec<Fate>> {
 /// Finds out, once the database is there again, what became of a batch whose outcome was not known,
 /// and tells the observers.
 pub(super) async fn settle_doubt<S: Session>(engine: &mut Engine<S>) {
-    let Some(touched) = engine.doubtful.take() else {
+    let Some(doubtful) = engine.doubtful.take() else {
         return;
     };
-    match engine.session.was_committed().await {
-        Some(true) => engine.touched.ticket().committed(touched).await,
-        Some(false) => {}
-        None => tracing::error!("it stays unknown whether a batch was committed"),
+    let fate = match engine.session.was_committed().await {
+        Some(true) => {
+            engine.touched.ticket().committed(doubtful.touched).await;
+            BatchFate::Committed
+        }
+        Some(false) => BatchFate::Aborted,
+        None => {
+            // What was announced stays announced: whoever reads it asks the truth, now and later.
+            tracing::error!("it stays unknown whether a batch was committed");
+            return;
+        }
+    };
+    if let Some(announced) = doubtful.announced {
+        announced.settle(fate).await;
     }
 }
 
