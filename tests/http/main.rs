@@ -9,6 +9,9 @@ mod access_rules;
 mod bad_input;
 mod batch;
 mod bulk;
+mod cache;
+#[allow(dead_code)] // It serves more tests than these.
+mod command_line;
 mod concurrency;
 mod crash;
 mod documents;
