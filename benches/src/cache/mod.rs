@@ -163,7 +163,10 @@ pub fn run(options: rules::Options, interrupt: &Interrupt) -> Result<()> {
                         )?
                     }
                 };
-                report::announce(&format!("{:<45}", title(case)), number, &round, plan);
+                // That one has been announced already.
+                if side != Side::Member {
+                    report::announce(&format!("{:<45}", title(case)), number, &round, plan);
+                }
                 Ok((round, ()))
             };
             let (round, ()) = plan.quietest(attempt).with_context(|| title(case))?;

@@ -140,6 +140,18 @@ fn the_order_and_the_place_must_be_those_of_the_set() {
     assert!(of(|query, _| query.start = Start::Offset(0)).is_err());
     assert!(of(|query, notes| query.sort = notes.read_sort("created_at").unwrap()).is_err());
 
+    // Decimals have no binary form that compares as they do.
+    let priced = json!([{ "name": "priced", "order": "price", "fields": { "price": "decimal" },
+        "tiers": { "cache": {} } }]);
+    let priced: Vec<_> = serde_json::from_value(priced).unwrap();
+    let priced = Catalog::compile(&priced, &[]).unwrap();
+    let collection = priced.named("priced").unwrap();
+    for filter in [json!({}), json!({ "id": ME })] {
+        let query = super::tests::query(&priced, collection, &filter);
+        let refused = plan(&query, &View::all(), collection).unwrap_err();
+        assert!(refused.contains("no binary form"), "{refused}");
+    }
+
     let others = catalog.named("others").unwrap();
     let query = query(&catalog, others, &json!({}));
     let refused = plan(&query, &View::all(), others).unwrap_err();
