@@ -129,7 +129,7 @@ impl Kitchen {
     /// An answer that comes from the cache, where there is one. What was read last is settled soon
     /// after, so that it is asked for until it is.
     #[track_caller]
-    fn asks_cache(&self, ask: impl Fn() -> Answer) -> Json {
+    fn until_cached(&self, ask: impl Fn() -> Answer) -> Json {
         let mut answer = ask();
         for _ in 0..200 {
             if !self.cached || answer.header("x-nubo-tier") == Some("cache") {
@@ -163,7 +163,7 @@ fn a_document_is_held_and_never_old() {
     let id = kitchen.plate("a", 1);
     let path = format!("/plates/{id}");
     let first = kitchen.server.get(&path).expect(200);
-    let held = kitchen.asks_cache(|| kitchen.server.get(&path));
+    let held = kitchen.until_cached(|| kitchen.server.get(&path));
     assert_eq!(held, first);
 
     for weight in 2..30 {
@@ -171,7 +171,7 @@ fn a_document_is_held_and_never_old() {
         let changed = kitchen.server.patch(&path, &change).expect(200);
         assert_eq!(kitchen.server.get(&path).expect(200), changed);
     }
-    let held = kitchen.asks_cache(|| kitchen.server.get(&path));
+    let held = kitchen.until_cached(|| kitchen.server.get(&path));
     let tag = format!("\"{}\"", held["_rev"]);
     let known = || {
         kitchen
@@ -197,7 +197,7 @@ fn a_list_is_held_and_misses_nothing() {
     let server = &kitchen.server;
     let ids: Vec<String> = (1..=5).map(|weight| kitchen.plate("b", weight)).collect();
     kitchen.plate("c", 100);
-    let list = || kitchen.asks_cache(|| server.get(&on_shelf("b")));
+    let list = || kitchen.until_cached(|| server.get(&on_shelf("b")));
     assert_eq!(weights(&list()), [5, 4]);
 
     // One that moves, one that comes, one that leaves, one that goes.
@@ -223,7 +223,7 @@ fn a_list_is_held_and_misses_nothing() {
             break;
         };
         let path = format!("{}&cursor={cursor}", on_shelf("b"));
-        page = kitchen.asks_cache(|| server.get(&path));
+        page = kitchen.until_cached(|| server.get(&path));
     }
     assert_eq!(seen, [7, 4, 3, 2]);
 
@@ -234,12 +234,12 @@ fn a_list_is_held_and_misses_nothing() {
         .replace('}', "%7D")
         .replace('"', "%22");
     assert_eq!(
-        weights(&kitchen.asks_cache(|| server.get(&both))),
+        weights(&kitchen.until_cached(|| server.get(&both))),
         [100, 7, 6]
     );
     let all = || server.get("/plates?limit=4");
-    assert_eq!(weights(&kitchen.asks_cache(all)), [100, 7, 6, 4]);
-    assert!(weights(&kitchen.asks_cache(|| server.get(&on_shelf("nowhere")))).is_empty());
+    assert_eq!(weights(&kitchen.until_cached(all)), [100, 7, 6, 4]);
+    assert!(weights(&kitchen.until_cached(|| server.get(&on_shelf("nowhere")))).is_empty());
 }
 
 #[test]
@@ -282,10 +282,10 @@ fn fields_and_related_documents_are_put_together_from_what_is_held() {
     let plate = kitchen.server.create_id("plates", &plate);
     let some = || kitchen.ask(&cook, &format!("/plates/{plate}?fields=notes,shelf"));
     let expected = json!({ "id": plate, "shelf": "e", "notes": { "a": ["}", 1] } });
-    assert_eq!(kitchen.asks_cache(some), expected);
-    let bare = kitchen.asks_cache(|| kitchen.ask(&cook, &format!("/lines/{line}")));
+    assert_eq!(kitchen.until_cached(some), expected);
+    let bare = kitchen.until_cached(|| kitchen.ask(&cook, &format!("/lines/{line}")));
     let with = || kitchen.ask(&cook, &format!("/plates/{plate}?expand=line"));
-    assert_eq!(kitchen.asks_cache(with)["_expand"]["line"], bare);
+    assert_eq!(kitchen.until_cached(with)["_expand"]["line"], bare);
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn rules_are_held_against_what_is_held() {
     let line = kitchen.say(&ada, &line);
     let path = format!("/lines/{line}");
     let list = "/lines?filter[room]=yard";
-    let own = kitchen.asks_cache(|| kitchen.ask(&ada, &path));
+    let own = kitchen.until_cached(|| kitchen.ask(&ada, &path));
     assert_eq!(own["meant"], "go away");
 
     for _ in 0..5 {
@@ -309,9 +309,9 @@ fn rules_are_held_against_what_is_held() {
         assert_eq!(seen["words"], "hello");
         assert_eq!(seen["meant"], Json::Null);
         assert_eq!(kitchen.ask(&bob, list).expect(200)["data"], json!([seen]));
-        assert_eq!(kitchen.asks_cache(|| kitchen.ask(&bob, &path)), seen);
+        assert_eq!(kitchen.until_cached(|| kitchen.ask(&bob, &path)), seen);
         assert_eq!(
-            kitchen.asks_cache(|| kitchen.ask(&bob, list))["data"],
+            kitchen.until_cached(|| kitchen.ask(&bob, list))["data"],
             json!([seen])
         );
         kitchen
@@ -332,7 +332,7 @@ fn the_command_line_looks_into_the_cache_and_empties_it() {
     }
     let id = kitchen.plate("f", 1);
     let path = format!("/plates/{id}");
-    kitchen.asks_cache(|| kitchen.server.get(&path));
+    kitchen.until_cached(|| kitchen.server.get(&path));
     let row = || {
         let said = done(&pipe(&kitchen.site, &["cache", "stats"], ""));
         let table: Vec<Vec<String>> = said
