@@ -81,6 +81,11 @@ pub struct Date(i32);
 const EPOCH_JULIAN_DAY: i32 = 2_440_588;
 
 impl Date {
+    /// The date this many days after 1970-01-01, moved into the years 1 to 9999.
+    pub fn from_days(days: i32) -> Self {
+        Self(0).add_days(days)
+    }
+
     /// Days since 1970-01-01.
     pub const fn days(self) -> i32 {
         self.0

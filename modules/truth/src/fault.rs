@@ -1,7 +1,14 @@
 //! From a driver's errors to the product's.
 
-use nubo_core::{Error, Violation, schema::Collection};
-use sqlx::error::DatabaseError;
+use std::collections::HashMap;
+
+use nubo_core::{
+    Error, Violation,
+    schema::{Catalog, Collection},
+};
+use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
+
+use crate::{session::Trouble, sql::postgres::table};
 
 /// Anything the database could not do and that is nobody's input: logged, never sent.
 pub(crate) fn internal(error: sqlx::Error) -> Error {
@@ -63,7 +70,7 @@ pub(crate) enum Refusal {
     Other(Error),
 }
 
-/// Tells constraint violations from failures. SQLite names the columns of a unique key in its
+/// Tells SQLite's constraint violations from failures. It names the columns of a unique key in its
 /// message, `UNIQUE constraint failed: users.email`, and nowhere else.
 pub(crate) fn refusal(error: sqlx::Error) -> Refusal {
     let sqlx::Error::Database(cause) = &error else {
@@ -84,6 +91,112 @@ pub(crate) fn refusal(error: sqlx::Error) -> Refusal {
     match primary_code(cause.as_ref()) {
         Some(1 | 18 | 19 | 20 | 25) => Refusal::Unfit(internal(error)),
         _ => Refusal::Other(internal(error)),
+    }
+}
+
+/// The fields of PostgreSQL's unique keys, by schema and name. It names the key and not the fields.
+pub(crate) struct Keys(HashMap<(String, String), Vec<String>>);
+
+impl Keys {
+    pub fn of(catalog: &Catalog) -> Self {
+        let keys = catalog.collections().iter().flat_map(|collection| {
+            let named = table::unique_keys(collection).into_iter();
+            named.map(|(name, fields)| {
+                let fields = fields.into_iter();
+                let fields = fields.map(|field| collection.fields()[field].name.clone());
+                ((collection.domain.clone(), name), fields.collect())
+            })
+        });
+        Self(keys.collect())
+    }
+
+    /// Tells PostgreSQL's constraint violations from failures.
+    pub fn refusal(&self, error: sqlx::Error) -> Refusal {
+        let Some(cause) = postgres_cause(&error) else {
+            return Refusal::Other(postgres_failure(error));
+        };
+        match cause.code() {
+            "23505" => {
+                let key = (
+                    cause.schema().unwrap_or_default().to_owned(),
+                    cause.constraint().unwrap_or_default().to_owned(),
+                );
+                Refusal::Duplicate(self.0.get(&key).cloned().unwrap_or_default())
+            }
+            "23503" => Refusal::Reference,
+            // What is wrong with the values (22), with other constraints (23) or with the statement
+            // (42) is about this statement alone, as are limits of the program (54).
+            code if ["22", "23", "42", "54"].contains(&&code[..2]) => {
+                Refusal::Unfit(Error::internal(error))
+            }
+            _ => Refusal::Other(postgres_failure(error)),
+        }
+    }
+}
+
+fn postgres_cause(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    match error {
+        sqlx::Error::Database(cause) => cause.try_downcast_ref::<PgDatabaseError>(),
+        _ => None,
+    }
+}
+
+/// What PostgreSQL could not do and that is nobody's input, by SQLSTATE:
+/// <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+pub(crate) fn postgres_failure(error: sqlx::Error) -> Error {
+    let Some(cause) = postgres_cause(&error) else {
+        return match error {
+            sqlx::Error::PoolTimedOut => {
+                Error::unavailable("truth_busy", "all connections to the database are in use")
+            }
+            error if is_lost(&error) => unreachable(&error),
+            error => Error::internal(error),
+        };
+    };
+    match cause.code() {
+        // query_canceled: by the time limit of the connection.
+        "57014" => too_slow(),
+        "53100" => Error::Unavailable {
+            code: "storage_full",
+            detail: "the server cannot store anything at the moment".into(),
+            retry_after: 30,
+        },
+        "40001" | "40P01" | "55P03" => {
+            Error::unavailable("conflict", "others write the same documents")
+        }
+        "25006" => Error::unavailable("read_only", "the database takes no writes at the moment"),
+        _ if is_lost(&error) => unreachable(&error),
+        _ => Error::internal(error),
+    }
+}
+
+fn unreachable(error: &sqlx::Error) -> Error {
+    tracing::debug!(%error, "the database has gone");
+    Error::unavailable("truth_unavailable", "the database cannot be reached")
+}
+
+/// Whether the connection is gone: by its own words, or because the server stops or has no place.
+pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => postgres_cause(error).is_some_and(|cause| {
+            let code = cause.code();
+            code.starts_with("08") || code.starts_with("57P") || code == "53300"
+        }),
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::PoolClosed => true,
+        _ => false,
+    }
+}
+
+/// What an error means for the attempt under way; none where it concerns a question alone.
+pub(crate) fn trouble(error: &sqlx::Error) -> Trouble {
+    match postgres_cause(error).map(PgDatabaseError::code) {
+        Some("40001" | "40P01" | "55P03") => Trouble::Conflict,
+        _ if is_lost(error) => Trouble::Lost,
+        _ => Trouble::Refused,
     }
 }
 

@@ -4,16 +4,22 @@
 //!   bound argument; identifiers come from the checked schema.
 //! * [`engine`] is the writer: it takes whatever transactions wait, executes them as one database
 //!   transaction and answers when that is durable.
-//! * [`sqlite`] is the driver: connections, readers, the session in which the engine works.
+//! * [`sqlite`] and [`postgres`] are the drivers: connections, readers, the [`session`] in which the
+//!   engine works.
 //!
 //! It never decides what a request means (that is `sync`'s task) and never speaks HTTP. Start
-//! reading at [`sqlite::SqliteTruth`].
+//! reading at [`sqlite::SqliteTruth`] or [`postgres::PostgresTruth`].
 
 #![forbid(unsafe_code)]
 
 mod engine;
 mod fault;
+mod pages;
+mod postgres;
+mod rows;
+mod session;
 mod sql;
 mod sqlite;
 
+//pub use postgres::{PostgresSettings, PostgresTruth, Tls};
 pub use sqlite::{SqliteSettings, SqliteTruth};

@@ -2,113 +2,43 @@
 //!
 //! Creates that cause nothing else go first to the database as rows of one statement. Should it
 //! refuse them, halves are tried until the bad one stands alone; it fails, the others do not
-//! notice. Every other transaction runs behind a savepoint of its own.
+//! notice.
+
+use std::sync::atomic::Ordering;
 
 use nubo_core::{
     Error, Result,
     document::Document,
     id::Revision,
-    schema::{Collection, CollectionId},
-    write::{Operation, Outcome, Sequence, Transaction},
+    schema::CollectionId,
+    write::{Operation, Outcome, Transaction},
 };
 
-use super::{Engine, Job};
-use crate::{fault::Refusal, sql::write};
+use super::{
+    Engine,
+    attempt::{Batch, Entry, Fate, Fates},
+};
+use crate::{
+    fault::Refusal,
+    session::{Session, Trouble},
+    sql::write,
+};
 
-/// How many rows go into one statement at most: its arguments must stay below 32,766.
-const ROWS: usize = 128;
-const MAX_ARGUMENTS: usize = 30_000;
 /// How long the revision of a deleted document is kept: a day, in microseconds.
 const TOMBSTONE_AGE: i64 = 86_400_000_000;
 /// How often old ones are cleared away: an hour.
 const SWEEP: i64 = 3_600_000_000;
 
-type Fate = Result<Vec<Outcome>>;
-
-/// A transaction of the batch and where its fate goes.
-struct Entry {
-    job: usize,
-    place: usize,
-    transaction: Transaction,
-}
-
-/// Executes jobs and answers them.
-pub(super) async fn commit(engine: &mut Engine, jobs: Vec<Job>) {
-    let now = engine.clock.micros();
-    let mut fates: Vec<Vec<Option<Fate>>> = jobs
-        .iter()
-        .map(|job| job.transactions.iter().map(|_| None).collect())
-        .collect();
-    let mut answers = Vec::with_capacity(jobs.len());
-    let mut independent = Vec::new();
-    let mut ordered = Vec::new();
-    for (job, taken) in jobs.into_iter().enumerate() {
-        answers.push(taken.answer);
-        let entries = taken
-            .transactions
-            .into_iter()
-            .enumerate()
-            .map(|(place, transaction)| Entry {
-                job,
-                place,
-                transaction,
-            });
-        match taken.sequence {
-            Sequence::Independent => independent.extend(entries),
-            Sequence::StopAtError => ordered.push(entries.collect::<Vec<_>>()),
-        }
-    }
-    let result = execute_all(engine, independent, ordered, &mut fates, now).await;
-    // Before anybody is told.
-    match &result {
-        Ok(()) => engine.touched.committed(),
-        Err(_) => engine.touched.forget_since(0),
-    }
-    let failure = result.err();
-    for (answer, fates) in answers.into_iter().zip(fates) {
-        let fates = fates.into_iter().map(|fate| match (&failure, fate) {
-            // Nothing is durable when the commit failed, whatever each thought of itself.
-            (Some(error), None | Some(Ok(_))) => Err(copy(error)),
-            (_, Some(fate)) => fate,
-            (None, None) => Err(Error::internal("a transaction was forgotten")),
-        });
-        // Who has gone away meanwhile does not need to know.
-        answer.send(fates.collect()).ok();
-    }
-}
-
-/// The same failure for several; only what a client can see is copied.
-fn copy(error: &Error) -> Error {
-    match error {
-        Error::Unavailable {
-            code,
-            detail,
-            retry_after,
-        } => Error::Unavailable {
-            code,
-            detail: detail.clone(),
-            retry_after: *retry_after,
-        },
-        other => {
-            let mut words = other.to_string();
-            let mut cause = std::error::Error::source(other);
-            while let Some(error) = cause {
-                words = format!("{words}: {error}");
-                cause = error.source();
-            }
-            Error::internal(words)
-        }
-    }
-}
-
-async fn execute_all(
-    engine: &mut Engine,
-    independent: Vec<Entry>,
-    ordered: Vec<Vec<Entry>>,
-    fates: &mut [Vec<Option<Fate>>],
-    now: i64,
+/// Executes a batch in one database transaction. Where that fails nothing of it is left.
+pub(super) async fn execute<S: Session>(
+    engine: &mut Engine<S>,
+    batch: Batch,
+    fates: &mut Fates,
 ) -> Result<()> {
-    let (mut plain, others): (Vec<Entry>, Vec<Entry>) = independent
+    engine.touched.forget_since(0);
+    let now = engine.clock.micros();
+    let (mut plain, others): (Vec<Entry>, Vec<Entry>) = batch
+        .independent
         .into_iter()
         .partition(|entry| plain_create(engine, &entry.transaction).is_some());
     plain.sort_by_key(|entry| plain_create(engine, &entry.transaction).map(CollectionId::index));
@@ -117,7 +47,7 @@ async fn execute_all(
         let Some(collection) = plain_create(engine, &entry.transaction) else {
             continue;
         };
-        let rows = rows_at_once(engine.catalog.get(collection));
+        let rows = engine.session.rows_at_once(engine.catalog.get(collection));
         match groups.last_mut() {
             Some((last, entries)) if *last == collection && entries.len() < rows => {
                 entries.push(entry);
@@ -127,50 +57,89 @@ async fn execute_all(
     }
     // The most frequent batch by far: creates in one collection and nothing else.
     if others.is_empty()
-        && ordered.is_empty()
-        && !engine.tombstones
+        && batch.ordered.is_empty()
+        && !engine.has_tombstones()
         && let [(collection, entries)] = &mut groups[..]
         && let Some(result) = create_alone(engine, *collection, entries, fates, now).await
     {
         return result;
     }
-    engine.session.begin().await?;
-    let mut result = execute_in_turn(engine, groups, others, ordered, fates, now).await;
-    if result.is_ok() {
-        result = engine.session.commit().await;
-    }
-    if result.is_err() {
-        // Some failures have ended the transaction already; the next `begin` tells if any is left.
-        if let Err(error) = engine.session.rollback().await {
-            tracing::warn!(%error, "a batch could not be rolled back");
+    let care = engine.care;
+    engine.session.begin(care).await?;
+    let mut result = execute_in_turn(engine, groups, others, batch.ordered, fates, now).await;
+    if result.is_ok() && !engine.session.is_in_trouble() {
+        match finish(engine).await {
+            Ok(()) => return Ok(()),
+            Err(error) => result = Err(error),
         }
+    }
+    engine.touched.forget_since(0);
+    // Some failures have ended the transaction already; the next `begin` tells if any is left.
+    if engine.session.is_connected()
+        && let Err(error) = engine.session.rollback().await
+    {
+        tracing::warn!(%error, "a batch could not be rolled back");
     }
     result
 }
 
-async fn execute_in_turn(
-    engine: &mut Engine,
+/// Commits, and tells of it.
+async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
+    match engine.session.complete().await {
+        Ok(()) => {}
+        Err(Refusal::Other(error) | Refusal::Unfit(error)) => return Err(error),
+        Err(Refusal::Duplicate(_) | Refusal::Reference) => {
+            engine.session.spoil();
+            return Ok(());
+        }
+    }
+    let ticket = engine.touched.ticket();
+    let result = engine.session.commit().await;
+    match &result {
+        Ok(()) => ticket.committed(engine.touched.take()).await,
+        Err(_) if engine.session.trouble() == Some(Trouble::Unknown) => {
+            engine.doubtful = Some(engine.touched.take());
+        }
+        Err(_) => {}
+    }
+    result
+}
+
+async fn execute_in_turn<S: Session>(
+    engine: &mut Engine<S>,
     groups: Vec<(CollectionId, Vec<Entry>)>,
     others: Vec<Entry>,
     ordered: Vec<Vec<Entry>>,
-    fates: &mut [Vec<Option<Fate>>],
+    fates: &mut Fates,
     now: i64,
 ) -> Result<()> {
     for (collection, entries) in groups {
         create_group(engine, collection, entries, fates, now).await?;
+        if engine.session.is_in_trouble() {
+            return Ok(());
+        }
+    }
+    if !engine.care {
+        engine.prefetch(&others).await?;
     }
     for entry in others {
         let fate = transaction(engine, entry.transaction, now).await?;
+        if engine.session.is_in_trouble() {
+            return Ok(());
+        }
         fates[entry.job][entry.place] = Some(fate);
     }
     for entries in ordered {
         in_order(engine, entries, fates, now).await?;
+        if engine.session.is_in_trouble() {
+            return Ok(());
+        }
     }
     sweep(engine, now).await
 }
 
 /// The collection of a transaction that is one create and causes nothing else.
-fn plain_create(engine: &Engine, transaction: &Transaction) -> Option<CollectionId> {
+fn plain_create<S: Session>(engine: &Engine<S>, transaction: &Transaction) -> Option<CollectionId> {
     if transaction
         .permits
         .iter()
@@ -186,10 +155,6 @@ fn plain_create(engine: &Engine, transaction: &Transaction) -> Option<Collection
         }
         _ => None,
     }
-}
-
-fn rows_at_once(collection: &Collection) -> usize {
-    ROWS.min(MAX_ARGUMENTS / collection.fields().len()).max(1)
 }
 
 /// Takes the documents out of entries that are plain creates, with the revision they get.
@@ -208,26 +173,27 @@ fn documents(entries: &mut [Entry], now: i64) -> Vec<Document> {
 
 /// Creates in one collection, begun and committed in one exchange. None where it is refused and
 /// must be taken apart; the documents are back in their entries then.
-async fn create_alone(
-    engine: &mut Engine,
+async fn create_alone<S: Session>(
+    engine: &mut Engine<S>,
     collection: CollectionId,
     entries: &mut [Entry],
-    fates: &mut [Vec<Option<Fate>>],
+    fates: &mut Fates,
     now: i64,
 ) -> Option<Result<()>> {
     let schema = engine.catalog.get(collection).clone();
     let documents = documents(entries, now);
-    let statement = write::insert(&schema, &documents);
-    match engine.session.execute_alone(statement).await {
-        Ok(()) => {
+    let ticket = engine.touched.ticket();
+    match engine.session.insert_alone(&schema, &documents).await {
+        Some(Ok(())) => {
             for (entry, document) in entries.iter().zip(documents) {
                 engine.touched.note(collection, None, Some(&document));
                 fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));
             }
+            ticket.committed(engine.touched.take()).await;
             Some(Ok(()))
         }
-        Err(Refusal::Other(error)) => Some(Err(error)),
-        Err(Refusal::Duplicate(_) | Refusal::Reference | Refusal::Unfit(_)) => {
+        Some(Err(Refusal::Other(error))) => Some(Err(error)),
+        Some(Err(Refusal::Duplicate(_) | Refusal::Reference | Refusal::Unfit(_))) | None => {
             for (entry, document) in entries.iter_mut().zip(documents) {
                 entry.transaction.operations.push(Operation::Create {
                     collection,
@@ -240,11 +206,11 @@ async fn create_alone(
 }
 
 /// Creates in one collection, inside the batch's transaction.
-async fn create_group(
-    engine: &mut Engine,
+async fn create_group<S: Session>(
+    engine: &mut Engine<S>,
     collection: CollectionId,
     mut entries: Vec<Entry>,
-    fates: &mut [Vec<Option<Fate>>],
+    fates: &mut Fates,
     now: i64,
 ) -> Result<()> {
     let schema = engine.catalog.get(collection).clone();
@@ -255,15 +221,18 @@ async fn create_group(
     // Halves of what was refused wait here, in their order.
     let mut waiting = vec![entries.into_iter().zip(documents).collect::<Vec<_>>()];
     while let Some(mut part) = waiting.pop() {
-        let statement = write::insert(&schema, part.iter().map(|(_, document)| document));
-        match engine.session.execute(statement).await {
+        let rows: Vec<&Document> = part.iter().map(|(_, document)| document).collect();
+        match engine.session.insert(&schema, &rows).await {
             Ok(()) => {
+                let rows = part.iter_mut().map(|(_, document)| document);
+                engine.correct_revisions(&schema, rows, now).await?;
                 for (entry, document) in part {
                     engine.touched.note(collection, None, Some(&document));
                     fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));
                 }
             }
             Err(Refusal::Other(error)) => return Err(error),
+            Err(_) if engine.session.is_in_trouble() => return Ok(()),
             Err(refusal) => {
                 if part.len() > 1 {
                     let second = part.split_off(part.len() / 2);
@@ -280,10 +249,10 @@ async fn create_group(
 }
 
 /// Transactions that stop at the first that fails. Runs of plain creates are tried as one first.
-async fn in_order(
-    engine: &mut Engine,
+async fn in_order<S: Session>(
+    engine: &mut Engine<S>,
     entries: Vec<Entry>,
-    fates: &mut [Vec<Option<Fate>>],
+    fates: &mut Fates,
     now: i64,
 ) -> Result<()> {
     let mut entries = entries.into_iter().peekable();
@@ -299,11 +268,14 @@ async fn in_order(
         }
         let Some(collection) = plain_create(engine, &entry.transaction) else {
             let fate = transaction(engine, entry.transaction, now).await?;
+            if engine.session.is_in_trouble() {
+                return Ok(());
+            }
             stopped = fate.is_err();
             fates[entry.job][entry.place] = Some(fate);
             continue;
         };
-        let rows = rows_at_once(engine.catalog.get(collection));
+        let rows = engine.session.rows_at_once(engine.catalog.get(collection));
         let mut run = vec![entry];
         while run.len() < rows
             && let Some(next) =
@@ -316,11 +288,21 @@ async fn in_order(
         engine
             .raise_above_tombstones(&schema, &mut rows, now)
             .await?;
-        let refusal = engine.session.execute(write::insert(&schema, &rows)).await;
-        if let Err(Refusal::Other(error)) = refusal {
-            return Err(error);
+        let together: Vec<&Document> = rows.iter().collect();
+        let refusal = engine.session.insert(&schema, &together).await;
+        if engine.session.is_in_trouble() {
+            return Ok(());
         }
-        for (entry, document) in run.into_iter().zip(rows) {
+        match refusal {
+            Ok(()) => {
+                engine
+                    .correct_revisions(&schema, rows.iter_mut(), now)
+                    .await?;
+            }
+            Err(Refusal::Other(error)) => return Err(error),
+            Err(_) => {}
+        }
+        for (entry, mut document) in run.into_iter().zip(rows) {
             let fate = match (&refusal, stopped) {
                 (Ok(()), _) => {
                     engine.touched.note(collection, None, Some(&document));
@@ -331,17 +313,16 @@ async fn in_order(
                     detail: "an operation before this one has failed".into(),
                     errors: Vec::new(),
                 }),
-                (Err(_), false) => {
-                    let statement = write::insert(&schema, [&document]);
-                    match engine.session.execute(statement).await {
-                        Ok(()) => {
-                            engine.touched.note(collection, None, Some(&document));
-                            Ok(vec![Outcome::Created(document)])
-                        }
-                        Err(Refusal::Other(error)) => return Err(error),
-                        Err(refusal) => Err(engine.explain(refusal, &schema, &document).await?),
+                (Err(_), false) => match engine.session.insert(&schema, &[&document]).await {
+                    Ok(()) => {
+                        let row = std::iter::once(&mut document);
+                        engine.correct_revisions(&schema, row, now).await?;
+                        engine.touched.note(collection, None, Some(&document));
+                        Ok(vec![Outcome::Created(document)])
                     }
-                }
+                    Err(Refusal::Other(error)) => return Err(error),
+                    Err(refusal) => Err(engine.explain(refusal, &schema, &document).await?),
+                },
             };
             stopped |= fate.is_err();
             fates[entry.job][entry.place] = Some(fate);
@@ -350,18 +331,33 @@ async fn in_order(
     Ok(())
 }
 
-/// One transaction behind a savepoint. The outer error is the end of the batch, the inner one that
-/// of the transaction alone.
-async fn transaction(engine: &mut Engine, transaction: Transaction, now: i64) -> Result<Fate> {
-    engine.session.savepoint().await?;
+/// One transaction. The outer error is the end of the batch, the inner one that of the transaction
+/// alone.
+///
+/// With care it stands behind a savepoint. Without, it must have failed before it wrote anything,
+/// as most that fail do, or the whole batch is spoilt.
+async fn transaction<S: Session>(
+    engine: &mut Engine<S>,
+    transaction: Transaction,
+    now: i64,
+) -> Result<Fate> {
+    if engine.care {
+        engine.session.savepoint().await?;
+    }
     let mark = engine.touched.mark();
+    let written = engine.written;
     let result = engine.execute(transaction, now).await;
     match &result {
-        Ok(_) => engine.session.keep().await?,
-        Err(Error::Unavailable { .. }) => {}
+        _ if engine.session.is_in_trouble() => {}
+        Ok(_) if engine.care => engine.session.keep().await?,
+        Ok(_) | Err(Error::Unavailable { .. }) => {}
         Err(_) => {
             engine.touched.forget_since(mark);
-            engine.session.undo().await?;
+            match engine.care {
+                true => engine.session.undo().await?,
+                false if engine.written > written => engine.session.spoil(),
+                false => {}
+            }
         }
     }
     match result {
@@ -371,11 +367,20 @@ async fn transaction(engine: &mut Engine, transaction: Transaction, now: i64) ->
 }
 
 /// Forgets the revisions of documents that were deleted long ago.
-async fn sweep(engine: &mut Engine, now: i64) -> Result<()> {
-    if !engine.tombstones || now - engine.swept < SWEEP {
+async fn sweep<S: Session>(engine: &mut Engine<S>, now: i64) -> Result<()> {
+    let swept = engine.shared.swept.load(Ordering::Relaxed);
+    if !(engine.has_tombstones() || S::CONCURRENT) || now - swept < SWEEP {
         return Ok(());
     }
-    engine.swept = now;
+    // Another lane may have come first.
+    let mine =
+        engine
+            .shared
+            .swept
+            .compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed);
+    if mine.is_err() {
+        return Ok(());
+    }
     let statement = write::forget_tombstones(now - TOMBSTONE_AGE);
     match engine.session.execute(statement).await {
         Err(Refusal::Other(error) | Refusal::Unfit(error)) => Err(error),

@@ -14,6 +14,7 @@ use nubo_core::{
 };
 
 use super::{Engine, execute::Cause, walk::Deed};
+use crate::session::Session;
 
 /// What the variables of an effect stand for.
 struct Circumstances<'a> {
@@ -37,7 +38,7 @@ impl Bindings for Circumstances<'_> {
     }
 }
 
-impl Engine {
+impl<S: Session> Engine<S> {
     /// Carries out the effects that a write on a document has.
     pub(super) async fn effects(
         &mut self,

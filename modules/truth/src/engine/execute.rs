@@ -1,6 +1,9 @@
 //! What one operation does to documents.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, atomic::Ordering},
+};
 
 use nubo_core::{
     Error, Result,
@@ -12,11 +15,12 @@ use nubo_core::{
     id::{Id, Revision},
     schema::{Collection, CollectionId},
     time::Timestamp,
+    value::Value,
     write::{Guard, Operation, Outcome, Target, Transaction},
 };
 
-use super::{Engine, walk::Deed};
-use crate::sql::{Statement, write};
+use super::{Engine, attempt::Entry, walk::Deed};
+use crate::{fault::Refusal, session::Session};
 
 /// How far effects may cause effects.
 pub(super) const MAX_DEPTH: u32 = 16;
@@ -57,7 +61,7 @@ pub(super) fn create_is_plain(collection: &Collection) -> bool {
         })
 }
 
-impl Engine {
+impl<S: Session> Engine<S> {
     /// Executes a transaction, operation by operation. Where it fails, whoever calls takes back
     /// what was done.
     pub(super) async fn execute(
@@ -198,11 +202,14 @@ impl Engine {
         let mut row = [document];
         self.raise_above_tombstones(&schema, &mut row, cause.micros)
             .await?;
-        let [document] = row;
+        let [mut document] = row;
         self.check_listed_references(&schema, &document, None)
             .await?;
-        let statement = write::insert(&schema, [&document]);
-        self.write(statement, &schema, &document).await?;
+        self.written += 1;
+        let inserted = self.session.insert(&schema, &[&document]).await;
+        self.accepted(inserted, &schema, &document).await?;
+        let row = std::iter::once(&mut document);
+        self.correct_revisions(&schema, row, cause.micros).await?;
         self.touched.note(collection, None, Some(&document));
         self.effects(&schema, Trigger::Create, &document, cause)
             .await?;
@@ -254,26 +261,62 @@ impl Engine {
         changed.extend([schema.updated_at(), schema.revision()]);
         self.check_listed_references(&schema, &after, Some(&before))
             .await?;
-        let statement = write::update(&schema, &after, &changed);
-        self.write(statement, &schema, &after).await?;
+        self.written += 1;
+        let updated = self.session.update(&schema, &after, &changed).await;
+        self.accepted(updated, &schema, &after).await?;
         self.touched.note(collection, Some(&before), Some(&after));
         self.effects(&schema, Trigger::Update, &after, cause)
             .await?;
         Ok((after, true))
     }
 
-    /// Executes a statement that writes one document.
-    pub(super) async fn write(
+    /// Gives the reason where a row was refused.
+    pub(super) async fn accepted(
         &mut self,
-        statement: Statement,
+        result: Result<(), Refusal>,
         schema: &Collection,
         document: &Document,
     ) -> Result<()> {
-        self.written += 1;
-        match self.session.execute(statement).await {
+        match result {
             Ok(()) => Ok(()),
+            // The transaction has ended; the next attempt finds out.
+            Err(_) if self.session.is_in_trouble() => Err(Error::internal("refused")),
             Err(refusal) => Err(self.explain(refusal, schema, document).await?),
         }
+    }
+
+    /// Gets the documents ready that transactions name, all with one question each collection.
+    pub(super) async fn prefetch(&mut self, entries: &[Entry]) -> Result<()> {
+        let mut wanted: BTreeMap<usize, Vec<Id>> = BTreeMap::new();
+        let operations = entries
+            .iter()
+            .flat_map(|entry| &entry.transaction.operations);
+        for operation in operations {
+            if let Operation::Update {
+                collection,
+                target: Target::One { id, .. },
+                ..
+            } = operation
+            {
+                wanted.entry(collection.index()).or_default().push(*id);
+            }
+        }
+        let catalog = Arc::clone(&self.catalog);
+        for (collection, mut ids) in wanted {
+            // Locked in one order everywhere, so that nobody waits in a circle.
+            ids.sort_unstable();
+            ids.dedup();
+            if ids.len() > 1 {
+                let schema = &catalog.collections()[collection];
+                self.session.prefetch(schema, ids).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether any id was ever given up, as far as that matters before a row is written.
+    pub(super) fn has_tombstones(&self) -> bool {
+        !S::CONCURRENT && self.shared.tombstones.load(Ordering::Relaxed)
     }
 
     /// Lifts the revisions of new documents above those at which their ids ended before.
@@ -283,17 +326,55 @@ impl Engine {
         documents: &mut [Document],
         now: i64,
     ) -> Result<()> {
-        if !self.tombstones || documents.is_empty() {
+        if !self.has_tombstones() || documents.is_empty() {
             return Ok(());
         }
-        let found = self.session.tombstones(schema, documents.iter()).await?;
-        let ended: HashMap<String, i64> = found.into_iter().collect();
-        for document in documents.iter_mut().filter(|_| !ended.is_empty()) {
-            let id = document.id().map(|id| id.to_string()).unwrap_or_default();
-            if let Some(revision) = ended.get(&id) {
-                document.set_revision(Revision::new(*revision).next(now));
-            }
+        self.raise(schema, documents.iter_mut(), now)
+            .await
+            .map(drop)
+    }
+
+    /// The same for rows that are written already: where others delete at the same time, only who
+    /// has the row can be sure that its id is not about to end.
+    pub(super) async fn correct_revisions<'a>(
+        &mut self,
+        schema: &Collection,
+        documents: impl Iterator<Item = &'a mut Document>,
+        now: i64,
+    ) -> Result<()> {
+        if !S::CONCURRENT {
+            return Ok(());
+        }
+        for document in self.raise(schema, documents, now).await? {
+            let changed = [schema.revision()];
+            let updated = self.session.update(schema, &document, &changed).await;
+            self.accepted(updated, schema, &document).await?;
         }
         Ok(())
+    }
+
+    /// Raises revisions and gives the documents whose are others now.
+    async fn raise<'a>(
+        &mut self,
+        schema: &Collection,
+        documents: impl Iterator<Item = &'a mut Document>,
+        now: i64,
+    ) -> Result<Vec<Document>> {
+        let documents: Vec<&mut Document> = documents.collect();
+        let ids: Vec<Value> = documents
+            .iter()
+            .map(|document| document.value(Collection::ID).clone())
+            .collect();
+        let found = self.session.tombstones(schema, &ids).await?;
+        let ended: HashMap<Id, i64> = found.into_iter().collect();
+        let mut raised = Vec::new();
+        for document in documents {
+            let revision = document.id().and_then(|id| ended.get(&id));
+            if let Some(revision) = revision {
+                document.set_revision(Revision::new(*revision).next(now));
+                raised.push(document.clone());
+            }
+        }
+        Ok(raised)
     }
 }

@@ -1,41 +1,40 @@
-//! The writer: one task that commits whatever waits as one database transaction.
+//! The writer: takes whatever waits and commits it as one database transaction.
 //!
-//! [`Writer`] is the queue and the loop, [`batch`] the order of work inside one database
+//! [`Writer`] is the way in, [`queue`] what waits, [`lane`] a task that takes from it, [`batch`] the order of work inside one database
 //! transaction, [`permit`] whether an operation may happen, [`execute`] what it does
 //! to one document and [`walk`] to many, with its effects ([`effects`]) and its
 //! consequences for documents that refer to it ([`removal`]).
 
+mod announce;
+mod attempt;
 mod batch;
 mod effects;
 mod execute;
+mod lane;
 mod permit;
+mod queue;
+mod reach;
 mod references;
 mod removal;
 mod touched;
 mod walk;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, AtomicI64, AtomicUsize},
+};
 
 use nubo_core::{
     Error, Result,
     clock::{Clock, Random},
-    observe::Observer,
+    observe::{Observer, Touched},
     schema::Catalog,
     write::{Outcome, Sequence, Transaction},
 };
-use tokio::{
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::{sync::oneshot, task::JoinHandle};
 
-use self::touched::Changes;
-use crate::sqlite::Session;
-
-/// How many jobs may wait. Who comes later waits for a place, which slows clients down instead of
-/// filling memory.
-const WAITING: usize = 4096;
-/// How many transactions go into one batch at most, so that nobody waits long for others.
-const BATCH: usize = 512;
+use self::{announce::Announcer, queue::Queue, reach::Reaches, touched::Changes};
+use crate::session::Session;
 
 /// Transactions that were handed over together, and who waits for them.
 pub(crate) struct Job {
@@ -46,51 +45,90 @@ pub(crate) struct Job {
 
 /// The way to the writer.
 pub(crate) struct Writer {
-    jobs: Mutex<Option<mpsc::Sender<Job>>>,
-    task: Mutex<Option<JoinHandle<()>>>,
+    queue: Arc<Queue>,
+    reaches: Reaches,
+    lanes: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// What the writer works with.
-pub(crate) struct Engine {
-    pub session: Session,
+/// What a writer works with, whatever the database.
+pub(crate) struct Surroundings {
     pub catalog: Arc<Catalog>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
+    pub observers: Vec<Arc<dyn Observer>>,
+}
+
+/// What the lanes of a writer share.
+struct Shared {
     /// Whether any id was ever given up; while none was, nobody needs to look.
-    pub tombstones: bool,
+    tombstones: AtomicBool,
     /// When tombstones were last cleared away, in microseconds.
-    pub swept: i64,
+    swept: AtomicI64,
+    /// How many lanes are connected.
+    connected: AtomicUsize,
+}
+
+/// What one lane works with.
+struct Engine<S: Session> {
+    session: S,
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    shared: Arc<Shared>,
     /// What the database transaction has changed so far, for those who want to hear of it.
-    pub touched: Changes,
+    touched: Changes,
+    /// What a batch has changed of which nobody knows whether it was committed.
+    doubtful: Option<Vec<Arc<Touched>>>,
     /// How many rows were written by operations and what they cause: who walks over documents sees
     /// by it that those in its hand may be out of date.
-    pub written: u64,
+    written: u64,
+    /// Whether the attempt under way goes step by step, so that each transaction can be taken back.
+    care: bool,
 }
 
 impl Writer {
-    /// Starts the task.
-    pub async fn start(
-        mut session: Session,
-        catalog: Arc<Catalog>,
-        clock: Arc<dyn Clock>,
-        random: Arc<dyn Random>,
-        observers: Vec<Arc<dyn Observer>>,
+    /// Starts a lane for each session.
+    pub async fn start<S: Session>(
+        mut sessions: Vec<S>,
+        surroundings: Surroundings,
     ) -> Result<Self> {
-        let tombstones = session.has_tombstones().await?;
-        let engine = Engine {
-            session,
-            touched: Changes::new(&catalog, observers),
+        let Surroundings {
             catalog,
             clock,
             random,
-            tombstones,
-            swept: 0,
-            written: 0,
-        };
-        let (jobs, waiting) = mpsc::channel(WAITING);
+            observers,
+        } = surroundings;
+        let mut tombstones = false;
+        if let Some(first) = sessions.first_mut() {
+            tombstones = first.has_tombstones().await?;
+        }
+        let shared = Arc::new(Shared {
+            tombstones: AtomicBool::new(tombstones),
+            swept: AtomicI64::new(0),
+            connected: AtomicUsize::new(sessions.len()),
+        });
+        let announcer = Arc::new(Announcer::new(&catalog, observers));
+        let queue = Arc::new(Queue::new());
+        let reaches = Reaches::new(&catalog, sessions.len() > 1);
+        let lanes = sessions.into_iter().map(|session| {
+            let engine = Engine {
+                session,
+                catalog: Arc::clone(&catalog),
+                clock: Arc::clone(&clock),
+                random: Arc::clone(&random),
+                shared: Arc::clone(&shared),
+                touched: Changes::new(Arc::clone(&announcer)),
+                doubtful: None,
+                written: 0,
+                care: true,
+            };
+            tokio::spawn(lane::run(engine, Arc::clone(&queue)))
+        });
+        let lanes = Mutex::new(lanes.collect());
         Ok(Self {
-            jobs: Mutex::new(Some(jobs)),
-            task: Mutex::new(Some(tokio::spawn(run(engine, waiting)))),
+            queue,
+            reaches,
+            lanes,
         })
     }
 
@@ -101,66 +139,42 @@ impl Writer {
         sequence: Sequence,
     ) -> Vec<Result<Vec<Outcome>>> {
         let count = transactions.len();
-        let stopped = || {
-            (0..count)
-                .map(|_| Err(Error::unavailable("stopping", "the server is stopping")))
-                .collect()
-        };
-        let jobs = self.jobs.lock().ok().and_then(|jobs| jobs.clone());
-        let Some(jobs) = jobs else { return stopped() };
+        let reach = self.reaches.of(&transactions);
         let (answer, answered) = oneshot::channel();
         let job = Job {
             transactions,
             sequence,
             answer,
         };
-        if jobs.send(job).await.is_err() {
-            return stopped();
+        if self.queue.add(job, reach).await.is_err() {
+            let stopping = || Err(Error::unavailable("stopping", "the server is stopping"));
+            return (0..count).map(|_| stopping()).collect();
         }
         // The writer answers every job it takes, unless it has died of a bug.
-        answered.await.unwrap_or_else(|_| {
-            (0..count)
-                .map(|_| {
-                    Err(Error::unavailable(
-                        "outcome_unknown",
-                        "it is not known whether the write has happened",
-                    ))
-                })
-                .collect()
-        })
+        answered
+            .await
+            .unwrap_or_else(|_| (0..count).map(|_| Err(outcome_unknown())).collect())
     }
 
-    /// Finishes what waits, then closes the connection.
+    /// Finishes what waits, then closes the connections.
     pub async fn stop(&self) {
-        if let Ok(mut jobs) = self.jobs.lock() {
-            jobs.take();
-        }
-        let task = self.task.lock().ok().and_then(|mut task| task.take());
-        if let Some(task) = task
-            && let Err(error) = task.await
-        {
-            tracing::error!(%error, "the writer did not end cleanly");
+        self.queue.close();
+        let lanes = match self.lanes.lock() {
+            Ok(mut lanes) => std::mem::take(&mut *lanes),
+            Err(_) => return,
+        };
+        for lane in lanes {
+            if let Err(error) = lane.await {
+                tracing::error!(%error, "the writer did not end cleanly");
+            }
         }
     }
 }
 
-/// Takes whatever waits, commits it, takes the next. There is no timer: a lone write goes at once,
-/// and while it is being synced the others gather.
-async fn run(mut engine: Engine, mut waiting: mpsc::Receiver<Job>) {
-    let mut jobs = Vec::new();
-    while let Some(first) = waiting.recv().await {
-        let mut transactions = first.transactions.len();
-        jobs.push(first);
-        while transactions < BATCH {
-            match waiting.try_recv() {
-                Ok(job) => {
-                    transactions += job.transactions.len();
-                    jobs.push(job);
-                }
-                Err(_) => break,
-            }
-        }
-        batch::commit(&mut engine, std::mem::take(&mut jobs)).await;
-    }
-    engine.session.close().await;
+/// 503: the write may have happened.
+fn outcome_unknown() -> Error {
+    Error::unavailable(
+        "outcome_unknown",
+        "it is not known whether the write has happened",
+    )
 }

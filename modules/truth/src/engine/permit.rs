@@ -10,8 +10,9 @@ use nubo_core::{
 };
 
 use super::Engine;
+use crate::session::Session;
 
-impl Engine {
+impl<S: Session> Engine<S> {
     /// Whether a document matches, sub-queries and all.
     async fn decide(
         &mut self,

@@ -6,9 +6,12 @@ use nubo_core::{
 };
 
 use super::Engine;
-use crate::fault::{self, Refusal};
+use crate::{
+    fault::{self, Refusal},
+    session::Session,
+};
 
-impl Engine {
+impl<S: Session> Engine<S> {
     /// Checks that every reference in a list leads somewhere: foreign keys do not reach into lists.
     /// A document may name itself.
     pub(super) async fn check_listed_references(

@@ -4,6 +4,8 @@
 //! Children may have children without end, so that the way down is a list and not the stack; and
 //! references may lead in circles, which are broken where they close.
 
+use std::sync::atomic::Ordering;
+
 use nubo_core::{
     Error, Result, Violation,
     declare::{OnDelete, Trigger},
@@ -15,7 +17,7 @@ use nubo_core::{
 };
 
 use super::{Engine, execute::Cause};
-use crate::{fault::Refusal, sql::write};
+use crate::{fault::Refusal, session::Session, sql::write};
 
 /// A document that goes as soon as those that refer to it have gone or let go.
 struct Leaving {
@@ -41,7 +43,7 @@ impl Leaving {
     }
 }
 
-impl Engine {
+impl<S: Session> Engine<S> {
     /// Deletes a document, its consequences and effects. Says whether it was still there.
     pub(super) async fn delete(
         &mut self,
@@ -107,13 +109,14 @@ impl Engine {
         for (field, value) in leaving.cleared {
             document.set(field, value);
         }
-        self.tombstones = true;
-        self.write(write::delete(schema, leaving.id), schema, &document)
-            .await?;
+        self.shared.tombstones.store(true, Ordering::Relaxed);
+        self.written += 1;
+        let deletion = write::delete(schema, leaving.id);
+        let deleted = self.session.execute(deletion).await;
+        self.accepted(deleted, schema, &document).await?;
         let tombstone = write::bury(schema, &document, cause.micros);
-        if let Err(refusal) = self.session.execute(tombstone).await {
-            return Err(self.explain(refusal, schema, &document).await?);
-        }
+        let buried = self.session.execute(tombstone).await;
+        self.accepted(buried, schema, &document).await?;
         self.touched.note(schema.id, Some(&document), None);
         Box::pin(self.effects(schema, Trigger::Delete, &document, cause)).await?;
         Ok(true)
@@ -179,12 +182,14 @@ impl Engine {
         let required = schema.fields()[reverse.field].required;
         document.set(reverse.field, if required { own } else { Value::Null });
         waiting.cleared.push((reverse.field, old));
-        let statement = write::update(&schema, &document, &[reverse.field]);
-        match self.session.execute(statement).await {
-            Ok(()) => Ok(()),
+        let changed = [reverse.field];
+        let updated = self.session.update(&schema, &document, &changed).await;
+        match updated {
             // A circle of required references over several collections cannot come about here.
-            Err(Refusal::Reference) => Err(referenced(&schema, &schema, reverse.field)),
-            Err(refusal) => Err(self.explain(refusal, &schema, &document).await?),
+            Err(Refusal::Reference) if !self.session.is_in_trouble() => {
+                Err(referenced(&schema, &schema, reverse.field))
+            }
+            result => self.accepted(result, &schema, &document).await,
         }
     }
 

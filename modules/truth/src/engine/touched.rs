@@ -2,30 +2,20 @@
 
 use std::sync::Arc;
 
-use nubo_core::{
-    document::Document,
-    observe::{Observer, Touched},
-    schema::{Catalog, CollectionId},
-};
+use nubo_core::{document::Document, observe::Touched, schema::CollectionId};
+
+use super::announce::{Announcer, Ticket};
 
 /// The changes since the last commit, as far as somebody wants to hear of them.
-pub(crate) struct Changes {
-    observers: Vec<Arc<dyn Observer>>,
-    /// Whether anybody observes a collection, by its place in the catalog.
-    observed: Vec<bool>,
+pub(super) struct Changes {
+    announcer: Arc<Announcer>,
     touched: Vec<Arc<Touched>>,
 }
 
 impl Changes {
-    pub fn new(catalog: &Catalog, observers: Vec<Arc<dyn Observer>>) -> Self {
-        let observed = catalog.collections().iter().map(|collection| {
-            observers
-                .iter()
-                .any(|observer| observer.observes(collection.id))
-        });
+    pub fn new(announcer: Arc<Announcer>) -> Self {
         Self {
-            observed: observed.collect(),
-            observers,
+            announcer,
             touched: Vec::new(),
         }
     }
@@ -37,7 +27,7 @@ impl Changes {
         before: Option<&Document>,
         after: Option<&Document>,
     ) {
-        if self.observed.get(collection.index()).is_some_and(|on| *on) {
+        if self.announcer.observes(collection) {
             self.touched.push(Arc::new(Touched {
                 collection,
                 before: before.cloned(),
@@ -56,18 +46,13 @@ impl Changes {
         self.touched.truncate(mark);
     }
 
-    /// Tells the observers what is committed now.
-    pub fn committed(&mut self) {
-        let touched = std::mem::take(&mut self.touched);
-        if touched.is_empty() {
-            return;
-        }
-        for observer in &self.observers {
-            let theirs = touched.iter().filter(|t| observer.observes(t.collection));
-            let theirs: Vec<Arc<Touched>> = theirs.cloned().collect();
-            if !theirs.is_empty() {
-                observer.committed(&theirs);
-            }
-        }
+    /// The place of the commit that is about to be made.
+    pub fn ticket(&self) -> Ticket {
+        self.announcer.ticket()
+    }
+
+    /// Takes what is committed now.
+    pub fn take(&mut self) -> Vec<Arc<Touched>> {
+        std::mem::take(&mut self.touched)
     }
 }

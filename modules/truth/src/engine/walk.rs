@@ -11,6 +11,7 @@ use nubo_core::{
 };
 
 use super::{Engine, execute::Cause};
+use crate::session::Session;
 
 /// How many documents of a walk are in memory at once.
 const STRETCH: u32 = 500;
@@ -31,7 +32,7 @@ pub(super) struct Walked {
     pub done: u64,
 }
 
-impl Engine {
+impl<S: Session> Engine<S> {
     /// Does something to every document that matches. Each is visited once: the walk follows the
     /// ids, which no change touches.
     pub(super) async fn walk(

@@ -1,69 +1,19 @@
-//! Reading: lists as ready JSON, documents, counts.
+//! Reading: lists, documents, counts.
 
 use nubo_core::{
     access::View,
-    field::{Field, FieldType},
+    field::FieldType,
     filter::{Expr, Path, Select, Test},
     query::{Query, Related, Start},
     schema::{Catalog, Collection, SortKey},
     value::Value,
 };
 
-use super::{
-    Argument, Statement, column_of, condition,
-    encode::{encode, is_sent_as_stored},
-    table_of,
-};
-use nubo_core::value::MAX_SAFE_INTEGER;
-
-/// The most fields whose JSON is built in one call of `json_object`, which takes 127 arguments in
-/// every build of SQLite.
-pub(crate) const MAX_JSON_FIELDS: usize = 63;
-
-/// Whether the database can build the collection's documents as they are sent, byte for byte.
-pub(crate) fn builds_json(collection: &Collection) -> bool {
-    let sent = collection.sent_fields();
-    sent.len() <= MAX_JSON_FIELDS
-        && sent
-            .iter()
-            .all(|index| is_sent_as_stored(&collection.fields()[*index].kind))
-}
-
-/// An expression that builds a document as it is sent.
-pub(crate) fn json_expression(collection: &Collection) -> String {
-    let parts: Vec<String> = collection
-        .sent_fields()
-        .iter()
-        .map(|&index| {
-            format!(
-                "'{}', {}",
-                collection.fields()[index].name,
-                sent(collection, index)
-            )
-        })
-        .collect();
-    format!("json_object({})", parts.join(", "))
-}
-
-/// Appends the same expression with null in the place of what the view masks.
-fn push_masked_json(
-    statement: &mut Statement,
-    collection: &Collection,
-    catalog: &Catalog,
-    view: &View,
-) {
-    statement.push("json_object(");
-    statement.join(collection.sent_fields(), ", ", |statement, &index| {
-        statement.push(format_args!("'{}', ", collection.fields()[index].name));
-        let value = sent(collection, index);
-        push_masked(statement, &value, index, collection, catalog, view);
-    });
-    statement.push(")");
-}
+use super::{Dialect, Statement, column_of, condition, item_kind};
 
 /// Appends an SQL expression of a field, which is null where the view masks it.
-fn push_masked(
-    statement: &mut Statement,
+pub(super) fn push_masked<D: Dialect>(
+    statement: &mut Statement<D>,
     value: &str,
     field: usize,
     collection: &Collection,
@@ -85,45 +35,6 @@ fn push_masked(
     }
 }
 
-/// The value of a field as it is sent.
-fn sent(collection: &Collection, index: usize) -> String {
-    let field = &collection.fields()[index];
-    let column = column_of(collection, index);
-    match &field.kind {
-        FieldType::Bool => {
-            format!("CASE {column} WHEN 1 THEN json('true') WHEN 0 THEN json('false') END")
-        }
-        FieldType::BigInt if !field.system => format!(
-            "CASE WHEN {column} BETWEEN -{MAX_SAFE_INTEGER} AND {MAX_SAFE_INTEGER} \
-             THEN {column} ELSE CAST({column} AS TEXT) END"
-        ),
-        FieldType::Json | FieldType::List(_) => format!("json({column})"),
-        FieldType::Object(fields) => object_expression(fields, &column, "$"),
-        _ => column,
-    }
-}
-
-/// An expression that builds the object at a path field by field: what is stored may be older than
-/// the fields that are declared inside. `->` yields what stands there as it stands.
-fn object_expression(fields: &[Field], column: &str, path: &str) -> String {
-    let parts: Vec<String> = fields
-        .iter()
-        .filter(|field| field.is_sent())
-        .map(|field| {
-            let path = format!("{path}.{}", field.name);
-            let value = match &field.kind {
-                FieldType::Object(fields) => object_expression(fields, column, &path),
-                _ => format!("{column} -> '{path}'"),
-            };
-            format!("'{}', {value}", field.name)
-        })
-        .collect();
-    format!(
-        "CASE json_type({column}, '{path}') WHEN 'object' THEN json_object({}) END",
-        parts.join(", ")
-    )
-}
-
 /// All columns of a collection, in the order of its fields.
 pub(crate) fn columns(collection: &Collection) -> String {
     (0..collection.fields().len())
@@ -133,43 +44,41 @@ pub(crate) fn columns(collection: &Collection) -> String {
 }
 
 /// One document by its id, as `what`.
-pub(crate) fn by_id(collection: &Collection, what: &str) -> String {
-    format!(
-        "SELECT {what} FROM {} WHERE \"id\" = ?",
-        table_of(collection)
-    )
+pub(crate) fn by_id<D: Dialect>(collection: &Collection, what: &str) -> String {
+    let mut text = format!(
+        "SELECT {what} FROM {} WHERE \"id\" = ",
+        D::table(collection)
+    );
+    D::push_place(&mut text, 1);
+    text
 }
 
-/// One document by its id, where the view has it: its JSON and its revision.
-pub(crate) fn seen_json(
-    id: &Value,
-    collection: &Collection,
-    catalog: &Catalog,
-    view: &View,
-) -> Statement {
-    let mut statement = Statement::new("SELECT ");
-    push_masked_json(&mut statement, collection, catalog, view);
-    statement.push(format_args!(", \"_rev\" FROM {}", table_of(collection)));
-    push_seen(&mut statement, id, collection, catalog, view);
+/// Which of these ids belong to a document.
+pub(crate) fn existing<D: Dialect>(collection: &Collection, ids: &[Value]) -> Statement<D> {
+    let mut statement = Statement::new(format!(
+        "SELECT \"id\" FROM {} WHERE ",
+        D::table(collection)
+    ));
+    D::among(&mut statement, "\"id\"", &FieldType::Uuid, ids);
     statement
 }
 
-/// The same as a row of all columns.
-pub(crate) fn seen_columns(
+/// One document by its id, where the view has it, as a row of all columns.
+pub(crate) fn seen_columns<D: Dialect>(
     id: &Value,
     collection: &Collection,
     catalog: &Catalog,
     view: &View,
-) -> Statement {
+) -> Statement<D> {
     let mut statement = Statement::new("SELECT ");
     push_columns(&mut statement, collection, catalog, view);
-    statement.push(format_args!(" FROM {}", table_of(collection)));
+    statement.push(format_args!(" FROM {}", D::table(collection)));
     push_seen(&mut statement, id, collection, catalog, view);
     statement
 }
 
-fn push_seen(
-    statement: &mut Statement,
+pub(super) fn push_seen<D: Dialect>(
+    statement: &mut Statement<D>,
     id: &Value,
     collection: &Collection,
     catalog: &Catalog,
@@ -183,68 +92,28 @@ fn push_seen(
 }
 
 /// All columns in the order of the fields, null where the view masks them.
-fn push_columns(
-    statement: &mut Statement,
+fn push_columns<D: Dialect>(
+    statement: &mut Statement<D>,
     collection: &Collection,
     catalog: &Catalog,
     view: &View,
 ) {
     let fields = 0..collection.fields().len();
     statement.join(fields, ", ", |statement, index| {
-        let column = format!("{}.{}", table_of(collection), column_of(collection, index));
+        let column = format!("{}.{}", D::table(collection), column_of(collection, index));
         push_masked(statement, &column, index, collection, catalog, view);
         statement.push(format_args!(" AS {}", column_of(collection, index)));
     });
 }
 
-/// A list as one row: its documents joined by `,\n`, one more than the limit so that the end can
-/// be told, and their number.
-///
-/// `head` comes from [`page_head`]; it is the same for every list of the collection that masks
-/// nothing.
-pub(crate) fn page(
-    head: &str,
-    query: &Query,
-    collection: &Collection,
-    catalog: &Catalog,
-    view: &View,
-) -> Statement {
-    let mut statement = Statement::default();
-    statement.text.reserve(head.len() + 256);
-    if view.masks.is_empty() {
-        statement.push(head);
-    } else {
-        statement.push(PAGE);
-        push_masked_json(&mut statement, collection, catalog, view);
-        statement.push(" AS d");
-    }
-    push_list(
-        &mut statement,
-        query,
-        one_more(query),
-        collection,
-        catalog,
-        view,
-    );
-    statement.push(")");
-    statement
-}
-
-const PAGE: &str = "SELECT group_concat(d, char(44, 10)), count(*) FROM (SELECT ";
-
-/// How the statement of a page begins.
-pub(crate) fn page_head(collection: &Collection) -> String {
-    format!("{PAGE}{} AS d", json_expression(collection))
-}
-
 /// A list as rows of all columns, so many at most.
-pub(crate) fn documents(
+pub(crate) fn documents<D: Dialect>(
     query: &Query,
     rows: i64,
     collection: &Collection,
     catalog: &Catalog,
     view: &View,
-) -> Statement {
+) -> Statement<D> {
     let mut statement = Statement::new("SELECT ");
     push_columns(&mut statement, collection, catalog, view);
     push_list(&mut statement, query, rows, collection, catalog, view);
@@ -252,13 +121,13 @@ pub(crate) fn documents(
 }
 
 /// How many documents match.
-pub(crate) fn count(
+pub(crate) fn count<D: Dialect>(
     filter: &Expr,
     collection: &Collection,
     catalog: &Catalog,
     view: &View,
-) -> Statement {
-    let mut statement = Statement::new(format!("SELECT count(*) FROM {}", table_of(collection)));
+) -> Statement<D> {
+    let mut statement = Statement::new(format!("SELECT count(*) FROM {}", D::table(collection)));
     let condition = filter.clone().and(view.condition.clone());
     if !condition.is_always() {
         statement.push(" WHERE ");
@@ -268,51 +137,50 @@ pub(crate) fn count(
 }
 
 /// Whether some document that the sub-query finds has this value.
-pub(crate) fn contains(select: &Select, value: &Value, catalog: &Catalog) -> Statement {
+pub(crate) fn contains<D: Dialect>(
+    select: &Select,
+    value: &Value,
+    catalog: &Catalog,
+) -> Statement<D> {
     let mut statement = Statement::new("SELECT ");
     condition::contains(&mut statement, select, value, catalog);
     statement
 }
 
 /// Documents that reference others, at most so many for each.
-pub(crate) fn related(
+pub(crate) fn related<D: Dialect>(
     related: &Related,
     collection: &Collection,
     catalog: &Catalog,
     view: &View,
-) -> Statement {
+) -> Statement<D> {
     let names = columns(collection);
-    let table = table_of(collection);
+    let table = D::table(collection);
     let field = format!("{table}.{}", column_of(collection, related.field));
-    let list = matches!(collection.fields()[related.field].kind, FieldType::List(_));
-    let (source, key) = match list {
-        true => (
-            format!("{table}, json_each({field}) AS item"),
-            "item.value".to_owned(),
-        ),
-        false => (table.to_string(), field),
+    let kind = &collection.fields()[related.field].kind;
+    let (source, key) = match kind {
+        FieldType::List(_) => {
+            let (items, item) = D::items(&field, "item");
+            (format!("{table}, {items}"), item)
+        }
+        _ => (table.clone(), field),
     };
     let mut statement = Statement::new(format!("SELECT {names} FROM (SELECT "));
     push_columns(&mut statement, collection, catalog, view);
-    let order = order(&related.sort, |field| {
-        format!("{table}.{}", column_of(collection, field))
-    });
+    let order = order::<D>(&related.sort, collection, &format!("{table}."));
     statement.push(format_args!(
-        ", row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS place FROM {source} WHERE {key} IN ("
+        ", row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS nubo_place FROM {source} WHERE "
     ));
-    statement.join(&related.values, ", ", |statement, value| {
-        statement.bind(encode(value));
-    });
-    statement.push(")");
+    D::among(&mut statement, &key, item_kind(kind), &related.values);
     if !view.condition.is_always() {
         statement.push(" AND ");
         condition::push(&mut statement, &view.condition, collection, catalog);
     }
-    statement.push(") WHERE place <= ");
-    statement.bind(Argument::Integer(i64::from(related.limit_each)));
+    statement.push(") AS related WHERE nubo_place <= ");
+    statement.bind(D::integer(i64::from(related.limit_each)));
     statement.push(format_args!(
         " ORDER BY {}",
-        self::order(&related.sort, |field| column_of(collection, field))
+        self::order::<D>(&related.sort, collection, "")
     ));
     statement
 }
@@ -323,15 +191,15 @@ pub(crate) fn one_more(query: &Query) -> i64 {
 }
 
 /// `FROM … WHERE … ORDER BY … LIMIT …` of a list.
-fn push_list(
-    statement: &mut Statement,
+pub(super) fn push_list<D: Dialect>(
+    statement: &mut Statement<D>,
     query: &Query,
     rows: i64,
     collection: &Collection,
     catalog: &Catalog,
     view: &View,
 ) {
-    statement.push(format_args!(" FROM {}", table_of(collection)));
+    statement.push(format_args!(" FROM {}", D::table(collection)));
     let condition = query.filter.clone().and(view.condition.clone());
     let after = match &query.start {
         Start::After(values) => Some(values),
@@ -350,35 +218,35 @@ fn push_list(
         push_keyset(statement, &query.sort, values, collection);
     }
     // Qualified, because a masked column goes under the same name.
-    let order = order(&query.sort, |field| {
-        format!("{}.{}", table_of(collection), column_of(collection, field))
-    });
+    let order = order::<D>(
+        &query.sort,
+        collection,
+        &format!("{}.", D::table(collection)),
+    );
     // Written out: SQLite prepares a statement anew whenever the argument of its limit may have
     // changed, which takes longer than a short list itself.
     statement.push(format_args!(" ORDER BY {order} LIMIT {rows}"));
     if let Start::Offset(offset) = query.start {
         statement.push(" OFFSET ");
-        statement.bind(Argument::Integer(i64::try_from(offset).unwrap_or(i64::MAX)));
+        statement.bind(D::integer(i64::try_from(offset).unwrap_or(i64::MAX)));
     }
 }
 
-/// SQLite sorts nulls first ascending and last descending, which is what is meant.
-fn order(sort: &[SortKey], column: impl Fn(usize) -> String) -> String {
-    sort.iter()
+/// The columns of an order, qualified by what stands before them.
+fn order<D: Dialect>(sort: &[SortKey], collection: &Collection, before: &str) -> String {
+    let keys: Vec<String> = sort
+        .iter()
         .map(|key| {
-            format!(
-                "{}{}",
-                column(key.field),
-                if key.descending { " DESC" } else { "" }
-            )
+            let direction = D::direction(collection, key.field, key.descending);
+            format!("{before}{}{direction}", column_of(collection, key.field))
         })
-        .collect::<Vec<_>>()
-        .join(", ")
+        .collect();
+    keys.join(", ")
 }
 
 /// Only what comes behind the document with these values (keyset pagination).
-fn push_keyset(
-    statement: &mut Statement,
+fn push_keyset<D: Dialect>(
+    statement: &mut Statement<D>,
     sort: &[SortKey],
     values: &[Value],
     collection: &Collection,
@@ -401,8 +269,8 @@ fn push_keyset(
             statement.push(column_of(collection, key.field));
         });
         statement.push(format_args!(") {comparison} ("));
-        statement.join(values, ", ", |statement, value| {
-            statement.bind(encode(value));
+        statement.join(sort.iter().zip(values), ", ", |statement, (key, value)| {
+            statement.bind(D::argument(&collection.fields()[key.field].kind, value));
         });
         statement.push(")");
         return;
@@ -412,37 +280,25 @@ fn push_keyset(
     statement.join(0..sort.len(), " OR ", |statement, last| {
         statement.push("(");
         statement.join(0..=last, " AND ", |statement, position| {
-            let column = column_of(collection, sort[position].field);
+            let key = &sort[position];
+            let column = column_of(collection, key.field);
             let value = &values[position];
-            if position < last {
-                statement.push(format_args!("{column} IS "));
-                statement.bind(encode(value));
-            } else {
-                push_behind(statement, &column, sort[position].descending, value);
-            }
+            let argument = D::argument(&collection.fields()[key.field].kind, value);
+            let null = value.is_null();
+            match (position < last, key.descending) {
+                (true, _) if null => statement.push(format_args!("{column} IS NULL")),
+                (true, _) => statement.push(format_args!("{column} = ")).bind(argument),
+                // Behind it, nulls being smallest.
+                (false, false) if null => statement.push(format_args!("{column} IS NOT NULL")),
+                (false, false) => statement.push(format_args!("{column} > ")).bind(argument),
+                (false, true) if null => statement.push("FALSE"),
+                (false, true) => statement
+                    .push(format_args!("({column} IS NULL OR {column} < "))
+                    .bind(argument)
+                    .push(")"),
+            };
         });
         statement.push(")");
     });
     statement.push(")");
-}
-
-/// Behind a value in one key, nulls being smallest.
-fn push_behind(statement: &mut Statement, column: &str, descending: bool, value: &Value) {
-    match (descending, value.is_null()) {
-        (false, true) => {
-            statement.push(format_args!("{column} IS NOT NULL"));
-        }
-        (false, false) => {
-            statement.push(format_args!("{column} > "));
-            statement.bind(encode(value));
-        }
-        (true, true) => {
-            statement.push("FALSE");
-        }
-        (true, false) => {
-            statement.push(format_args!("({column} IS NULL OR {column} < "));
-            statement.bind(encode(value));
-            statement.push(")");
-        }
-    }
 }

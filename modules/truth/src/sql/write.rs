@@ -1,79 +1,55 @@
-//! Writing: rows that come, change and go, and the tombstones they leave.
+//! Writing: rows that change and go, and the tombstones they leave.
 
-use nubo_core::{document::Document, id::Id, schema::Collection};
+use nubo_core::{document::Document, field::FieldType, id::Id, schema::Collection, value::Value};
 
-use super::{
-    Argument, Statement, column_of,
-    encode::{encode, encode_field},
-    select::columns,
-    table_of,
-};
-
-/// Where the revisions of deleted documents are kept, so that an id that is used again goes on
-/// where it ended.
-pub(crate) const TOMBSTONES: &str = "nubo_tombstones";
-
-/// New rows, all in one statement.
-pub(crate) fn insert<'a>(
-    collection: &Collection,
-    documents: impl IntoIterator<Item = &'a Document>,
-) -> Statement {
-    let mut statement = Statement::new(format!(
-        "INSERT INTO {} ({}) VALUES ",
-        table_of(collection),
-        columns(collection)
-    ));
-    statement.join(documents, ", ", |statement, document| {
-        statement.push("(");
-        statement.join(
-            collection.fields().iter().zip(document.values()),
-            ", ",
-            |statement, (field, value)| {
-                statement.bind(encode_field(field, value));
-            },
-        );
-        statement.push(")");
-    });
-    statement
-}
+use super::{Dialect, Statement, column_of};
 
 /// A row that changes in these fields.
-pub(crate) fn update(collection: &Collection, document: &Document, changed: &[usize]) -> Statement {
-    let mut statement = Statement::new(format!("UPDATE {} SET ", table_of(collection)));
+pub(crate) fn update<D: Dialect>(
+    collection: &Collection,
+    document: &Document,
+    changed: &[usize],
+) -> Statement<D> {
+    let mut statement = Statement::new(format!("UPDATE {} SET ", D::table(collection)));
     statement.join(changed, ", ", |statement, &index| {
         statement.push(format_args!("{} = ", column_of(collection, index)));
-        statement.bind(encode_field(
+        statement.bind(D::field_argument(
             &collection.fields()[index],
             document.value(index),
         ));
     });
     statement.push(" WHERE \"id\" = ");
-    statement.bind(encode(document.value(Collection::ID)));
+    statement.bind(id_argument::<D>(document.value(Collection::ID)));
     statement
 }
 
 /// A row that goes.
-pub(crate) fn delete(collection: &Collection, id: Id) -> Statement {
+pub(crate) fn delete<D: Dialect>(collection: &Collection, id: Id) -> Statement<D> {
     let mut statement = Statement::new(format!(
         "DELETE FROM {} WHERE \"id\" = ",
-        table_of(collection)
+        D::table(collection)
     ));
-    statement.bind(Argument::Text(id.to_string()));
+    statement.bind(id_argument::<D>(&Value::Uuid(id.uuid())));
     statement
 }
 
 /// The revision at which a document ended. `now` in microseconds.
-pub(crate) fn bury(collection: &Collection, document: &Document, now: i64) -> Statement {
+pub(crate) fn bury<D: Dialect>(
+    collection: &Collection,
+    document: &Document,
+    now: i64,
+) -> Statement<D> {
     let mut statement = Statement::new(format!(
-        "INSERT INTO {TOMBSTONES} (collection, id, revision, deleted_at) VALUES ("
+        "INSERT INTO {} (collection, id, revision, deleted_at) VALUES (",
+        D::TOMBSTONES
     ));
-    statement.bind(Argument::Text(collection.name.clone()));
+    statement.bind(D::text_argument(&collection.name));
     statement.push(", ");
-    statement.bind(encode(document.value(Collection::ID)));
+    statement.bind(id_argument::<D>(document.value(Collection::ID)));
     statement.push(", ");
-    statement.bind(Argument::Integer(document.revision().next(now).number()));
+    statement.bind(D::integer(document.revision().next(now).number()));
     statement.push(", ");
-    statement.bind(Argument::Integer(now));
+    statement.bind(D::integer(now));
     statement.push(
         ") ON CONFLICT (collection, id) DO UPDATE SET \
          revision = excluded.revision, deleted_at = excluded.deleted_at",
@@ -82,25 +58,33 @@ pub(crate) fn bury(collection: &Collection, document: &Document, now: i64) -> St
 }
 
 /// The tombstones of these ids: id and revision.
-pub(crate) fn tombstones<'a>(
-    collection: &Collection,
-    documents: impl IntoIterator<Item = &'a Document>,
-) -> Statement {
+pub(crate) fn tombstones<D: Dialect>(collection: &Collection, ids: &[Value]) -> Statement<D> {
     let mut statement = Statement::new(format!(
-        "SELECT id, revision FROM {TOMBSTONES} WHERE collection = "
+        "SELECT id, revision FROM {} WHERE collection = ",
+        D::TOMBSTONES
     ));
-    statement.bind(Argument::Text(collection.name.clone()));
-    statement.push(" AND id IN (");
-    statement.join(documents, ", ", |statement, document| {
-        statement.bind(encode(document.value(Collection::ID)));
-    });
-    statement.push(")");
+    statement.bind(D::text_argument(&collection.name));
+    statement.push(" AND ");
+    D::among(&mut statement, "id", &FieldType::Uuid, ids);
     statement
 }
 
+/// Whether there is any tombstone at all.
+pub(crate) fn has_tombstones<D: Dialect>() -> Statement<D> {
+    Statement::new(format!(
+        "SELECT CASE WHEN EXISTS (SELECT 1 FROM {}) THEN 1 ELSE 0 END",
+        D::TOMBSTONES
+    ))
+}
+
 /// Removes tombstones older than a moment, in microseconds.
-pub(crate) fn forget_tombstones(before: i64) -> Statement {
-    let mut statement = Statement::new(format!("DELETE FROM {TOMBSTONES} WHERE deleted_at < "));
-    statement.bind(Argument::Integer(before));
+pub(crate) fn forget_tombstones<D: Dialect>(before: i64) -> Statement<D> {
+    let mut statement =
+        Statement::new(format!("DELETE FROM {} WHERE deleted_at < ", D::TOMBSTONES));
+    statement.bind(D::integer(before));
     statement
+}
+
+fn id_argument<D: Dialect>(id: &Value) -> D::Argument {
+    D::argument(&FieldType::Uuid, id)
 }

@@ -9,7 +9,7 @@ use sqlx::{
 };
 
 use super::SqliteSettings;
-use crate::sql::{
+use crate::sql::sqlite::{
     Argument,
     encode::{DECIMAL_COLLATION, NUMBER_COLLATION, compare_decimals, compare_numbers},
 };

@@ -12,11 +12,16 @@ use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
 use super::read_rows;
-use crate::sql::{
-    Argument, Quoted, column_of,
-    encode::column_type,
-    table::{self, FIELDS},
-    table_of,
+use crate::{
+    rows::Rows,
+    sql::{
+        Dialect, Quoted, bare_column, column_of,
+        sqlite::{
+            Argument, Sqlite,
+            encode::column_type,
+            table::{self, FIELDS},
+        },
+    },
 };
 
 /// A column as it is.
@@ -118,7 +123,10 @@ async fn column(
 ) -> Result<Option<String>, SetupError> {
     let field = &collection.fields()[index];
     let place = format!("`{}.{}`", collection.name, field.name);
-    let Some(found) = actual.iter().find(|c| c.name == bare(collection, index)) else {
+    let Some(found) = actual
+        .iter()
+        .find(|c| c.name == bare_column(collection, index))
+    else {
         return match table::add_column(collection, catalog, index) {
             Ok(statement) => {
                 execute(connection, statement).await?;
@@ -159,7 +167,7 @@ async fn column(
     if field.required && !found.not_null {
         let question = format!(
             "SELECT \"id\" FROM {} WHERE {} IS NULL LIMIT 1",
-            table_of(collection),
+            Sqlite::table(collection),
             column_of(collection, index)
         );
         let lacking = texts(connection, &question, &[]).await?;
@@ -181,7 +189,7 @@ async fn let_go(
     actual: &[Column],
 ) -> Result<(), SetupError> {
     let declared = |column: &Column| {
-        (0..collection.fields().len()).find(|index| bare(collection, *index) == column.name)
+        (0..collection.fields().len()).find(|index| bare_column(collection, *index) == column.name)
     };
     let others: Vec<&Column> = actual.iter().filter(|c| declared(c).is_none()).collect();
     if !others.is_empty() {
@@ -286,11 +294,6 @@ async fn indexes(
     Ok(())
 }
 
-/// The name of a field's column.
-fn bare(collection: &Collection, index: usize) -> String {
-    column_of(collection, index).trim_matches('"').to_owned()
-}
-
 /// A table's columns; none where there is no such table.
 async fn columns(
     connection: &mut SqliteConnection,
@@ -303,8 +306,8 @@ async fn columns(
     )
     .await
     .map_err(failed)?;
-    let mut columns = Vec::with_capacity(rows.len());
-    for row in 0..rows.len() {
+    let mut columns = Vec::with_capacity(rows.count());
+    for row in 0..rows.count() {
         if let (Ok(Argument::Text(name)), Ok(Argument::Text(kind)), Ok(not_null)) = (
             rows.argument(row, 0),
             rows.argument(row, 1),
@@ -333,7 +336,7 @@ async fn texts(
     let rows = read_rows(connection, statement.to_owned(), values)
         .await
         .map_err(failed)?;
-    let found = (0..rows.len()).filter_map(|row| match rows.argument(row, 0) {
+    let found = (0..rows.count()).filter_map(|row| match rows.argument(row, 0) {
         Ok(Argument::Text(text)) => Some(text),
         _ => None,
     });

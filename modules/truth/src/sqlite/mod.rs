@@ -10,9 +10,9 @@ mod reader;
 mod session;
 mod time_limit;
 
-pub(crate) use connection::arguments;
-pub(crate) use reader::read_rows;
-pub(crate) use session::Session;
+use connection::arguments;
+use reader::read_rows;
+use session::SqliteSession;
 
 use std::{
     path::PathBuf,
@@ -26,7 +26,6 @@ use nubo_core::{
     access::View,
     clock::{Clock, Random},
     document::Document,
-    field::Source,
     filter::{Expr, Select},
     id::{Id, Revision},
     module::SetupError,
@@ -37,13 +36,18 @@ use nubo_core::{
     value::Value,
     write::{Outcome, Sequence, Transaction},
 };
-use reader::{Readers, Rows};
+use reader::{Readers, SqliteRows};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use time_limit::TimeLimit;
 
 use crate::{
-    engine::Writer,
-    sql::{Argument, Statement, select},
+    engine::{Surroundings, Writer},
+    pages,
+    rows::Rows,
+    sql::{
+        Statement, select,
+        sqlite::{Argument, Sqlite, page},
+    },
 };
 
 /// How the embedded database is run.
@@ -117,14 +121,14 @@ impl SqliteTruth {
     }
 
     fn plan(collection: &Collection) -> Plan {
-        let builds_json = select::builds_json(collection);
+        let builds_json = page::builds_json(collection);
         let what = match builds_json {
-            true => format!("{}, \"_rev\"", select::json_expression(collection)),
+            true => format!("{}, \"_rev\"", page::json_expression(collection)),
             false => select::columns(collection),
         };
         Plan {
-            get: select::by_id(collection, &what).into(),
-            page_head: builds_json.then(|| select::page_head(collection)),
+            get: select::by_id::<Sqlite>(collection, &what).into(),
+            page_head: builds_json.then(|| page::page_head(collection)),
         }
     }
 }
@@ -155,11 +159,13 @@ impl Truth for SqliteTruth {
         let limit = self.time_limit(&mut writing).await.map_err(cannot)?;
         let running = Running {
             writer: Writer::start(
-                Session::new(writing, limit),
-                Arc::clone(&self.catalog),
-                Arc::clone(&self.clock),
-                Arc::clone(&self.random),
-                observers,
+                vec![SqliteSession::new(writing, limit)],
+                Surroundings {
+                    catalog: Arc::clone(&self.catalog),
+                    clock: Arc::clone(&self.clock),
+                    random: Arc::clone(&self.random),
+                    observers,
+                },
             )
             .await
             .map_err(|error| SetupError::caused("cannot read the database", error))?,
@@ -189,7 +195,7 @@ impl Truth for SqliteTruth {
             .readers
             .query("SELECT 1".into(), Vec::new())
             .await?;
-        debug_assert_eq!(rows.len(), 1);
+        debug_assert_eq!(rows.count(), 1);
         Ok(())
     }
 
@@ -217,13 +223,13 @@ impl Truth for SqliteTruth {
             running.readers.query(Arc::clone(&plan.get), vec![id]).await
         } else {
             let seen = match builds_json {
-                true => select::seen_json,
+                true => page::seen_json,
                 false => select::seen_columns,
             };
             let id = Value::Uuid(id.uuid());
             self.ask(seen(&id, collection, &self.catalog, view)).await
         }?;
-        if rows.is_empty() {
+        if rows.count() == 0 {
             return Ok(None);
         }
         if builds_json {
@@ -232,13 +238,10 @@ impl Truth for SqliteTruth {
                 revision: Revision::new(rows.integer(0, 1)?),
             }));
         }
-        let document = rows.document(0, collection)?;
-        let mut json = Vec::with_capacity(512);
-        document.write_json(collection, &mut json);
-        Ok(Some(Body {
-            json: json.into(),
-            revision: document.revision(),
-        }))
+        Ok(Some(pages::body(
+            &rows.document(0, collection)?,
+            collection,
+        )))
     }
 
     async fn page(&self, query: Query, view: &View) -> Result<Page> {
@@ -251,35 +254,18 @@ impl Truth for SqliteTruth {
             .iter()
             .all(|key| collection.fields()[key.field].is_sent() && view.mask(key.field).is_none());
         let Some(head) = head.filter(|_| query.fields.is_none() && sort_is_sent) else {
-            return self.page_of_rows(query, collection, view).await;
+            let rows = select::one_more(&query);
+            let statement = select::documents(&query, rows, collection, &self.catalog, view);
+            let documents = self.ask(statement).await?.documents(collection)?;
+            return Ok(pages::of_documents(documents, &query, collection));
         };
-        let statement = select::page(head, &query, collection, &self.catalog, view);
+        let statement = page::page(head, &query, collection, &self.catalog, view);
         let rows = self.ask(statement).await?;
         let found = rows.integer(0, 1)?;
-        if found == 0 {
-            return Ok(Page {
-                documents: Default::default(),
-                count: 0,
-                next: None,
-            });
+        match found {
+            0 => Ok(pages::empty()),
+            found => pages::of_json(rows.bytes(0, 0)?, found, &query, collection),
         }
-        let documents = rows.bytes(0, 0)?;
-        if found <= i64::from(query.limit) {
-            return Ok(Page {
-                documents,
-                count: found as u32,
-                next: None,
-            });
-        }
-        // The document beyond the limit tells that the list goes on, and is cut off.
-        let end = last_break(&documents).unwrap_or(documents.len());
-        let documents = documents.slice(..end);
-        let last = last_break(&documents).map_or(0, |at| at + 2);
-        Ok(Page {
-            next: Some(sort_keys(&documents[last..], &query, collection)?),
-            documents,
-            count: query.limit,
-        })
     }
 
     async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>> {
@@ -313,79 +299,12 @@ impl Truth for SqliteTruth {
 
 impl SqliteTruth {
     /// Puts a question to a reader.
-    async fn ask(&self, statement: Statement) -> Result<Rows> {
+    async fn ask(&self, statement: Statement<Sqlite>) -> Result<SqliteRows> {
         let readers = &self.running()?.readers;
         readers
             .query(statement.text.into(), statement.arguments)
             .await
     }
-
-    /// A page whose documents the database cannot build: rows are read and written out here.
-    async fn page_of_rows(
-        &self,
-        query: Query,
-        collection: &Collection,
-        view: &View,
-    ) -> Result<Page> {
-        let rows = select::one_more(&query);
-        let statement = select::documents(&query, rows, collection, &self.catalog, view);
-        let rows = self.ask(statement).await?;
-        let mut documents = rows.documents(collection)?;
-        let more = documents.len() > query.limit as usize;
-        documents.truncate(query.limit as usize);
-        let fields = query.fields.as_deref().unwrap_or(collection.sent_fields());
-        let mut json = Vec::with_capacity(documents.len() * 256);
-        for (index, document) in documents.iter().enumerate() {
-            if index > 0 {
-                json.extend_from_slice(b",\n");
-            }
-            document.write_fields(collection, fields, &mut json);
-        }
-        let next = documents.last().filter(|_| more).map(|last| {
-            query
-                .sort
-                .iter()
-                .map(|key| last.value(key.field).clone())
-                .collect()
-        });
-        Ok(Page {
-            documents: json.into(),
-            count: documents.len() as u32,
-            next,
-        })
-    }
-}
-
-/// Where the last `,\n` between two documents stands.
-fn last_break(documents: &[u8]) -> Option<usize> {
-    documents
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .and_then(|at| at.checked_sub(1))
-}
-
-/// The values of the sort keys in a document as it is sent.
-fn sort_keys(json: &[u8], query: &Query, collection: &Collection) -> Result<Vec<Value>> {
-    let document: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(json).map_err(Error::internal)?;
-    query
-        .sort
-        .iter()
-        .map(|key| {
-            let field = &collection.fields()[key.field];
-            match document.get(&field.name) {
-                None | Some(serde_json::Value::Null) => Ok(Value::Null),
-                Some(json) => {
-                    let mut violations = Vec::new();
-                    let mut at = nubo_core::Pointer::root();
-                    field
-                        .kind
-                        .read(json, Source::Json, &mut at, &mut violations)
-                        .ok_or_else(|| Error::internal(format!("sort key {violations:?}")))
-                }
-            }
-        })
-        .collect()
 }
 
 /// Closes a connection and says so where that fails: the log of the database may stay behind, and

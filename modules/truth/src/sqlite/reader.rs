@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use nubo_core::{Error, Result, document::Document, schema::Collection};
+use nubo_core::{Error, Result, document::Document, id::Id, schema::Collection};
 use sqlx::{
     AssertSqlSafe, Either, Executor, Row, SqliteConnection, TypeInfo, ValueRef, sqlite::SqliteRow,
 };
@@ -17,7 +17,8 @@ use tokio::{sync::oneshot, task::JoinHandle};
 use super::{arguments, close, time_limit::TimeLimit};
 use crate::{
     fault::{internal, is_interrupted, too_slow},
-    sql::{Argument, encode},
+    rows::{Rows, unexpected},
+    sql::sqlite::{Argument, encode},
 };
 
 /// How many questions may wait; who comes later waits for a place.
@@ -39,7 +40,7 @@ pub(super) struct Readers {
 struct Question {
     text: Arc<str>,
     arguments: Vec<Argument>,
-    answer: oneshot::Sender<Result<Rows>>,
+    answer: oneshot::Sender<Result<SqliteRows>>,
 }
 
 impl Question {
@@ -53,7 +54,7 @@ impl Question {
 }
 
 /// What a question found.
-pub(crate) struct Rows(Vec<SqliteRow>);
+pub(crate) struct SqliteRows(Vec<SqliteRow>);
 
 impl Readers {
     /// One task for each connection.
@@ -70,7 +71,7 @@ impl Readers {
     }
 
     /// Asks, and waits for the answer.
-    pub async fn query(&self, text: Arc<str>, arguments: Vec<Argument>) -> Result<Rows> {
+    pub async fn query(&self, text: Arc<str>, arguments: Vec<Argument>) -> Result<SqliteRows> {
         // The values stay out of the log.
         tracing::trace!(statement = &*text, "asking");
         let (answer, answered) = oneshot::channel();
@@ -157,7 +158,7 @@ async fn answer_alike(connection: &mut SqliteConnection, mut questions: Vec<Ques
     match read_each(connection, text, values, questions.len()).await {
         Ok(found) => {
             for (question, rows) in questions.into_iter().zip(found) {
-                question.answer.send(Ok(Rows(rows))).ok();
+                question.answer.send(Ok(SqliteRows(rows))).ok();
             }
         }
         // One after the other they would take no less.
@@ -201,38 +202,47 @@ pub(crate) async fn read_rows(
     connection: &mut SqliteConnection,
     text: String,
     values: Vec<Argument>,
-) -> Result<Rows, sqlx::Error> {
+) -> Result<SqliteRows, sqlx::Error> {
     let mut found = read_each(connection, text, values, 1).await?;
-    Ok(Rows(found.pop().unwrap_or_default()))
+    Ok(SqliteRows(found.pop().unwrap_or_default()))
 }
 
-impl Rows {
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
+impl SqliteRows {
     /// A text as bytes.
     pub fn bytes(&self, row: usize, column: usize) -> Result<Bytes> {
         match self.argument(row, column)? {
             Argument::Text(text) => Ok(Bytes::from(text)),
-            _ => Err(Error::internal("a text was expected")),
+            _ => Err(unexpected("a text")),
         }
     }
 
-    /// A number.
-    pub fn integer(&self, row: usize, column: usize) -> Result<i64> {
+    /// A value as the database gave it.
+    pub fn argument(&self, row: usize, column: usize) -> Result<Argument> {
+        let row = self.0.get(row).ok_or_else(|| unexpected("a row"))?;
+        read(row, column).map_err(internal)
+    }
+}
+
+impl Rows for SqliteRows {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn integer(&self, row: usize, column: usize) -> Result<i64> {
         match self.argument(row, column)? {
             Argument::Integer(number) => Ok(number),
-            _ => Err(Error::internal("a number was expected")),
+            _ => Err(unexpected("a number")),
         }
     }
 
-    /// A document from a row of all columns.
-    pub fn document(&self, row: usize, collection: &Collection) -> Result<Document> {
+    fn id(&self, row: usize, column: usize) -> Result<Id> {
+        match self.argument(row, column)? {
+            Argument::Text(id) => id.parse().map_err(Error::internal),
+            _ => Err(unexpected("an id")),
+        }
+    }
+
+    fn document(&self, row: usize, collection: &Collection) -> Result<Document> {
         let values = collection
             .fields()
             .iter()
@@ -241,22 +251,6 @@ impl Rows {
                 encode::decode(field, self.argument(row, index)?).map_err(Error::internal)
             });
         values.collect::<Result<_>>().map(Document::from_values)
-    }
-
-    /// All rows as documents.
-    pub fn documents(&self, collection: &Collection) -> Result<Vec<Document>> {
-        (0..self.len())
-            .map(|row| self.document(row, collection))
-            .collect()
-    }
-
-    /// A value as the database gave it.
-    pub fn argument(&self, row: usize, column: usize) -> Result<Argument> {
-        let row = self
-            .0
-            .get(row)
-            .ok_or_else(|| Error::internal("a row was expected"))?;
-        read(row, column).map_err(internal)
     }
 }
 

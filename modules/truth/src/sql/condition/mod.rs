@@ -1,30 +1,28 @@
 //! Filters as SQL. The meaning is that of `core::filter`: every test is TRUE exactly where it
 //! passes; where it does not it may be FALSE or NULL, which is why a negation asks `IS NOT TRUE`.
 //!
-//! Here stands the logic between tests and where a path leads; [`scalar`] tests one SQL value,
-//! [`list`] typed lists and untyped json.
+//! Here stands the logic between tests; [`scalar`] tests one SQL value, [`sub_query`] asks other
+//! documents. Where a path leads, and how lists and json are tested, is for each dialect.
 
-mod list;
 mod scalar;
 mod sub_query;
 
 use nubo_core::{
-    field::FieldType,
-    filter::{Expr, Path, Root, Select, Test},
+    filter::{Expr, Path, Select, Test},
     schema::{Catalog, Collection},
     value::Value,
 };
 
-use self::scalar::Scalar;
-use super::{Argument, Statement, column_of, table_of};
+pub(crate) use self::scalar::{Scalar, present, symbol};
+use super::{Dialect, Statement, column_of};
 
 /// From how many parts on a chain of AND or OR is made a tree: SQLite refuses expressions that are
 /// deeper than 1000.
 const CHAIN: usize = 8;
 
 /// Appends a filter on the documents of a collection.
-pub(crate) fn push(
-    statement: &mut Statement,
+pub(crate) fn push<D: Dialect>(
+    statement: &mut Statement<D>,
     expr: &Expr,
     collection: &Collection,
     catalog: &Catalog,
@@ -33,8 +31,8 @@ pub(crate) fn push(
 }
 
 /// Appends whether some document that a sub-query finds has a value in its field.
-pub(crate) fn contains(
-    statement: &mut Statement,
+pub(crate) fn contains<D: Dialect>(
+    statement: &mut Statement<D>,
     select: &Select,
     value: &Value,
     catalog: &Catalog,
@@ -43,14 +41,15 @@ pub(crate) fn contains(
     Builder::new(statement, &Expr::always(), collection, catalog).contains(select, value);
 }
 
-struct Builder<'a> {
-    statement: &'a mut Statement,
+/// Writes a condition down.
+pub(crate) struct Builder<'a, D: Dialect> {
+    statement: &'a mut Statement<D>,
     catalog: &'a Catalog,
     scope: Scope<'a>,
     /// How many aliases were given out.
     aliases: usize,
-    /// The list item that paths with [`Root::Item`] start at.
-    item: Option<Item>,
+    /// The list item that paths start at which start at an item: the one `$elemMatch` looks at.
+    pub(super) item: Option<D::Item>,
     /// Whether what is written now stands under a negation.
     negated: bool,
 }
@@ -65,37 +64,19 @@ struct Scope<'a> {
     pins: &'a Expr,
 }
 
-/// The item that `$elemMatch` looks at.
-#[derive(Clone)]
-struct Item {
-    /// Alias of the `json_each` it comes from.
-    alias: String,
-    /// The JSON that `json_each` goes through.
-    source: Json,
-}
-
-/// A place in JSON: an SQL expression of JSON text, and one of a path into it.
-#[derive(Clone)]
-struct Json {
-    text: String,
-    /// Path as SQL: a column to start from, where there is one, and a bound rest.
-    base: Option<String>,
-    rest: String,
-}
-
 /// Where a path leads.
-enum Place {
+pub(crate) enum Place<D: Dialect> {
     /// One value of a declared type.
-    Scalar(Scalar),
+    Scalar(Scalar<D>),
     /// A typed list.
-    List(Json),
+    List(D::Json),
     /// A typed object, or untyped json.
-    Json(Json),
+    Json(D::Json),
 }
 
-impl<'a> Builder<'a> {
+impl<'a, D: Dialect> Builder<'a, D> {
     fn new(
-        statement: &'a mut Statement,
+        statement: &'a mut Statement<D>,
         pins: &'a Expr,
         collection: &'a Collection,
         catalog: &'a Catalog,
@@ -105,7 +86,7 @@ impl<'a> Builder<'a> {
             catalog,
             scope: Scope {
                 collection,
-                qualifier: table_of(collection).to_string(),
+                qualifier: D::table(collection),
                 pins,
             },
             aliases: 0,
@@ -114,15 +95,15 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn push(&mut self, text: impl std::fmt::Display) {
+    pub(super) fn push(&mut self, text: impl std::fmt::Display) {
         self.statement.push(text);
     }
 
-    fn bind(&mut self, argument: Argument) {
+    pub(super) fn bind(&mut self, argument: D::Argument) {
         self.statement.bind(argument);
     }
 
-    fn expr(&mut self, expr: &Expr) {
+    pub(super) fn expr(&mut self, expr: &Expr) {
         match expr {
             Expr::All(parts) => self.parts(parts, "AND", "TRUE"),
             Expr::Any(parts) => self.parts(parts, "OR", "FALSE"),
@@ -150,7 +131,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Parts with AND or OR between them, as a tree where there are many.
-    fn joined<T>(&mut self, parts: &[T], between: &str, each: &mut dyn FnMut(&mut Self, &T)) {
+    pub(super) fn joined<T>(
+        &mut self,
+        parts: &[T],
+        between: &str,
+        each: &mut dyn FnMut(&mut Self, &T),
+    ) {
         if parts.len() > CHAIN {
             let (left, right) = parts.split_at(parts.len() / 2);
             self.push("(");
@@ -167,63 +153,38 @@ impl<'a> Builder<'a> {
         }
     }
 
+    /// Arguments with commas between them.
+    pub(super) fn bind_all(&mut self, arguments: impl IntoIterator<Item = D::Argument>) {
+        self.statement.join(arguments, ", ", |statement, argument| {
+            statement.bind(argument);
+        });
+    }
+
     /// The column of a field, qualified.
-    fn column(&self, field: usize) -> String {
+    pub(super) fn column(&self, field: usize) -> String {
         let column = column_of(self.scope.collection, field);
         format!("{}.{column}", self.scope.qualifier)
     }
 
-    fn place(&self, path: &Path) -> Place {
-        let rest: String = path
-            .segments
-            .iter()
-            .map(|segment| format!(".\"{segment}\""))
-            .collect();
-        let json = match (path.root, &self.item) {
-            (Root::Field(field), _) => Json {
-                text: self.column(field),
-                base: None,
-                rest,
-            },
-            (Root::Item, Some(item)) => Json {
-                text: item.source.text.clone(),
-                base: Some(format!("{}.fullkey", item.alias)),
-                rest,
-            },
-            // A path into an item outside of any list matches nothing.
-            (Root::Item, None) => return Place::Scalar(Scalar::nothing()),
-        };
-        match (&path.leaf, path.root, path.segments.is_empty()) {
-            (FieldType::List(_), ..) => Place::List(json),
-            (FieldType::Json | FieldType::Object(_), ..) => Place::Json(json),
-            (_, Root::Field(_), true) => Place::Scalar(Scalar::column(json.text)),
-            (kind, Root::Item, _) => {
-                let alias = self.item.as_ref().map_or("", |item| item.alias.as_str());
-                Place::Scalar(Scalar::item(kind, &json.text, alias))
-            }
-            (kind, ..) => Place::Scalar(Scalar::inside(kind, &json.text, &json.rest)),
-        }
-    }
-
     fn test(&mut self, path: &Path, test: &Test) {
         self.push("(");
-        match self.place(path) {
+        match D::place(self, path) {
             Place::Scalar(scalar) => match test {
                 Test::InSelect(select) => {
                     let field = path.whole_field();
                     let pins = self.scope.pins;
                     let pinned = field.and_then(|field| sub_query::pin(pins, field));
-                    self.select(&scalar.sql, pinned, select);
+                    self.select(&scalar, pinned, select);
                 }
                 test => self.scalar(&scalar, test),
             },
-            Place::List(json) => self.list(&json, &path.leaf, test),
-            Place::Json(json) => self.json(&json, test),
+            Place::List(json) => D::list(self, &json, &path.leaf, test),
+            Place::Json(json) => D::json(self, &json, test),
         }
         self.push(")");
     }
 
-    fn alias(&mut self) -> String {
+    pub(super) fn alias(&mut self) -> String {
         self.aliases += 1;
         format!("j{}", self.aliases)
     }

@@ -19,67 +19,85 @@ use nubo_core::{
     value::Value,
 };
 
-use super::{Builder, Scope};
-use crate::sql::{column_of, encode::encode, table_of};
+use super::{Builder, Scalar, Scope};
+use crate::sql::{Dialect, column_of, item_kind};
 
 /// What is known of the documents of a sub-query before its condition is looked at.
 static NOTHING: Expr = Expr::always();
 
-impl Builder<'_> {
+impl<D: Dialect> Builder<'_, D> {
     /// One of the values of a sub-query; of a list-valued field, one of the items. `pinned` is the
     /// only value that the scalar can have, where the filter says so.
-    pub(super) fn select(&mut self, scalar: &str, pinned: Option<&Value>, select: &Select) {
+    pub(super) fn select(&mut self, scalar: &Scalar<D>, pinned: Option<&Value>, select: &Select) {
         let collection = self.catalog.get(select.collection);
-        let list = matches!(collection.fields()[select.field].kind, FieldType::List(_));
         if let Some(value) = pinned {
-            return self.exists(select, list, |builder| builder.bind(encode(value)));
+            return self.contains(select, value);
         }
+        let list = is_list(collection, select);
         let few = !self.negated && finds_few(collection, select);
         if !list && !few && is_found(collection, select) {
-            return self.exists(select, list, |builder| builder.push(scalar));
+            return self.exists(select, Some(scalar.form), |builder| {
+                builder.push(&scalar.sql);
+            });
         }
-        self.push(format_args!("{scalar} IN (SELECT "));
-        self.selected(select, list, |_, _| {});
+        self.push(format_args!("{} IN (SELECT ", scalar.sql));
+        self.selected(select, Some(scalar.form), true, |_, _| {});
         self.push(")");
     }
 
     /// Whether the sub-query finds this value, as an expression of its own.
     pub(super) fn contains(&mut self, select: &Select, value: &Value) {
-        let collection = self.catalog.get(select.collection);
-        let list = matches!(collection.fields()[select.field].kind, FieldType::List(_));
-        self.exists(select, list, |builder| builder.bind(encode(value)));
+        let fields = self.catalog.get(select.collection).fields();
+        let argument = D::argument(item_kind(&fields[select.field].kind), value);
+        self.exists(select, None, |builder| builder.bind(argument));
     }
 
-    fn exists(&mut self, select: &Select, list: bool, operand: impl FnOnce(&mut Self)) {
+    fn exists(&mut self, select: &Select, form: Option<D::Form>, operand: impl FnOnce(&mut Self)) {
         self.push("EXISTS (SELECT ");
-        self.selected(select, list, |builder, selected| {
+        self.selected(select, form, false, |builder, selected| {
             builder.push(format_args!("{selected} = "));
             operand(builder);
             builder.push(" AND ");
         });
-        // See END_OF_EACH: it must not become a join.
+        // Without a limit SQLite makes a join of it, which counts a document once for each match.
         self.push(" LIMIT 1)");
     }
 
     /// `selected FROM … WHERE test… condition`, in a scope of its own. The test is written in the
-    /// scope outside, because that is where its operand stands.
-    fn selected(&mut self, select: &Select, list: bool, test: impl FnOnce(&mut Self, &str)) {
+    /// scope outside, because that is where its operand stands. `form` is that of the value outside
+    /// which the selected ones are compared with.
+    fn selected(
+        &mut self,
+        select: &Select,
+        form: Option<D::Form>,
+        yields: bool,
+        test: impl FnOnce(&mut Self, &str),
+    ) {
         let collection = self.catalog.get(select.collection);
-        let table = table_of(collection);
         let alias = self.alias();
-        let column = column_of(collection, select.field);
-        let selected = if list {
+        let column = format!("{alias}.{}", column_of(collection, select.field));
+        let mut from = format!("{} AS {alias}", D::table(collection));
+        let mut selected = column;
+        if is_list(collection, select) {
             let item = self.alias();
-            self.push(format_args!(
-                "{item}.value FROM {table} AS {alias}, json_each({alias}.{column}) AS {item} WHERE "
-            ));
-            format!("{item}.value")
-        } else {
-            let selected = format!("{alias}.{column}");
-            self.push(format_args!("{selected} FROM {table} AS {alias} WHERE "));
-            selected
+            let (items, item) = D::items(&selected, &item);
+            from = format!("{from}, {items}");
+            selected = item;
+        }
+        let kind = item_kind(&collection.fields()[select.field].kind);
+        let compared = match form {
+            Some(form) => D::comparable(&selected, kind, form),
+            None => Some(selected),
         };
-        test(self, &selected);
+        let Some(compared) = compared else {
+            // Nothing outside can be what is selected.
+            return self.push("NULL WHERE FALSE");
+        };
+        self.push(format_args!(
+            "{} FROM {from} WHERE ",
+            if yields { &compared } else { "1" }
+        ));
+        test(self, &compared);
         let outside = std::mem::replace(
             &mut self.scope,
             Scope {
@@ -93,6 +111,10 @@ impl Builder<'_> {
         (self.item, self.negated) = (item, negated);
         self.scope = outside;
     }
+}
+
+fn is_list(collection: &Collection, select: &Select) -> bool {
+    matches!(collection.fields()[select.field].kind, FieldType::List(_))
 }
 
 /// The value that a field must have where this holds.

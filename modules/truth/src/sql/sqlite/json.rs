@@ -1,21 +1,151 @@
-//! Tests of typed lists and of untyped json, where lists may stand anywhere. SQLite's `json_each`
-//! yields the items of a list, and a value that is no list as its only item.
+//! Where paths lead in SQLite, and tests of typed lists and of untyped json, where lists may stand
+//! anywhere. `json_each` yields the items of a list, and a value that is no list as its only item.
 
 use nubo_core::{
     field::FieldType,
-    filter::{Expr, Test},
+    filter::{Expr, Path, Root, Test},
     value::Value,
 };
 
-use super::{Builder, Item, Json, scalar::Scalar};
-use crate::sql::{Argument, encode::whole_list};
+use super::{
+    Argument, Sqlite,
+    encode::{DECIMAL_COLLATION, NUMBER_COLLATION, encode, number_text, whole_list},
+};
+use crate::sql::{
+    condition::{Builder, Place, present},
+    stored_json,
+};
+
+type Scalar = crate::sql::condition::Scalar<Sqlite>;
+
+/// The item that `$elemMatch` looks at.
+#[derive(Clone)]
+pub(crate) struct Item {
+    /// Alias of the `json_each` it comes from.
+    alias: String,
+    /// The JSON that `json_each` goes through.
+    source: Json,
+}
+
+/// A place in JSON: an SQL expression of JSON text, and one of a path into it.
+#[derive(Clone)]
+pub(crate) struct Json {
+    text: String,
+    /// Path as SQL: a column to start from, where there is one, and a bound rest.
+    base: Option<String>,
+    rest: String,
+}
+
+/// How a value is held at the place where it stands.
+#[derive(Clone, Copy)]
+pub(crate) enum Form {
+    /// As a column holds it.
+    Column,
+    /// As JSON holds it.
+    Json,
+    /// The text of a JSON number: SQLite reads decimals to fifteen digits only, so that numbers in
+    /// JSON are compared by their text, under a collation that knows numbers.
+    Number,
+}
+
+/// The argument for a place that has this form.
+pub(super) fn operand(form: Form, value: &Value) -> Argument {
+    match (form, value) {
+        (Form::Number, Value::Int(_) | Value::Float(_)) => Argument::Text(number_text(value)),
+        (Form::Json, Value::Bytes(_)) => Argument::Text(stored_json::text_of(value)),
+        (_, value) => encode(value),
+    }
+}
+
+/// Where a path leads.
+pub(super) fn place(builder: &Builder<'_, Sqlite>, path: &Path) -> Place<Sqlite> {
+    let rest: String = path
+        .segments
+        .iter()
+        .map(|segment| format!(".\"{segment}\""))
+        .collect();
+    let json = match (path.root, &builder.item) {
+        (Root::Field(field), _) => Json {
+            text: builder.column(field),
+            base: None,
+            rest,
+        },
+        (Root::Item, Some(item)) => Json {
+            text: item.source.text.clone(),
+            base: Some(format!("{}.fullkey", item.alias)),
+            rest,
+        },
+        // A path into an item outside of any list matches nothing.
+        (Root::Item, None) => return Place::Scalar(column("NULL".into())),
+    };
+    match (&path.leaf, path.root, path.segments.is_empty()) {
+        (FieldType::List(_), ..) => Place::List(json),
+        (FieldType::Json | FieldType::Object(_), ..) => Place::Json(json),
+        (_, Root::Field(_), true) => Place::Scalar(column(json.text)),
+        (kind, Root::Item, _) => {
+            let alias = builder.item.as_ref().map_or("", |item| item.alias.as_str());
+            Place::Scalar(item(kind, &json.text, alias))
+        }
+        (kind, ..) => Place::Scalar(inside(kind, &json.text, &json.rest)),
+    }
+}
+
+/// A column.
+fn column(sql: String) -> Scalar {
+    Scalar {
+        sql,
+        form: Form::Column,
+    }
+}
+
+/// The value in a typed object at a path of declared names, which hold no quotes.
+fn inside(kind: &FieldType, text: &str, rest: &str) -> Scalar {
+    let rest = rest.replace('\'', "''");
+    match kind {
+        FieldType::Float => number(format!("nullif({text} -> '${rest}', 'null')")),
+        kind => collated(kind, format!("json_extract({text}, '${rest}')")),
+    }
+}
+
+/// The item of a typed list that `json_each` yields.
+fn item(kind: &FieldType, text: &str, alias: &str) -> Scalar {
+    match kind {
+        FieldType::Float => number(format!("nullif({text} -> {alias}.fullkey, 'null')")),
+        kind => collated(kind, format!("{alias}.value")),
+    }
+}
+
+/// A value in untyped json that `json_each` yields, to be compared with this one.
+fn untyped(operand: &Value, text: &str, alias: &str) -> Scalar {
+    match operand {
+        Value::Int(_) | Value::Float(_) => item(&FieldType::Float, text, alias),
+        _ => item(&FieldType::Json, text, alias),
+    }
+}
+
+fn number(text: String) -> Scalar {
+    Scalar {
+        sql: format!("({text}) COLLATE {NUMBER_COLLATION}"),
+        form: Form::Number,
+    }
+}
+
+fn collated(kind: &FieldType, sql: String) -> Scalar {
+    Scalar {
+        sql: match kind {
+            FieldType::Decimal => format!("({sql}) COLLATE {DECIMAL_COLLATION}"),
+            _ => sql,
+        },
+        form: Form::Json,
+    }
+}
 
 /// Closes what [`Builder::each`] opens. The limit changes nothing in the meaning of EXISTS, but
 /// keeps SQLite from making a join of it: SQLite 3.51 then lets OFFSET count a document once for
 /// each item that passes.
 const END_OF_EACH: &str = " LIMIT 1)";
 
-impl Builder<'_> {
+impl Builder<'_, Sqlite> {
     /// A test of a typed list: some item passes, or the list as a whole does.
     pub(super) fn list(&mut self, json: &Json, kind: &FieldType, test: &Test) {
         let FieldType::List(item_kind) = kind else {
@@ -58,7 +188,7 @@ impl Builder<'_> {
     fn some_item(&mut self, json: &Json, item_kind: &FieldType, test: &Test) {
         let alias = self.alias();
         self.each(json, &alias);
-        self.scalar(&Scalar::item(item_kind, &json.text, &alias), test);
+        self.scalar(&item(item_kind, &json.text, &alias), test);
         self.push(END_OF_EACH);
     }
 
@@ -179,12 +309,12 @@ impl Builder<'_> {
             Test::In(values) => self.json_within(json, &alias, values),
             Test::Equal(value) | Test::Compare(_, value) | Test::Text(_, value) => {
                 self.of_type(&alias, value);
-                self.scalar(&Scalar::untyped(value, &json.text, &alias), test);
+                self.scalar(&untyped(value, &json.text, &alias), test);
             }
             // A sub-query's values are texts: ids, as a rule.
             test => {
                 self.push(format_args!("{alias}.type = 'text' AND "));
-                self.scalar(&Scalar::item(&FieldType::Json, &json.text, &alias), test);
+                self.scalar(&item(&FieldType::Json, &json.text, &alias), test);
             }
         }
         self.push(END_OF_EACH);
@@ -203,7 +333,7 @@ impl Builder<'_> {
             let Some(first) = alike.first() else { continue };
             self.push(" OR (");
             self.of_type(alias, first);
-            let scalar = Scalar::untyped(first, &json.text, alias);
+            let scalar = untyped(first, &json.text, alias);
             self.scalar(&scalar, &Test::In(alike));
             self.push(")");
         }
@@ -219,12 +349,4 @@ impl Builder<'_> {
         };
         self.push(format_args!("{alias}.type IN ({types}) AND "));
     }
-}
-
-fn present(values: &[Value]) -> Vec<Value> {
-    values
-        .iter()
-        .filter(|value| !value.is_null())
-        .cloned()
-        .collect()
 }

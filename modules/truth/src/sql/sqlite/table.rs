@@ -3,17 +3,20 @@
 use nubo_core::{
     declare::IndexKind,
     field::{DefaultValue, FieldType},
-    filter::Expr,
-    schema::{Catalog, Collection, Index, IndexColumn},
+    schema::{Catalog, Collection},
 };
 use serde_json::{Value as Json, json};
 
 use super::{
-    Argument, Quoted, Statement, column_of, condition,
+    Sqlite,
     encode::{DECIMAL_COLLATION, column_type, encode_field},
-    table_of,
-    write::TOMBSTONES,
 };
+use crate::sql::{
+    Dialect, Quoted, Statement, column_of, condition,
+    index::{self, PlannedIndex},
+};
+
+const TOMBSTONES: &str = Sqlite::TOMBSTONES;
 
 /// What type each column was declared with: SQLite's own types are fewer.
 pub(crate) const FIELDS: &str = "nubo_fields";
@@ -138,7 +141,7 @@ fn column(collection: &Collection, catalog: &Catalog, index: usize) -> String {
     }
     if let FieldType::Ref(reference) = &field.kind {
         // A guard only: the server performs on_delete itself.
-        let target = table_of(catalog.get(reference.collection));
+        let target = Sqlite::table(catalog.get(reference.collection));
         text.push_str(&format!(" REFERENCES {target} (\"id\")"));
     }
     if matches!(
@@ -163,14 +166,14 @@ pub(crate) fn add_column(
     let column = column(collection, catalog, index);
     let default = match &field.default {
         Some(DefaultValue::Literal(value)) if !matches!(field.kind, FieldType::Ref(_)) => {
-            Some(literal(&encode_field(field, value)))
+            Some(Sqlite::literal(&encode_field(field, value)))
         }
         _ => None,
     };
     match default {
         Some(default) => Ok(format!(
             "ALTER TABLE {} ADD COLUMN {column} DEFAULT {default}",
-            table_of(collection)
+            Sqlite::table(collection)
         )),
         None if field.required => Err(format!(
             "the new field `{}` of `{}` is required and has no default, \
@@ -179,158 +182,43 @@ pub(crate) fn add_column(
         )),
         None => Ok(format!(
             "ALTER TABLE {} ADD COLUMN {column}",
-            table_of(collection)
+            Sqlite::table(collection)
         )),
     }
 }
 
-/// A value as SQL text. Only for values of the configuration, and only in DDL, which takes no
-/// arguments.
-fn literal(argument: &Argument) -> String {
-    match argument {
-        Argument::Null => "NULL".into(),
-        Argument::Integer(number) => number.to_string(),
-        Argument::Real(number) => format!("{number:e}"),
-        Argument::Text(text) => format!("'{}'", text.replace('\'', "''")),
-        Argument::Blob(bytes) => {
-            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            format!("x'{hex}'")
-        }
-    }
-}
-
-/// The indexes of a collection: name and statement. Declared ones, one for each unique field, and
-/// one for each reference that nothing else begins with, since deletions look them up.
+/// The indexes of a collection: name and statement.
 pub(crate) fn indexes(collection: &Collection, catalog: &Catalog) -> Vec<(String, String)> {
-    let table = &collection.tiers.table;
-    let mut found: Vec<(String, String)> = Vec::new();
-    let mut covered: Vec<usize> = Vec::new();
-    for (index, field) in collection
-        .declared_fields()
-        .filter(|(_, field)| field.unique)
-    {
-        let name = format!("{table}_{}_key", field.name);
-        let text = format!(
-            "CREATE UNIQUE INDEX {} ON {} ({})",
-            Quoted(&name),
-            table_of(collection),
-            column_of(collection, index)
-        );
-        covered.push(index);
-        found.push((name, text));
-    }
-    for index in collection
-        .indexes
-        .iter()
+    index::planned(collection)
+        .into_iter()
         .filter(|index| index.kind == IndexKind::Btree)
-    {
-        let declared = declared(collection, catalog, index);
-        if !found.iter().any(|(name, _)| *name == declared.0) {
-            covered.extend(index.columns.first().map(|column| column.field));
-            found.push(declared);
-        }
-    }
-    // The default order of lists, which every list without a filter has.
-    let order: Vec<IndexColumn> = collection
-        .order
-        .iter()
-        .map(|key| IndexColumn {
-            field: key.field,
-            descending: key.descending,
+        .map(|index| {
+            let statement = create_index(collection, catalog, &index);
+            (index.name, statement)
         })
-        .collect();
-    let first = order[0].field;
-    if first != Collection::ID && !covered.contains(&first) {
-        covered.push(first);
-        let index = Index {
-            columns: order,
-            unique: false,
-            condition: Expr::always(),
-            kind: IndexKind::Btree,
-        };
-        found.push(declared(collection, catalog, &index));
-    }
-    for (index, field) in collection.declared_fields() {
-        if matches!(field.kind, FieldType::Ref(_)) && !covered.contains(&index) {
-            let name = format!("{table}_{}_ref", field.name);
-            let text = format!(
-                "CREATE INDEX {} ON {} ({})",
-                Quoted(&name),
-                table_of(collection),
-                column_of(collection, index)
-            );
-            found.push((name, text));
-        }
-    }
-    found
+        .collect()
 }
 
-fn declared(collection: &Collection, catalog: &Catalog, index: &Index) -> (String, String) {
-    let mut columns: Vec<(usize, bool)> = index
+fn create_index(collection: &Collection, catalog: &Catalog, index: &PlannedIndex) -> String {
+    let columns: Vec<String> = index
         .columns
         .iter()
-        .map(|column| (column.field, column.descending))
-        .collect();
-    let last_descending = columns.last().is_some_and(|(_, descending)| *descending);
-    if !index.unique && !columns.iter().any(|(field, _)| *field == Collection::ID) {
-        columns.push((Collection::ID, last_descending));
-    }
-    let mut name = collection.tiers.table.clone();
-    for column in &index.columns {
-        name.push('_');
-        name.push_str(&collection.fields()[column.field].name);
-        if column.descending {
-            name.push_str("_desc");
-        }
-    }
-    name.push_str(if index.unique { "_key" } else { "_idx" });
-    let parts: Vec<String> = columns
-        .into_iter()
-        .map(|(field, descending)| {
-            let direction = if descending { " DESC" } else { "" };
-            format!("{}{direction}", column_of(collection, field))
+        .map(|column| {
+            let direction = Sqlite::direction(collection, column.field, column.descending);
+            format!("{}{direction}", column_of(collection, column.field))
         })
         .collect();
-    let mut statement = Statement::default();
-    if !index.condition.is_always() {
-        condition::push(&mut statement, &index.condition, collection, catalog);
-        name.push_str(&format!(
-            "_{:08x}",
-            fingerprint(&format!("{:?}", index.condition))
-        ));
-    }
     let unique = if index.unique { "UNIQUE " } else { "" };
     let mut text = format!(
         "CREATE {unique}INDEX {} ON {} ({})",
-        Quoted(&name),
-        table_of(collection),
-        parts.join(", ")
+        Quoted(&index.name),
+        Sqlite::table(collection),
+        columns.join(", ")
     );
-    if !statement.text.is_empty() {
-        text.push_str(&format!(" WHERE {}", inlined(&statement)));
-    }
-    (name, text)
-}
-
-/// A statement with its arguments written out, for the condition of a partial index.
-fn inlined(statement: &Statement) -> String {
-    let mut arguments = statement.arguments.iter();
-    let mut text = String::with_capacity(statement.text.len());
-    for part in statement.text.split_inclusive('?') {
-        match part.strip_suffix('?') {
-            Some(before) => {
-                text.push_str(before);
-                text.push_str(&arguments.next().map_or_else(|| "NULL".into(), literal));
-            }
-            None => text.push_str(part),
-        }
+    if !index.condition.is_always() {
+        let mut condition = Statement::<Sqlite>::written_out();
+        condition::push(&mut condition, &index.condition, collection, catalog);
+        text.push_str(&format!(" WHERE {}", condition.text));
     }
     text
-}
-
-/// FNV-1a, 32 bit: tells partial indexes over the same columns apart, the same in every version.
-fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
-    })
 }

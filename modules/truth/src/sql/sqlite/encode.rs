@@ -8,14 +8,14 @@ use std::{cmp::Ordering, str::FromStr};
 
 use nubo_core::{
     field::{Field, FieldType},
-    id::Id,
     time::Duration,
     value::Value,
 };
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
-use super::{Argument, select::MAX_JSON_FIELDS};
+use super::{Argument, page::MAX_JSON_FIELDS};
+use crate::sql::{Corrupt, stored_json};
 
 /// Name of the collation that compares decimals by their number.
 pub(crate) const DECIMAL_COLLATION: &str = "NUBO_DECIMAL";
@@ -47,15 +47,7 @@ pub(crate) fn compare_numbers(a: &str, b: &str) -> Ordering {
 
 /// A number as JSON has it.
 pub(crate) fn number_text(value: &Value) -> String {
-    stored_json(value).to_string()
-}
-
-/// A value that JSON has no better form for than text, such as bytes, as that text.
-pub(crate) fn text_in_json(value: &Value) -> String {
-    match stored_json(value) {
-        Json::String(text) => text,
-        other => other.to_string(),
-    }
+    stored_json::of(value).to_string()
 }
 
 /// The declared type of a column, for STRICT tables.
@@ -85,7 +77,7 @@ pub(crate) fn encode(value: &Value) -> Argument {
         Value::Ip(address) => Argument::Text(address.to_string()),
         Value::Bytes(bytes) => Argument::Blob(bytes.clone()),
         Value::Json(json) => Argument::Text(json.to_string()),
-        Value::List(_) | Value::Object(_) => Argument::Text(stored_json(value).to_string()),
+        Value::List(_) | Value::Object(_) => Argument::Text(stored_json::of(value).to_string()),
     }
 }
 
@@ -93,70 +85,21 @@ pub(crate) fn encode(value: &Value) -> Argument {
 pub(crate) fn encode_field(field: &Field, value: &Value) -> Argument {
     match (&field.kind, value) {
         (FieldType::Object(fields), Value::Object(values)) => {
-            Argument::Text(stored_object(fields, values).to_string())
+            Argument::Text(stored_json::object(fields, values).to_string())
         }
         _ => encode(value),
     }
 }
 
-/// A value as it stands inside stored JSON, where numbers stay numbers.
-fn stored_json(value: &Value) -> Json {
-    match value {
-        Value::Bool(flag) => (*flag).into(),
-        Value::Json(json) => json.clone(),
-        Value::Bytes(_) => sent_json(value),
-        Value::List(items) => items.iter().map(stored_json).collect(),
-        // Objects stand in no list; elsewhere their fields' names are known.
-        Value::Object(_) => Json::Null,
-        scalar => match encode(scalar) {
-            Argument::Integer(number) => number.into(),
-            Argument::Real(number) => number.into(),
-            Argument::Text(text) => text.into(),
-            Argument::Null | Argument::Blob(_) => Json::Null,
-        },
-    }
-}
-
-/// As it is sent: base64, where JSON has nothing better.
-fn sent_json(value: &Value) -> Json {
-    let mut out = Vec::new();
-    value.write_scalar_json(&mut out);
-    serde_json::from_slice(&out).unwrap_or_default()
-}
-
-fn stored_object(fields: &[Field], values: &[Value]) -> Json {
-    fields
-        .iter()
-        .zip(values)
-        .map(|(field, value)| {
-            let json = match (&field.kind, value) {
-                (FieldType::Object(fields), Value::Object(values)) => stored_object(fields, values),
-                _ => stored_json(value),
-            };
-            (field.name.clone(), json)
-        })
-        .collect()
-}
-
 /// The text of a whole list, to be compared with a stored one.
 pub(crate) fn whole_list(items: &[Value]) -> Argument {
-    Argument::Text(items.iter().map(stored_json).collect::<Json>().to_string())
-}
-
-/// A stored value that is not what its column says: the file was changed by other hands.
-#[derive(Debug, thiserror::Error)]
-#[error("the column of `{field}` holds something that is no {kind}")]
-pub(crate) struct Corrupt {
-    field: String,
-    kind: String,
+    let json: Json = items.iter().map(stored_json::of).collect();
+    Argument::Text(json.to_string())
 }
 
 /// A value read from a column.
 pub(crate) fn decode(field: &Field, stored: Argument) -> Result<Value, Corrupt> {
-    decode_kind(&field.kind, stored).ok_or_else(|| Corrupt {
-        field: field.name.clone(),
-        kind: field.kind.word(),
-    })
+    decode_kind(&field.kind, stored).ok_or_else(|| Corrupt::of(field))
 }
 
 fn decode_kind(kind: &FieldType, stored: Argument) -> Option<Value> {
@@ -169,56 +112,10 @@ fn decode_kind(kind: &FieldType, stored: Argument) -> Option<Value> {
         }
         (FieldType::Float, Argument::Real(number)) => Value::Float(number),
         (FieldType::Bytes, Argument::Blob(bytes)) => Value::Bytes(bytes),
-        (FieldType::Decimal, Argument::Text(text)) => Value::Decimal(text.parse().ok()?),
-        (FieldType::Uuid | FieldType::Ref(_), Argument::Text(text)) => {
-            Value::Uuid(text.parse::<Id>().ok()?.uuid())
+        (FieldType::Json | FieldType::List(_) | FieldType::Object(_), Argument::Text(text)) => {
+            stored_json::decode(kind, serde_json::from_str(&text).ok()?)?
         }
-        (FieldType::Timestamp, Argument::Text(text)) => Value::Timestamp(text.parse().ok()?),
-        (FieldType::Date, Argument::Text(text)) => Value::Date(text.parse().ok()?),
-        (FieldType::Ip, Argument::Text(text)) => Value::Ip(text.parse().ok()?),
-        (
-            FieldType::Text | FieldType::Email | FieldType::Url | FieldType::Password,
-            Argument::Text(text),
-        ) => Value::Text(text),
-        (FieldType::Json, Argument::Text(text)) => match serde_json::from_str(&text).ok()? {
-            Json::Null => Value::Null,
-            json => Value::Json(json),
-        },
-        (FieldType::List(_) | FieldType::Object(_), Argument::Text(text)) => {
-            decode_json(kind, serde_json::from_str(&text).ok()?)?
-        }
-        _ => return None,
-    })
-}
-
-fn decode_json(kind: &FieldType, json: Json) -> Option<Value> {
-    Some(match (kind, json) {
-        (_, Json::Null) => Value::Null,
-        (FieldType::List(item), Json::Array(items)) => Value::List(
-            items
-                .into_iter()
-                .map(|json| decode_json(item, json))
-                .collect::<Option<_>>()?,
-        ),
-        (FieldType::Object(fields), Json::Object(mut entries)) => Value::Object(
-            fields
-                .iter()
-                .map(|field| {
-                    decode_json(&field.kind, entries.remove(&field.name).unwrap_or_default())
-                })
-                .collect::<Option<_>>()?,
-        ),
-        (FieldType::Json, json) => Value::Json(json),
-        (FieldType::Bool, Json::Bool(flag)) => Value::Bool(flag),
-        (FieldType::Float, Json::Number(number)) => Value::Float(number.as_f64()?),
-        (FieldType::Bytes, json @ Json::String(_)) => kind.read(
-            &json,
-            nubo_core::field::Source::Json,
-            &mut nubo_core::Pointer::root(),
-            &mut Vec::new(),
-        )?,
-        (kind, Json::Number(number)) => decode_kind(kind, Argument::Integer(number.as_i64()?))?,
-        (kind, Json::String(text)) => decode_kind(kind, Argument::Text(text))?,
+        (kind, Argument::Text(text)) => stored_json::from_text(kind, text)?,
         _ => return None,
     })
 }

@@ -1,0 +1,228 @@
+//! Attempts at a batch: the first in one go, the next with what was learned.
+//!
+//! Where the database ends a transaction at the first refusal, the first attempt hopes for the best
+//! and needs no savepoints. If it comes to nothing, the next goes with care: each statement behind
+//! a savepoint, so that the bad one is found and fails alone. Where others were in the way, it is
+//! tried again after a pause, and after some pauses transaction by transaction.
+
+use std::time::Duration;
+
+use nubo_core::{
+    Error, Result,
+    write::{Outcome, Sequence, Transaction},
+};
+use tokio::sync::oneshot;
+
+use super::{Engine, Job, batch, outcome_unknown};
+use crate::session::{Session, Trouble};
+
+/// How often a batch is tried while others are in the way.
+const ATTEMPTS: u32 = 8;
+/// After how many attempts its jobs are tried one by one.
+const TOGETHER: u32 = 3;
+
+/// What became of a transaction.
+pub(super) type Fate = Result<Vec<Outcome>>;
+/// Those of a batch by job, as far as they are known.
+pub(super) type Fates = Vec<Vec<Option<Fate>>>;
+
+/// The transactions of several jobs.
+#[derive(Clone)]
+pub(super) struct Batch {
+    /// How many transactions each job has.
+    shape: Vec<usize>,
+    pub independent: Vec<Entry>,
+    pub ordered: Vec<Vec<Entry>>,
+}
+
+/// A transaction of the batch and where its fate goes.
+#[derive(Clone)]
+pub(super) struct Entry {
+    pub job: usize,
+    pub place: usize,
+    pub transaction: Transaction,
+}
+
+/// Executes jobs and answers them.
+pub(super) async fn commit<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
+    let mut answers: Vec<oneshot::Sender<Vec<Fate>>> = Vec::with_capacity(jobs.len());
+    let mut batch = Batch::new();
+    for job in jobs {
+        answers.push(job.answer);
+        batch.add(job.transactions, job.sequence);
+    }
+    let fates = carry_out(engine, batch).await;
+    for (answer, fates) in answers.into_iter().zip(fates) {
+        // Who has gone away meanwhile does not need to know.
+        answer.send(fates).ok();
+    }
+}
+
+/// Carries a batch out, however many attempts that takes.
+async fn carry_out<S: Session>(engine: &mut Engine<S>, mut batch: Batch) -> Vec<Vec<Fate>> {
+    let mut tries = 0;
+    let mut was_lost = false;
+    engine.care = !S::CONCURRENT;
+    loop {
+        let attempt = match S::CONCURRENT {
+            true => batch.clone(),
+            false => std::mem::replace(&mut batch, Batch::new()),
+        };
+        let mut fates = attempt.no_fates();
+        let result = batch::execute(engine, attempt, &mut fates).await;
+        match engine.session.take_trouble() {
+            None => return settled(fates, result.err()),
+            Some(Trouble::Refused) if !engine.care => engine.care = true,
+            Some(Trouble::Refused) => {
+                let error = Error::internal("a refused statement has ended the transaction");
+                return settled(fates, Some(result.err().unwrap_or(error)));
+            }
+            Some(Trouble::Conflict) => {
+                tries += 1;
+                if tries >= TOGETHER && batch.shape.len() > 1 {
+                    return one_by_one(engine, batch).await;
+                }
+                if tries >= ATTEMPTS {
+                    let error = Error::unavailable("conflict", "others write the same documents");
+                    return settled(fates, Some(error));
+                }
+                tokio::time::sleep(pause(engine, tries)).await;
+            }
+            Some(Trouble::Lost) => {
+                let gone = Error::unavailable("truth_unavailable", "the database is not there");
+                if was_lost || engine.session.connect().await.is_err() {
+                    return settled(fates, Some(gone));
+                }
+                was_lost = true;
+            }
+            Some(Trouble::Unknown) => return settled(fates, Some(outcome_unknown())),
+        }
+    }
+}
+
+async fn one_by_one<S: Session>(engine: &mut Engine<S>, batch: Batch) -> Vec<Vec<Fate>> {
+    let mut fates = Vec::with_capacity(batch.shape.len());
+    for job in batch.by_job() {
+        fates.extend(Box::pin(carry_out(engine, job)).await);
+    }
+    fates
+}
+
+/// How long to wait before the next try: longer each time, and not as long as others who try the
+/// same.
+fn pause<S: Session>(engine: &Engine<S>, tries: u32) -> Duration {
+    let longest = 4u64 << tries.min(6);
+    let mut chance = [0; 1];
+    engine.random.fill(&mut chance);
+    Duration::from_millis(longest / 2 + longest * u64::from(chance[0]) / 512)
+}
+
+/// The fates of a batch. Nothing is durable when the commit failed, whatever each transaction
+/// thought of itself.
+fn settled(fates: Fates, failure: Option<Error>) -> Vec<Vec<Fate>> {
+    let settle = |fate: Option<Fate>| match (&failure, fate) {
+        (Some(error), None | Some(Ok(_))) => Err(copy(error)),
+        (_, Some(fate)) => fate,
+        (None, None) => Err(Error::internal("a transaction was forgotten")),
+    };
+    fates
+        .into_iter()
+        .map(|fates| fates.into_iter().map(settle).collect())
+        .collect()
+}
+
+/// Finds out, once the database is there again, what became of a batch whose outcome was not known,
+/// and tells the observers.
+pub(super) async fn settle_doubt<S: Session>(engine: &mut Engine<S>) {
+    let Some(touched) = engine.doubtful.take() else {
+        return;
+    };
+    match engine.session.was_committed().await {
+        Ok(true) => engine.touched.ticket().committed(touched).await,
+        Ok(false) => {}
+        Err(error) => {
+            tracing::error!(%error, "it stays unknown whether a batch was committed");
+        }
+    }
+}
+
+impl Batch {
+    fn new() -> Self {
+        Self {
+            shape: Vec::new(),
+            independent: Vec::new(),
+            ordered: Vec::new(),
+        }
+    }
+
+    fn add(&mut self, transactions: Vec<Transaction>, sequence: Sequence) {
+        let job = self.shape.len();
+        self.shape.push(transactions.len());
+        let entries = transactions
+            .into_iter()
+            .enumerate()
+            .map(|(place, transaction)| Entry {
+                job,
+                place,
+                transaction,
+            });
+        match sequence {
+            Sequence::Independent => self.independent.extend(entries),
+            Sequence::StopAtError => self.ordered.push(entries.collect()),
+        }
+    }
+
+    fn no_fates(&self) -> Fates {
+        let unknown = |count: &usize| (0..*count).map(|_| None).collect();
+        self.shape.iter().map(unknown).collect()
+    }
+
+    /// One batch for each job.
+    fn by_job(self) -> Vec<Self> {
+        let alone = |count: &usize| Self {
+            shape: vec![*count],
+            ..Self::new()
+        };
+        let mut batches: Vec<Self> = self.shape.iter().map(alone).collect();
+        let moved = |mut entry: Entry| {
+            let job = std::mem::take(&mut entry.job);
+            (job, entry)
+        };
+        for (job, entry) in self.independent.into_iter().map(moved) {
+            batches[job].independent.push(entry);
+        }
+        for entries in self.ordered {
+            let Some(first) = entries.first() else {
+                continue;
+            };
+            let job = first.job;
+            let entries = entries.into_iter().map(|entry| moved(entry).1);
+            batches[job].ordered.push(entries.collect());
+        }
+        batches
+    }
+}
+
+/// The same failure for several; only what a client can see is copied.
+fn copy(error: &Error) -> Error {
+    match error {
+        Error::Unavailable {
+            code,
+            detail,
+            retry_after,
+        } => Error::Unavailable {
+            code,
+            detail: detail.clone(),
+            retry_after: *retry_after,
+        },
+        other => {
+            let mut words = other.to_string();
+            let mut cause = std::error::Error::source(other);
+            while let Some(error) = cause {
+                words = format!("{words}: {error}");
+                cause = error.source();
+            }
+            Error::internal(words)
+        }
+    }
+}

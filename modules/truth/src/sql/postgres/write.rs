@@ -1,0 +1,128 @@
+//! Rows in PostgreSQL, many at a time: one argument for each column, an array with a value for each
+//! row. The text of the statement is the same for any number of rows.
+
+use nubo_core::{document::Document, field::Field, schema::Collection};
+
+use super::{
+    Argument, Postgres, decode,
+    encode::{self, write_field, write_sized},
+    types::{Scalar, Type},
+};
+use crate::sql::{Dialect, Statement, column_of, select::columns};
+
+/// New rows.
+pub(crate) fn insert(collection: &Collection, documents: &[&Document]) -> Statement<Postgres> {
+    let mut statement = Statement::new(format!(
+        "INSERT INTO {} ({}) SELECT ",
+        Postgres::table(collection),
+        columns(collection)
+    ));
+    let fields = 0..collection.fields().len();
+    statement.join(fields.clone(), ", ", |statement, index| {
+        statement.push(row_value(collection, index));
+    });
+    push_rows(&mut statement, collection, documents);
+    statement
+}
+
+/// Rows that become these documents.
+pub(crate) fn update_many(collection: &Collection, documents: &[&Document]) -> Statement<Postgres> {
+    let mut statement = Statement::new(format!("UPDATE {} AS t SET ", Postgres::table(collection)));
+    let changing = 1..collection.fields().len();
+    statement.join(changing, ", ", |statement, index| {
+        let column = column_of(collection, index);
+        statement.push(format_args!("{column} = {}", row_value(collection, index)));
+    });
+    push_rows(&mut statement, collection, documents);
+    statement.push(" WHERE t.\"id\" = r.c0");
+    statement
+}
+
+/// The value of a field in the rows that [`push_rows`] gives.
+fn row_value(collection: &Collection, index: usize) -> String {
+    match Type::of(&collection.fields()[index].kind) {
+        Type::One(_) => format!("r.c{index}"),
+        kind @ Type::Array(_) => format!("r.c{index}::{}", kind.name()),
+    }
+}
+
+/// Appends `FROM` with the documents as rows. An array of arrays would come apart, so that arrays
+/// go as their text.
+fn push_rows(
+    statement: &mut Statement<Postgres>,
+    collection: &Collection,
+    documents: &[&Document],
+) {
+    let fields = collection.fields();
+    statement.push(" FROM unnest(");
+    statement.join(
+        fields.iter().enumerate(),
+        ", ",
+        |statement, (index, field)| {
+            let values = documents.iter().map(|document| document.value(index));
+            let mut bytes = Vec::new();
+            let single = match Type::of(&field.kind) {
+                Type::One(single) => {
+                    encode::array(single, values, &mut bytes, |value, out| {
+                        write_field(field, value, out)
+                    });
+                    single
+                }
+                Type::Array(single) => {
+                    encode::array(Scalar::Text, values, &mut bytes, |value, out| {
+                        match array_text(field, single, value) {
+                            Some(text) => out.extend_from_slice(text.as_bytes()),
+                            None => return false,
+                        }
+                        true
+                    });
+                    Scalar::Text
+                }
+            };
+            statement.bind(Argument {
+                kind: Type::Array(single),
+                bytes: Some(bytes),
+            });
+        },
+    );
+    statement.push(") AS r (");
+    statement.join(0..fields.len(), ", ", |statement, index| {
+        statement.push(format_args!("c{index}"));
+    });
+    statement.push(")");
+}
+
+fn array_text(field: &Field, single: Scalar, value: &nubo_core::value::Value) -> Option<String> {
+    let mut bytes = Vec::new();
+    match write_field(field, value, &mut bytes) {
+        true => decode::array_text(single, &bytes),
+        false => None,
+    }
+}
+
+/// The statement under which rows are copied in.
+pub(crate) fn copy(collection: &Collection) -> String {
+    format!(
+        "COPY {} ({}) FROM STDIN (FORMAT binary)",
+        Postgres::table(collection),
+        columns(collection)
+    )
+}
+
+/// Rows in the format of [`copy`].
+pub(crate) fn copied<'a>(
+    collection: &Collection,
+    documents: impl IntoIterator<Item = &'a Document>,
+) -> Vec<u8> {
+    // Signature, flags, length of the header's extension.
+    let mut out = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
+    let fields = collection.fields();
+    for document in documents {
+        out.extend_from_slice(&(fields.len() as i16).to_be_bytes());
+        for (field, value) in fields.iter().zip(document.values()) {
+            write_sized(&mut out, |out| write_field(field, value, out));
+        }
+    }
+    out.extend_from_slice(&(-1i16).to_be_bytes());
+    out
+}
