@@ -1,8 +1,10 @@
 //! The command line: what there is to say, and who does it. One file for each command.
 
+pub mod cache;
 pub mod check;
 pub mod collections;
 pub mod export;
+pub mod health;
 pub mod import;
 mod layout;
 mod progress;
@@ -62,12 +64,17 @@ enum Command {
     Schema(schema::Schema),
     /// Prints the OpenAPI document of the server
     Openapi,
+    /// Prints the AsyncAPI document of the server: what is said over its WebSocket
+    Asyncapi,
     #[command(subcommand)]
     Collections(collections::Collections),
     Import(import::Import),
     Export(export::Export),
+    Health(health::Health),
     #[command(subcommand)]
     Users(users::Users),
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Prints the version
     Version,
 }
@@ -130,6 +137,13 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
             Some(loaded) => out.write_all(Assembly::new(loaded, modules)?.document().as_bytes())?,
             None => return Ok(ExitCode::FAILURE),
         },
+        Command::Asyncapi => match load(&options, &modules)? {
+            Some(loaded) => match Assembly::new(loaded, modules)?.asyncapi() {
+                Some(document) => out.write_all(document.as_bytes())?,
+                None => anyhow::bail!("the module `hub` is switched off"),
+            },
+            None => return Ok(ExitCode::FAILURE),
+        },
         Command::Import(import) => match load(&options, &modules)? {
             Some(loaded) => {
                 drop(out);
@@ -146,10 +160,21 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
             }
             None => return Ok(ExitCode::FAILURE),
         },
+        Command::Health(health) => match load_quietly(&options, &modules)? {
+            Some(loaded) => health.run(&loaded.settings.server, &mut out)?,
+            None => return Ok(ExitCode::FAILURE),
+        },
         Command::Users(users) => match load_quietly(&options, &modules)? {
             Some(loaded) => {
                 let assembly = Assembly::new(loaded, modules)?;
                 return runtime()?.block_on(users.run(&assembly, &mut out));
+            }
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Cache(cache) => match load_quietly(&options, &modules)? {
+            Some(loaded) => {
+                let data = loaded.settings.data;
+                return runtime()?.block_on(cache.run(&data, &mut out));
             }
             None => return Ok(ExitCode::FAILURE),
         },

@@ -45,7 +45,7 @@ pub use self::{
     environment::Variables,
     position::{Position, Positions},
     problem::{Place, Problem, Severity},
-    settings::{LogLevel, Settings},
+    settings::{CacheDriver, LogLevel, Settings, TruthDriver, TruthSettings},
 };
 
 /// The file that is read where none is named.
@@ -287,6 +287,11 @@ impl<'a> Loading<'a> {
         settings.collections_dir =
             self.layers
                 .path("/collections_dir", &settings.collections_dir, &self.folder);
+        if let Some(root) = &mut settings.tiers.truth.tls.root {
+            *root = self
+                .layers
+                .path("/tiers/truth/tls/root", root, &self.folder);
+        }
         let folder = self.read_collections(&settings.collections_dir, problems);
         let collections = collections::compile(&folder, &self.files, problems)?;
 
@@ -296,6 +301,7 @@ impl<'a> Loading<'a> {
             .map(|(name, section)| (*name, self.section(name, section, &merged)))
             .collect();
         self.examine(&settings, &sections, &collections, problems);
+        self.examine_truth(&settings.tiers.truth, problems);
         let files = self.files.iter().chain(&folder.files);
         Some(Loaded {
             settings,
@@ -339,6 +345,36 @@ impl<'a> Loading<'a> {
                 };
                 problems.push(problem.suggesting(remark.suggestion));
             }
+        }
+    }
+
+    /// What a schema cannot say of the truth's settings.
+    fn examine_truth(&self, truth: &TruthSettings, problems: &mut Vec<Problem>) {
+        let place = |setting: &str| {
+            let pointer = format!("/tiers/truth/{setting}");
+            let named = || Place::Named(pointer.trim_start_matches('/').replace('/', "."));
+            self.layers.written(&pointer).unwrap_or_else(named)
+        };
+        match (truth.driver, &truth.url) {
+            (TruthDriver::Postgres, None) => problems.push(Problem::error(
+                place("driver"),
+                "PostgreSQL needs an address: set DATABASE_URL in the environment, or `url` here",
+            )),
+            (TruthDriver::Postgres, Some(url)) if !nubo_truth::is_postgres_address(url) => {
+                problems.push(Problem::error(
+                    place("url"),
+                    "must be an address such as postgres://user:password@host:5432/database",
+                ));
+            }
+            (TruthDriver::Sqlite, Some(_)) => problems.push(Problem::warning(
+                place("url"),
+                "is not used: the truth's driver is `sqlite`",
+            )),
+            _ => {}
+        }
+        if truth.pool.min > truth.pool.max {
+            let message = "must not be more than `max`";
+            problems.push(Problem::error(place("pool/min"), message));
         }
     }
 

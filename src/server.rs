@@ -10,19 +10,20 @@ mod identify;
 mod listen;
 mod routes;
 mod sessions;
+mod truth;
 
 use std::{
-    path::PathBuf,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
 use nubo_auth::{Accounts, Auth};
-use nubo_cache::{LocalBus, LocalBusSettings};
+use nubo_cache::{Budget, LocalBus, LocalBusSettings, Memory, MemoryWatch, Shelves};
 use nubo_core::{
     bus::Bus,
+    cache::Cache,
     clock::{Clock, Random},
-    module::{Context, Contribution, Module, Section, SetupError},
+    module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
     schema::Catalog,
     store::Store,
@@ -34,7 +35,6 @@ use nubo_openapi::OpenApi;
 use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
 use nubo_static::StaticFiles;
 use nubo_sync::{Publisher, Retention, Tiers};
-use nubo_truth::{SqliteSettings, SqliteTruth};
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
@@ -43,15 +43,11 @@ pub use listen::serve;
 use sessions::LateSessions;
 
 use crate::{
-    config::Loaded,
+    config::{CacheDriver, Loaded},
     control::Administration,
     system::{SystemClock, SystemRandom},
 };
 
-/// Memory for cached pages of the embedded database, for each connection.
-const PAGE_CACHE: u64 = 64 << 20;
-/// Longest time that one statement of the embedded database takes.
-const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 /// How often expired documents are looked for.
 const RETENTION_PERIOD: Duration = Duration::from_secs(60);
 
@@ -108,6 +104,7 @@ pub struct Assembly {
     modules: Vec<Box<dyn Module>>,
     contributions: Vec<Contribution>,
     tiers: Arc<Tiers>,
+    cached: Option<Cached>,
     truth: Arc<dyn Truth>,
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
@@ -115,6 +112,7 @@ pub struct Assembly {
     bus: Arc<dyn Bus>,
     sessions: Arc<LateSessions>,
     document: Arc<OnceLock<String>>,
+    asyncapi: Option<Arc<str>>,
     drain: Drain,
     accounts: Option<Arc<Accounts>>,
 }
@@ -128,37 +126,32 @@ impl Assembly {
         let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
-        let truth: Arc<dyn Truth> = Arc::new(SqliteTruth::new(
-            SqliteSettings {
-                path: database(&loaded),
-                readers: loaded.settings.tiers.truth.readers as usize,
-                page_cache: PAGE_CACHE,
-                statement_limit: STATEMENT_LIMIT,
-            },
-            catalog.clone(),
-            clock.clone(),
-            random.clone(),
-        ));
+        let truth = truth::of(&loaded, &catalog, &clock, &random)?;
         let Modules { shipped, added } = modules;
         let bus = Arc::new(LocalBus::new(
             LocalBusSettings::default(),
             clock.clone(),
             &*random,
         ));
-        let tiers = Arc::new(Tiers::new(
+        let cached = Cached::new(&loaded, &catalog, &clock);
+        let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
             bus.clone(),
             shipped.auth.passwords(),
             clock.clone(),
             random.clone(),
-        ));
+        );
+        if let Some(cached) = &cached {
+            tiers = tiers.with_cache(cached.cache.clone());
+        }
         let mut auth = shipped.auth;
         let mut assembly = Self {
             loaded,
             modules: Vec::new(),
             contributions: Vec::new(),
-            tiers,
+            tiers: Arc::new(tiers),
+            cached,
             truth,
             catalog,
             clock,
@@ -166,6 +159,7 @@ impl Assembly {
             bus,
             sessions: Arc::default(),
             document: Arc::default(),
+            asyncapi: None,
             drain: shipped.drain,
             accounts: None,
         };
@@ -205,15 +199,35 @@ impl Assembly {
             clock: self.clock.clone(),
             random: self.random.clone(),
             document: self.document.clone(),
+            about: self.about(),
         };
         let contribution = module
             .setup(&context)
             .map_err(|error| SetupError::caused(format!("the module `{name}`"), error))?;
+        if let Some(asyncapi) = &contribution.asyncapi
+            && self.asyncapi.replace(asyncapi.clone()).is_some()
+        {
+            return Err(SetupError::new("two modules bring an AsyncAPI document"));
+        }
         if let Some(sessions) = &contribution.sessions {
             self.sessions.set(sessions.clone())?;
         }
         self.contributions.push(contribution);
         Ok(true)
+    }
+
+    /// What the documents about the API say of it: the section `openapi` has its name.
+    fn about(&self) -> About {
+        let text = |key: &str| {
+            let section = self.loaded.sections.get("openapi");
+            let text = section.and_then(|section| section[key].as_str());
+            text.unwrap_or_default().to_owned()
+        };
+        About {
+            title: text("title"),
+            version: text("version"),
+            base_path: self.loaded.settings.server.base_path.0.clone(),
+        }
     }
 
     /// Assembles the OpenAPI document from what the modules say of their routes.
@@ -266,6 +280,11 @@ impl Assembly {
         self.document.get().map_or("", String::as_str)
     }
 
+    /// The AsyncAPI document, where the hub is switched on.
+    pub fn asyncapi(&self) -> Option<&str> {
+        self.asyncapi.as_deref()
+    }
+
     /// The settings that belong to no module.
     pub fn loaded(&self) -> &Loaded {
         &self.loaded
@@ -276,12 +295,14 @@ impl Assembly {
         self.accounts.clone()
     }
 
-    /// What orders from the command line are carried out with, where there are accounts.
-    pub fn administration(&self) -> Option<Administration> {
-        Some(Administration {
-            accounts: self.accounts()?,
+    /// What orders from the command line are carried out with.
+    pub fn administration(&self) -> Administration {
+        Administration {
+            accounts: self.accounts(),
             bus: self.bus.clone(),
-        })
+            cache: self.cached.as_ref().map(|cached| cached.cache.clone()),
+            catalog: self.catalog.clone(),
+        }
     }
 
     /// The collections.
@@ -294,12 +315,16 @@ impl Assembly {
     /// # Errors
     /// When the data folder or the database cannot be used.
     pub async fn open(&self) -> Result<Open, SetupError> {
-        data::prepare(&self.loaded.settings.data, &database(&self.loaded))?;
+        let file = truth::file(&self.loaded);
+        data::prepare(&self.loaded.settings.data, file.as_deref())?;
         let lock = data::Lock::take(&self.loaded.settings.data)?;
-        let observers = self
+        let cached = self.cached.as_ref();
+        let cache = cached.map(|cached| Arc::clone(&cached.cache) as Arc<dyn Observer>);
+        let modules = self
             .contributions
             .iter()
             .flat_map(|contribution| contribution.observers.iter().cloned());
+        let observers = cache.into_iter().chain(modules);
         // What others hear comes last: those who listen may ask the modules at once.
         let publisher: Arc<dyn Observer> =
             Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
@@ -315,6 +340,7 @@ impl Assembly {
         Ok(Open {
             store: self.tiers.clone(),
             retention: Retention::start(self.tiers.clone(), RETENTION_PERIOD),
+            memory: cached.map(|cached| MemoryWatch::start(cached.memory.clone(), cached.budget)),
             _lock: lock,
         })
     }
@@ -333,6 +359,36 @@ impl Assembly {
             module.stop().await;
         }
         self.truth.stop().await;
+        if let Some(memory) = open.memory {
+            memory.stop().await;
+        }
+    }
+}
+
+/// The cache in this process, and what it may take.
+struct Cached {
+    cache: Arc<dyn Cache>,
+    memory: Arc<Memory>,
+    budget: Budget,
+}
+
+impl Cached {
+    /// None where the settings want none.
+    fn new(loaded: &Loaded, catalog: &Arc<Catalog>, clock: &Arc<dyn Clock>) -> Option<Self> {
+        let settings = &loaded.settings.tiers.cache;
+        if settings.driver == CacheDriver::None {
+            return None;
+        }
+        let budget = Budget {
+            max_memory: settings.max_memory.0,
+            margin: settings.margin.0,
+        };
+        let memory = Arc::new(Memory::new(catalog, clock.clone(), budget.first()));
+        Some(Self {
+            cache: Arc::new(Shelves::new(catalog.clone(), memory.clone())),
+            memory,
+            budget,
+        })
     }
 }
 
@@ -341,10 +397,6 @@ pub struct Open {
     /// What is read and written.
     pub store: Arc<dyn Store>,
     retention: Retention,
+    memory: Option<MemoryWatch>,
     _lock: data::Lock,
-}
-
-/// The file of the embedded database.
-fn database(loaded: &Loaded) -> PathBuf {
-    loaded.settings.data.join("nubo.db")
 }

@@ -11,6 +11,11 @@ use std::{
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+#[path = "services/truth.rs"]
+mod truth;
+
+use truth::Truth;
+
 const FILMS: &str = "
 name: films
 order: title
@@ -43,11 +48,14 @@ fields:
 ";
 
 /// A folder with a configuration and data of its own.
-struct Site(TempDir);
+struct Site(TempDir, Truth);
 
 impl Site {
     fn new() -> Self {
-        let site = Self(TempDir::new().expect("a temporary folder"));
+        let site = Self(
+            TempDir::new().expect("a temporary folder"),
+            Truth::default(),
+        );
         fs::create_dir(site.path("collections")).expect("a folder");
         site.file("nubo.yaml", "log: { level: error }\n");
         site.file("collections/films.yaml", FILMS);
@@ -70,6 +78,7 @@ impl Site {
             .args(line.split_whitespace())
             .current_dir(self.0.path())
             .env_clear();
+        self.1.tell(&mut command);
         command
     }
 

@@ -2,7 +2,8 @@
 //!
 //! `pocketbase` runs the same four workloads on both servers in turn, `startup` measures how soon
 //! they answer, `rules` what an access rule costs, `logins` what reads feel of people who sign in,
-//! `load` loads any local address. This crate never links Nubo: it starts the binary
+//! `fanout` how messages reach thousands of WebSockets, `postgres` compares with what is written by
+//! hand on PostgreSQL, `load` loads any local address. This crate never links Nubo: it starts the binary
 //! and speaks HTTP, as a client would. Start reading at [`compare`]; the generator is [`load`],
 //! and what differs between the servers is in [`peer`]. The README says what is fair about it.
 
@@ -19,6 +20,7 @@ mod interrupt;
 mod load;
 mod logins;
 mod peer;
+mod postgres;
 mod process;
 mod raw;
 mod report;
@@ -57,6 +59,8 @@ enum Command {
     /// The loop that `fanout` measures others against; it starts it itself.
     #[command(hide = true)]
     BareFanout(fanout::BareOptions),
+    /// Measure Nubo on PostgreSQL beside a hand-written server, pgbench and COPY.
+    Postgres(postgres::Options),
     /// Load one local URL.
     Load(raw::Options),
 }
@@ -75,6 +79,7 @@ fn main() -> Result<()> {
         Command::Logins(options) => logins::run(options, &interrupt),
         Command::Fanout(options) => fanout::run(options, &interrupt),
         Command::BareFanout(_) => Ok(()),
+        Command::Postgres(options) => postgres::run(options, &interrupt),
         Command::Load(options) => raw::run(options, &interrupt),
     }
 }

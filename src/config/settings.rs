@@ -3,7 +3,7 @@
 //! The comments here are the users' documentation: they go into the JSON Schema that editors show.
 //! [`Default`] says what holds where nothing is written.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -167,19 +167,69 @@ impl LogLevel {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TierSettings {
+    /// The cache: what is read often, as ready answers. Which collections it has is said by
+    /// `tiers.cache` in their files.
+    pub cache: CacheSettings,
     /// The truth: it holds everything and enforces what is declared.
     pub truth: TruthSettings,
 }
 
-/// The truth: it holds everything and enforces what is declared.
+/// The cache: what is read often, as ready answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// What holds it.
+    pub driver: CacheDriver,
+    /// Most memory that it takes. `0B`: half of what the machine or its container has.
+    pub max_memory: ByteSize,
+    /// Memory that stays free for everything else: where less is available, the cache gives some
+    /// up, whatever `max_memory` says. Looked at every two seconds.
+    pub margin: ByteSize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            driver: CacheDriver::default(),
+            max_memory: ByteSize(0),
+            margin: ByteSize(200 << 20),
+        }
+    }
+}
+
+/// What can hold the cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheDriver {
+    /// The server's own memory.
+    #[default]
+    Memory,
+    /// Nothing: every read goes to the truth.
+    None,
+}
+
+/// The truth: it holds everything and enforces what is declared.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TruthSettings {
     /// What holds it.
     pub driver: TruthDriver,
-    /// Connections that read at the same time.
+    /// SQLite: connections that read at the same time.
     #[schemars(range(min = 1, max = 256))]
     pub readers: u32,
+    /// PostgreSQL: the database, as `postgres://user:password@host:5432/database`. DATABASE_URL in
+    /// the environment sets it as well, which keeps the password out of files.
+    #[schemars(extend("format" = "password"))]
+    pub url: Option<String>,
+    /// PostgreSQL: how many connections there are.
+    pub pool: PoolSettings,
+    /// PostgreSQL: how long things may take.
+    pub limits: LimitSettings,
+    /// PostgreSQL: whether connections are encrypted.
+    pub tls: TlsSettings,
+    /// PostgreSQL: what the database calls this server in its views and logs.
+    #[schemars(length(min = 1, max = 63))]
+    pub application_name: String,
 }
 
 impl Default for TruthSettings {
@@ -187,7 +237,21 @@ impl Default for TruthSettings {
         Self {
             driver: TruthDriver::default(),
             readers: 4,
+            url: None,
+            pool: PoolSettings::default(),
+            limits: LimitSettings::default(),
+            tls: TlsSettings::default(),
+            application_name: "nubo".into(),
         }
+    }
+}
+
+impl fmt::Debug for TruthSettings {
+    /// Without the address, which holds a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TruthSettings")
+            .field("driver", &self.driver)
+            .finish_non_exhaustive()
     }
 }
 
@@ -198,4 +262,86 @@ pub enum TruthDriver {
     /// SQLite, in a file in the data folder.
     #[default]
     Sqlite,
+    /// PostgreSQL 15 or later.
+    Postgres,
+}
+
+/// How many connections there are to the database. The database must allow the sum of `max` and
+/// `writers` for each server beside it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PoolSettings {
+    /// Connections that read: so many stay open.
+    #[schemars(range(min = 1, max = 1000))]
+    pub min: u32,
+    /// Connections that read: at most so many are opened.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max: u32,
+    /// Connections that write. Each commits what waits in one go, so that a few are enough.
+    #[schemars(range(min = 1, max = 64))]
+    pub writers: u32,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            min: 2,
+            max: 16,
+            writers: 3,
+        }
+    }
+}
+
+/// How long the database may take for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct LimitSettings {
+    /// Opening a connection.
+    pub connect: TimeSpan,
+    /// Waiting for a connection that is free.
+    pub acquire: TimeSpan,
+    /// One statement.
+    pub statement: TimeSpan,
+    /// How long connections beyond `pool.min` stay open when nobody needs them.
+    pub idle: TimeSpan,
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let seconds = |count| TimeSpan(Duration::from_secs(count));
+        Self {
+            connect: seconds(5),
+            acquire: seconds(5),
+            statement: seconds(10),
+            idle: seconds(600),
+        }
+    }
+}
+
+/// Whether connections to the database are encrypted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsSettings {
+    /// What is demanded. Where nothing is said, what the address says (`?sslmode=`), else `prefer`.
+    pub mode: Option<TlsMode>,
+    /// A file with the certificates that the database's may be signed by; where none is given,
+    /// those of the system.
+    #[schemars(extend("format" = "path"))]
+    pub root: Option<PathBuf>,
+}
+
+/// What is demanded of the encryption of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TlsMode {
+    /// None.
+    Disable,
+    /// Where the database offers it.
+    Prefer,
+    /// Always, whosever certificate it is.
+    Require,
+    /// Always, with a certificate that somebody has signed who is trusted.
+    VerifyCa,
+    /// The same, made out to the host in the address.
+    VerifyFull,
 }

@@ -14,7 +14,7 @@ use nubo_core::module::SetupError;
 /// What is in it is for the server alone: it holds what people keep private, and the hashes of their
 /// passwords. A folder that is there already stays as open as its owner has made it, but the files
 /// in it do not.
-pub(super) fn prepare(folder: &Path, database: &Path) -> Result<(), SetupError> {
+pub(super) fn prepare(folder: &Path, database: Option<&Path>) -> Result<(), SetupError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -25,6 +25,9 @@ pub(super) fn prepare(folder: &Path, database: &Path) -> Result<(), SetupError> 
             error,
         )
     })?;
+    let Some(database) = database else {
+        return Ok(());
+    };
     // SQLite gives its other files the mode of this one.
     private(database).map_err(|error| {
         SetupError::caused(

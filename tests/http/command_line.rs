@@ -33,6 +33,10 @@ pub fn done(output: &Output) -> String {
 
 /// Makes an admin called root, whom nobody signs in.
 #[track_caller]
+#[allow(
+    dead_code,
+    reason = "not all of the test programs that share this file have an admin"
+)]
 pub fn make_root(site: &Site, password: &str) {
     let arguments = [
         "users",

@@ -18,6 +18,11 @@ use ureq::{
     http::{HeaderMap, Request as HttpRequest},
 };
 
+#[path = "../services/truth.rs"]
+pub mod truth;
+
+use truth::Truth;
+
 /// No answer, start or stop takes longer, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Lines of the log that are shown where an answer is not the expected one.
@@ -26,12 +31,21 @@ const LINES_SHOWN: usize = 20;
 /// A folder with a configuration, collections and data. It outlives the servers that are started in
 /// it, one after the other.
 #[derive(Clone)]
-pub struct Site(Arc<TempDir>);
+pub struct Site(Arc<Place>);
+
+/// What a site consists of.
+struct Place {
+    folder: TempDir,
+    truth: Truth,
+}
 
 impl Site {
     /// Without any collection.
     pub fn new() -> Self {
-        let site = Self(Arc::new(TempDir::new().expect("a temporary folder")));
+        let site = Self(Arc::new(Place {
+            folder: TempDir::new().expect("a temporary folder"),
+            truth: Truth::default(),
+        }));
         fs::create_dir(site.path("collections")).expect("a folder for collections");
         site
     }
@@ -80,7 +94,7 @@ impl Site {
 
     /// A path in the folder.
     pub fn path(&self, path: &str) -> PathBuf {
-        self.0.path().join(path)
+        self.0.folder.path().join(path)
     }
 
     /// The binary, in this folder and with no environment of its own.
@@ -89,8 +103,9 @@ impl Site {
         command
             .args(["--data", "data"])
             .args(arguments)
-            .current_dir(self.0.path())
+            .current_dir(self.0.folder.path())
             .env_clear();
+        self.0.truth.tell(&mut command);
         command
     }
 

@@ -56,7 +56,7 @@ struct View<'a> {
 impl View<'_> {
     /// Connects and goes on where it left off, or begins anew.
     fn connect(&mut self) -> Socket {
-        let mut socket = self.person.connect();
+        let mut socket = self.person.connect().unjudged();
         let mut subscribe = json!({
             "op": "subscribe", "channel": self.channel, "collection": self.collection,
             "filter": self.filter,

@@ -1,15 +1,18 @@
 //! The WebSocket hub against the real binary: [`connecting`], [`events`], what may be seen
 //! ([`rules`]), [`resuming`], [`writing`] over the socket, messages without storage ([`flux`]),
-//! [`presence`], [`limits`], and all of it at once in [`history`].
+//! [`presence`], [`limits`], and all of it at once in [`history`]. That everything is said as the
+//! document says it ([`asyncapi`]) is found out by all of them: every socket has a [`judge`].
 
 #![allow(clippy::unwrap_used)]
 
+mod asyncapi;
 #[path = "../http/command_line.rs"]
 mod command_line;
 mod connecting;
 mod events;
 mod flux;
 mod history;
+mod judge;
 mod limits;
 mod people;
 mod presence;

@@ -2,7 +2,12 @@
 
 use serde_json::{Value as Json, json};
 
-use crate::{people::Person, shared, site, socket::Socket};
+use crate::{
+    command_line,
+    people::{PASSWORD, Person},
+    shared, site,
+    socket::Socket,
+};
 
 fn resume(socket: &mut Socket, channel: &str, since: &Json) -> Json {
     socket.done(json!({ "op": "subscribe", "channel": channel, "since": since }))
@@ -89,6 +94,37 @@ fn whose_access_has_changed_meanwhile_reads_again() {
     );
     let mut back = bob.connect();
     assert_eq!(resume(&mut back, "lines", &position)["resumed"], false);
+}
+
+#[test]
+fn whose_roles_have_changed_meanwhile_reads_again() {
+    let site = site("");
+    command_line::make_root(&site, PASSWORD);
+    let server = site.start();
+    let (ada, bob) = (Person::new(&server), Person::new(&server));
+    let root = Person::sign_in(&server, "root");
+    let (room, _) = ada.room(&[&ada]);
+    let mut socket = bob.connect();
+    let position = socket.subscribe("lines")["position"].clone();
+    drop(socket);
+    root.changes("users", &bob.id, json!({ "first_name": "Robert" }));
+    let mut back = bob.connect();
+    assert_eq!(resume(&mut back, "lines", &position)["resumed"], true);
+    drop(back);
+    // He could read now what was said before.
+    ada.says(&room, "not for Bob yet");
+    root.changes("users", &bob.id, json!({ "roles": ["user", "admin"] }));
+    let mut back = bob.connect();
+    assert_eq!(resume(&mut back, "lines", &position)["resumed"], false);
+    ada.says(&room, "for the admin");
+    let event = back.event();
+    assert_eq!(event["document"]["text"], "for the admin");
+    drop(back);
+    ada.says(&room, "missed");
+    let mut back = bob.connect();
+    let resumed = resume(&mut back, "lines", &event["position"]);
+    assert_eq!(resumed["resumed"], true);
+    assert_eq!(back.expect("created")["text"], "missed");
 }
 
 #[test]

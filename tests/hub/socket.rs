@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     net::TcpStream,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,10 @@ use tungstenite::{
     http::HeaderValue,
 };
 
-use crate::server::{Client, text};
+use crate::{
+    judge::Judge,
+    server::{Client, text},
+};
 
 /// Nothing takes longer, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,6 +27,8 @@ pub struct Socket {
     /// Events that came while an answer was waited for.
     events: VecDeque<Json>,
     next: u64,
+    /// Of what is said here; none where there is too much of it.
+    judge: Option<Arc<Judge>>,
     pub welcome: Json,
 }
 
@@ -55,6 +61,7 @@ impl Socket {
                     stream,
                     events: VecDeque::new(),
                     next: 1,
+                    judge: Some(Judge::of(client)),
                     welcome: Json::Null,
                 };
                 socket.welcome = socket.receive().expect("a welcome");
@@ -70,6 +77,12 @@ impl Socket {
         }
     }
 
+    /// The same socket with nobody who looks at everything that is said.
+    pub fn unjudged(mut self) -> Self {
+        self.judge = None;
+        self
+    }
+
     /// Sends text as it is.
     pub fn send_text(&mut self, text: &str) {
         self.stream.send(Message::text(text)).unwrap();
@@ -83,9 +96,24 @@ impl Socket {
     /// The next message, or the code with which the connection ended.
     pub fn receive(&mut self) -> Result<Json, Option<u16>> {
         match self.receive_text() {
-            Ok(text) => Ok(serde_json::from_str(&text).unwrap_or(Json::String(text))),
+            Ok(text) => Ok(self.judged(text)),
             Err(code) => Err(code),
         }
+    }
+
+    /// What was received, held against the document. Answers are, where it is known to what.
+    fn judged(&self, text: String) -> Json {
+        let Ok(received) = serde_json::from_str::<Json>(&text) else {
+            return Json::String(text);
+        };
+        if let Some(judge) = &self.judge {
+            if received.get("event").is_some() {
+                judge.event(&received);
+            } else if received.get("error").is_some() {
+                judge.refusal(&received);
+            }
+        }
+        received
     }
 
     fn receive_text(&mut self) -> Result<String, Option<u16>> {
@@ -116,7 +144,12 @@ impl Socket {
                 panic!("closed with {code:?} instead of an answer to {message}")
             });
             match received.get("id") {
-                Some(found) if *found == id => return received,
+                Some(found) if *found == id => {
+                    if let Some(judge) = &self.judge {
+                        judge.answer(&message, &received);
+                    }
+                    return received;
+                }
                 Some(_) | None if received.get("event").is_some() => {
                     self.events.push_back(received);
                 }
@@ -169,7 +202,7 @@ impl Socket {
         }
         self.stream.get_ref().set_read_timeout(Some(time)).unwrap();
         let received = match self.stream.read() {
-            Ok(Message::Text(text)) => Some(serde_json::from_str(&text).unwrap()),
+            Ok(Message::Text(text)) => Some(self.judged(text.to_string())),
             Ok(Message::Close(frame)) => panic!("closed with {frame:?} instead of an event"),
             Ok(_) => None,
             Err(Error::Io(error)) if error.kind() == std::io::ErrorKind::WouldBlock => None,

@@ -1,21 +1,16 @@
 //! The servers that fan out, and how each is spoken to.
 
-use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use super::socket::Socket;
 use crate::accounts::{Account, sign_up};
-use crate::external::{run, target_dir, workspace};
 use crate::interrupt::Interrupt;
-use crate::peer::{Nubo, Program};
-
-const INSTALL_LIMIT: Duration = Duration::from_secs(300);
+use crate::peer::{Node, Nubo, Program};
 
 /// A server in one of its ways of fanning out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,49 +162,6 @@ impl Target {
             Kind::Ws | Kind::Bare => body,
             Kind::SocketIo => format!("42[\"m\",{}]", Value::from(body)),
         }
-    }
-}
-
-/// A server in Node.
-struct Node {
-    name: &'static str,
-    folder: PathBuf,
-}
-
-impl Node {
-    fn install(name: &'static str, interrupt: &Interrupt) -> Result<Self> {
-        let source = workspace().join("benches/peers").join(name);
-        let folder = target_dir().join("bench-peers").join(name);
-        fs::create_dir_all(&folder)?;
-        for file in ["server.mjs", "package.json", "package-lock.json"] {
-            fs::copy(source.join(file), folder.join(file))?;
-        }
-        let mut install = Command::new("npm");
-        install
-            .args(["ci", "--no-audit", "--no-fund", "--loglevel", "error"])
-            .current_dir(&folder);
-        run(install, INSTALL_LIMIT, interrupt)?;
-        Ok(Self { name, folder })
-    }
-}
-
-impl Program for Node {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn command(&self, _data: &Path, port: u16) -> Command {
-        let mut command = Command::new("node");
-        command
-            .arg("server.mjs")
-            .arg(port.to_string())
-            .current_dir(&self.folder)
-            .env("NODE_ENV", "production");
-        command
-    }
-
-    fn ready_path(&self) -> &'static str {
-        "/ready"
     }
 }
 

@@ -3,6 +3,7 @@
 //! What differs between them is here and nowhere else. Nothing in this module runs while a round
 //! is measured: the generator only gets the [`Routes`].
 
+mod node;
 mod nubo;
 mod pocketbase;
 
@@ -13,6 +14,7 @@ use std::process::Command;
 use anyhow::Result;
 use fastrand::Rng;
 
+pub use node::Node;
 pub use nubo::{Nubo, load as load_nubo};
 pub use pocketbase::PocketBase;
 

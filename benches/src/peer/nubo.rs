@@ -86,20 +86,29 @@ pub fn load(
     Ok(())
 }
 
+impl Nubo {
+    /// A command other than to serve, on the folder `data`.
+    pub fn order(&self, data: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command
+            .args(["--config", self.config])
+            .args(arguments)
+            .current_dir(workspace())
+            // Means nothing to the server, which warns of names it does not know.
+            .env_remove(BINARY)
+            .env("NUBO_DATA", data);
+        command
+    }
+}
+
 impl Program for Nubo {
     fn name(&self) -> &'static str {
         "Nubo"
     }
 
     fn command(&self, data: &Path, port: u16) -> Command {
-        let mut command = Command::new(&self.binary);
-        command
-            .args(["--config", self.config, "serve"])
-            .current_dir(workspace())
-            // Means nothing to the server, which warns of names it does not know.
-            .env_remove(BINARY)
-            .env("NUBO_SERVER__LISTEN", format!("127.0.0.1:{port}"))
-            .env("NUBO_DATA", data);
+        let mut command = self.order(data, &["serve"]);
+        command.env("NUBO_SERVER__LISTEN", format!("127.0.0.1:{port}"));
         command
     }
 

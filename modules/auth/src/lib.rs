@@ -142,6 +142,7 @@ impl Module for Auth {
             hooks: vec![Arc::new(PasswordGuard(model))],
             observers: vec![shared.admission.registry.clone()],
             sessions: Some(Arc::clone(&shared.admission) as Arc<dyn Sessions>),
+            ..Contribution::default()
         })
     }
 

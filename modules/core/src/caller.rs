@@ -79,6 +79,14 @@ impl Caller {
         Self::Account(Arc::new(account))
     }
 
+    /// Whether rules cannot tell the two apart.
+    pub fn looks_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Account(one), Self::Account(other)) => one.looks_like(other),
+            _ => self == other,
+        }
+    }
+
     /// The account's id, where there is one.
     pub fn account_id(&self) -> Option<Id> {
         match self {

@@ -75,6 +75,11 @@ impl Document {
         }
     }
 
+    /// Gives numbers the one form in which all tiers hold them.
+    pub fn normalize(&mut self) {
+        self.values.iter_mut().for_each(Value::normalize);
+    }
+
     /// Notes when it was changed. Never goes back, even where the clock does.
     pub fn touch(&mut self, now: Timestamp) {
         let index = self.values.len().saturating_sub(2);

@@ -11,6 +11,7 @@ use poem::{
     http::{HeaderValue, StatusCode, header},
 };
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::violation::Violation;
 
@@ -86,6 +87,41 @@ pub struct Problem<'a> {
     pub detail: Cow<'a, str>,
     #[serde(skip_serializing_if = "<[Violation]>::is_empty")]
     pub errors: &'a [Violation],
+}
+
+impl Problem<'_> {
+    /// What it looks like in the API's documentation, where the schema of a [`Violation`] has that
+    /// name.
+    pub fn json_schema() -> Json {
+        let text = |description: &str| json!({ "type": "string", "description": description });
+        json!({
+            "type": "object",
+            "description": "Why a request was not carried out (RFC 9457).",
+            "properties": {
+                "type": {
+                    "type": "string",
+                    "format": "uri-reference",
+                    "description": "Always `about:blank`: `code` says more.",
+                    "examples": ["about:blank"],
+                },
+                "title": text("The status in words."),
+                "status": {
+                    "type": "integer",
+                    "minimum": 400,
+                    "maximum": 599,
+                    "description": "The HTTP status.",
+                },
+                "code": text("Stable word for programs."),
+                "detail": text("What happened, in a sentence for people."),
+                "errors": {
+                    "type": "array",
+                    "items": { "$ref": "#/components/schemas/Violation" },
+                    "description": "Everything that is wrong with the input, place by place.",
+                },
+            },
+            "required": ["type", "title", "status", "code", "detail"],
+        })
+    }
 }
 
 impl Error {

@@ -75,6 +75,19 @@ pub struct Context {
     pub random: Arc<dyn Random>,
     /// The assembled OpenAPI document; set when every module has been set up.
     pub document: Arc<OnceLock<String>>,
+    /// What every document about the API says of it.
+    pub about: About,
+}
+
+/// The API as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// Its name.
+    pub title: String,
+    /// Its version.
+    pub version: String,
+    /// What stands before every path: empty, or `/` and a word.
+    pub base_path: String,
 }
 
 impl Context {
@@ -94,6 +107,8 @@ pub struct Contribution {
     /// may name its group in `x-domain`. The schema `Problem` and a response for each error
     /// (`#/components/responses/BadRequest`, `NotFound`, `ServiceUnavailable`, …) are there already.
     pub openapi: Vec<Json>,
+    /// The AsyncAPI document, as text. One module at most brings it.
+    pub asyncapi: Option<Arc<str>>,
     /// Hooks on the store.
     pub hooks: Vec<Arc<dyn Hook>>,
     /// Who hears of every commit.

@@ -42,6 +42,15 @@ pub enum Value {
 }
 
 impl Value {
+    /// Gives the numbers of json inside the one form in which all tiers hold them.
+    pub fn normalize(&mut self) {
+        match self {
+            Self::Json(json) => normalize_numbers(json),
+            Self::List(items) | Self::Object(items) => items.iter_mut().for_each(Self::normalize),
+            _ => {}
+        }
+    }
+
     /// Whether it is the absence of a value.
     pub const fn is_null(&self) -> bool {
         matches!(self, Self::Null)
@@ -168,6 +177,25 @@ pub fn number_value(number: &serde_json::Number) -> Value {
     }
 }
 
+/// Gives every number in JSON the one form in which all tiers hold it, since some know integers of
+/// 64 bits and floats only, and others no floats: a whole number is an integer as far as those go,
+/// and everything else is a float.
+pub fn normalize_numbers(json: &mut Json) {
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
+    match json {
+        Json::Number(number) if !number.is_i64() => {
+            let float = number.as_f64().unwrap_or(f64::MAX);
+            *json = match float.fract() == 0.0 && (-LIMIT..LIMIT).contains(&float) {
+                true => (float as i64).into(),
+                false => float.into(),
+            };
+        }
+        Json::Array(items) => items.iter_mut().for_each(normalize_numbers),
+        Json::Object(entries) => entries.values_mut().for_each(normalize_numbers),
+        _ => {}
+    }
+}
+
 /// What JSON takes beyond the value itself, about.
 fn json_size(json: &Json) -> usize {
     match json {
@@ -246,6 +274,16 @@ mod tests {
             format!("{:?}", Value::Int((1 << 53) + 1)),
             "\"9007199254740993\""
         );
+    }
+
+    #[test]
+    fn numbers_in_json_have_one_form() {
+        let mut json =
+            serde_json::json!([1.0, -0.0, 1.5, 1e15, 1e22, u64::MAX, i64::MIN, {"a": 2.0}]);
+        normalize_numbers(&mut json);
+        let whole = 18_446_744_073_709_551_616.0;
+        let expected = serde_json::json!([1, 0, 1.5, 1_000_000_000_000_000i64, 1e22, whole, i64::MIN, {"a": 2}]);
+        assert_eq!(json, expected);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 /// One thing wrong with an input. An answer carries all of them at once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,6 +24,21 @@ impl Violation {
             code,
             message: message.into(),
         }
+    }
+
+    /// What it looks like in the API's documentation.
+    pub fn json_schema() -> Json {
+        let text = |description: &str| json!({ "type": "string", "description": description });
+        json!({
+            "type": "object",
+            "description": "One thing wrong with an input.",
+            "properties": {
+                "path": text("Where, as a JSON Pointer (RFC 6901) into the input."),
+                "code": text("Stable word for programs."),
+                "message": text("What is wrong, for people."),
+            },
+            "required": ["path", "code", "message"],
+        })
     }
 }
 

@@ -28,6 +28,23 @@ pub(crate) enum Close {
 }
 
 impl Close {
+    /// All of them.
+    pub const ALL: [Self; 13] = [
+        Self::Over,
+        Self::Stopping,
+        Self::Malformed,
+        Self::NotText,
+        Self::NotUtf8,
+        Self::TooLarge,
+        Self::Silent,
+        Self::Expired,
+        Self::NoToken,
+        Self::Revoked,
+        Self::Kicked,
+        Self::TooSlow,
+        Self::TooMany,
+    ];
+
     /// The code and the reason that are sent; none where everything has been said.
     pub const fn words(self) -> Option<(u16, &'static str)> {
         Some(match self {

@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::frame::{self, Frame};
 
 /// Version of the protocol.
-const PROTOCOL: u32 = 1;
+pub(crate) const PROTOCOL: u32 = 1;
 /// Bytes an event has room for before its buffer grows.
 const CAPACITY: usize = 512;
 
@@ -167,14 +167,7 @@ impl Notice<'_> {
     }
 
     fn push_document(&self, json: &mut Vec<u8>, document: &Document) {
-        let fields = self.fields.unwrap_or(match self.change {
-            // What is not stored has no id, no times and no revision.
-            Change::Published => {
-                let all = self.collection.sent_fields();
-                &all[1..all.len() - 3]
-            }
-            _ => self.collection.sent_fields(),
-        });
+        let fields = self.fields.unwrap_or(self.collection.announced_fields());
         if self.hidden.is_empty() {
             return document.write_fields(self.collection, fields, json);
         }

@@ -22,9 +22,9 @@ use crate::{
 };
 
 /// The subprotocol that is spoken.
-const PROTOCOL: &str = "nubo.v1";
+pub(crate) const PROTOCOL: &str = "nubo.v1";
 /// What a token begins with in the list of subprotocols.
-const TOKEN: &str = "bearer.";
+pub(crate) const TOKEN: &str = "bearer.";
 
 /// The endpoint.
 pub(crate) struct Handshake(pub Arc<Hub>);

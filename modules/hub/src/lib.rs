@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod asyncapi;
 mod audience;
 mod channels;
 mod close;
@@ -17,6 +18,8 @@ mod connection;
 mod connections;
 mod dispatch;
 mod event;
+#[cfg(test)]
+mod fake;
 mod frame;
 mod handshake;
 mod hub;
@@ -31,7 +34,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use nubo_core::module::{Context, Contribution, Module, Route, Section, SetupError};
+use nubo_core::{
+    module::{Context, Contribution, Module, Route, Section, SetupError},
+    served_text,
+};
 use poem::{EndpointExt, endpoint::BoxEndpoint};
 use tokio::{
     sync::mpsc,
@@ -88,6 +94,7 @@ impl Module for WebSocketHub {
 
     fn setup(&mut self, context: &Context) -> Result<Contribution, SetupError> {
         let limits = Limits::new(context.settings()?)?;
+        let document = asyncapi::document(&context.catalog, &limits.settings, &context.about);
         let connections = Arc::new(Connections::default());
         let (commands, waiting) = mpsc::channel(COMMANDS);
         let hub = Arc::new(Hub {
@@ -109,12 +116,19 @@ impl Module for WebSocketHub {
         let twice = |_| SetupError::new("the hub is set up twice");
         self.hub.set(hub.clone()).map_err(twice)?;
         let endpoint: BoxEndpoint<'static, _> = Handshake(hub).boxed();
+        let document = serde_json::to_string_pretty(&document)
+            .map_err(|error| SetupError::caused("the AsyncAPI document", error))?
+            + "\n";
         Ok(Contribution {
-            routes: vec![Route {
-                path: "/ws".into(),
-                endpoint,
-            }],
+            routes: vec![
+                Route {
+                    path: "/ws".into(),
+                    endpoint,
+                },
+                served_text::fixed("/asyncapi.json", "application/json", document.clone()),
+            ],
             openapi: vec![openapi::fragment()],
+            asyncapi: Some(document.into()),
             ..Contribution::default()
         })
     }

@@ -22,6 +22,14 @@ pub(crate) fn fragment() -> Json {
                 "429": { "$ref": "#/components/responses/TooManyRequests" },
                 "503": { "$ref": "#/components/responses/ServiceUnavailable" },
             },
+        } }, "/asyncapi.json": { "get": {
+            "operationId": "asyncapi",
+            "tags": ["documentation"],
+            "summary": "What is said over the WebSocket",
+            "responses": { "200": {
+                "description": "An AsyncAPI 3.0 document.",
+                "content": { "application/json": { "schema": { "type": "object" } } },
+            } },
         } } },
     })
 }

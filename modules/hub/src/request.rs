@@ -70,7 +70,10 @@ pub(crate) struct Publish {
     pub expires_in: Option<i64>,
 }
 
-const OPS: [&str; 9] = [
+/// How long a message without storage may be of interest at most, in milliseconds.
+pub(crate) const MOST_EXPIRES_IN: i64 = 60_000;
+
+pub(crate) const OPS: [&str; 9] = [
     "auth",
     "subscribe",
     "unsubscribe",
@@ -252,13 +255,12 @@ impl Keys {
     }
 
     fn millis(&mut self, key: &str) -> Result<Option<i64>> {
-        const MOST: i64 = 60_000;
         match self.optional(key) {
             None => Ok(None),
             Some(json) => match json.as_i64() {
-                Some(millis) if (1..=MOST).contains(&millis) => Ok(Some(millis)),
+                Some(millis) if (1..=MOST_EXPIRES_IN).contains(&millis) => Ok(Some(millis)),
                 _ => {
-                    let message = format!("must be milliseconds from 1 to {MOST}");
+                    let message = format!("must be milliseconds from 1 to {MOST_EXPIRES_IN}");
                     Err(wrong(&format!("/{key}"), "out_of_range", message))
                 }
             },

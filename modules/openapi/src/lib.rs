@@ -10,7 +10,6 @@
 #![forbid(unsafe_code)]
 
 mod document;
-mod serve;
 mod settings;
 mod shared;
 mod swagger;
@@ -18,7 +17,10 @@ mod upgrade;
 
 use std::sync::Arc;
 
-use nubo_core::module::{Context, Contribution, Module, Section, SetupError};
+use nubo_core::{
+    module::{Context, Contribution, Module, Section, SetupError},
+    served_text::late_document,
+};
 use serde_json::{Value as Json, json};
 
 pub use document::assemble;
@@ -39,7 +41,10 @@ impl Module for OpenApi {
 
     fn setup(&mut self, context: &Context) -> Result<Contribution, SetupError> {
         let settings: Settings = context.settings()?;
-        let mut routes = vec![serve::document(Arc::clone(&context.document))];
+        let mut routes = vec![late_document(
+            "/openapi.json",
+            Arc::clone(&context.document),
+        )];
         if settings.docs {
             routes.extend(swagger::routes(&settings.title)?);
         }

@@ -2,6 +2,7 @@
 //! problem document and the answers that consist of one. [`crate::assemble`] leaves out what nobody
 //! refers to.
 
+use nubo_core::{Problem, Violation};
 use serde_json::{Map, Value as Json, json};
 
 /// An error answer: its name among `responses` and what is said of it.
@@ -143,7 +144,7 @@ pub(crate) fn components() -> Json {
         .map(|failure| (failure.name.to_owned(), failure.response()))
         .collect();
     json!({
-        "schemas": { "Problem": problem(), "Violation": violation() },
+        "schemas": { "Problem": Problem::json_schema(), "Violation": Violation::json_schema() },
         "headers": {
             "X-Request-Id": {
                 "description": "Names the request in the server's log.",
@@ -200,49 +201,4 @@ impl Failure {
             } },
         })
     }
-}
-
-fn problem() -> Json {
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    json!({
-        "type": "object",
-        "description": "Why a request was not carried out (RFC 9457).",
-        "properties": {
-            "type": {
-                "type": "string",
-                "format": "uri-reference",
-                "description": "Always `about:blank`: `code` says more.",
-                "examples": ["about:blank"],
-            },
-            "title": text("The status in words."),
-            "status": {
-                "type": "integer",
-                "minimum": 400,
-                "maximum": 599,
-                "description": "The HTTP status.",
-            },
-            "code": text("Stable word for programs."),
-            "detail": text("What happened, in a sentence for people."),
-            "errors": {
-                "type": "array",
-                "items": { "$ref": "#/components/schemas/Violation" },
-                "description": "Everything that is wrong with the input, place by place.",
-            },
-        },
-        "required": ["type", "title", "status", "code", "detail"],
-    })
-}
-
-fn violation() -> Json {
-    let text = |description: &str| json!({ "type": "string", "description": description });
-    json!({
-        "type": "object",
-        "description": "One thing wrong with an input.",
-        "properties": {
-            "path": text("Where, as a JSON Pointer (RFC 6901) into the input."),
-            "code": text("Stable word for programs."),
-            "message": text("What is wrong, for people."),
-        },
-        "required": ["path", "code", "message"],
-    })
 }

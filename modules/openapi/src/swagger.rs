@@ -4,10 +4,12 @@
 //! are taken out of that page and served as files of their own, so that browsers keep them, and so
 //! that the page loads the document whatever it says and wherever the server is.
 
-use nubo_core::module::{Route, SetupError};
+use nubo_core::{
+    module::{Route, SetupError},
+    served_text::fixed,
+};
+use poem::{EndpointExt, Response, http::StatusCode};
 use poem_openapi::OpenApiService;
-
-use crate::serve::{fixed, redirect};
 
 /// The page; every path in it is relative, because the server may be below a prefix.
 const PAGE: &str = r##"<!doctype html>
@@ -60,6 +62,20 @@ pub(crate) fn routes(title: &str) -> Result<Vec<Route>, SetupError> {
             script.to_owned(),
         ),
     ])
+}
+
+/// Sends whoever comes here to another path.
+fn redirect(path: &str, to: &'static str) -> Route {
+    let endpoint = poem::endpoint::make_sync(move |_| {
+        Response::builder()
+            .status(StatusCode::PERMANENT_REDIRECT)
+            .header("location", to)
+            .finish()
+    });
+    Route {
+        path: path.to_owned(),
+        endpoint: endpoint.boxed(),
+    }
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {

@@ -94,6 +94,10 @@ pub(crate) fn refusal(error: sqlx::Error) -> Refusal {
     }
 }
 
+/// Classes of what is about one statement alone: its values, constraints, the statement itself, and
+/// limits of the program.
+const REFUSALS: [&str; 4] = ["22", "23", "42", "54"];
+
 /// The fields of PostgreSQL's unique keys, by schema and name. It names the key and not the fields.
 pub(crate) struct Keys(HashMap<(String, String), Vec<String>>);
 
@@ -124,11 +128,7 @@ impl Keys {
                 Refusal::Duplicate(self.0.get(&key).cloned().unwrap_or_default())
             }
             "23503" => Refusal::Reference,
-            // What is wrong with the values (22), with other constraints (23) or with the statement
-            // (42) is about this statement alone, as are limits of the program (54).
-            code if ["22", "23", "42", "54"].contains(&&code[..2]) => {
-                Refusal::Unfit(Error::internal(error))
-            }
+            code if REFUSALS.contains(&&code[..2]) => Refusal::Unfit(Error::internal(error)),
             _ => Refusal::Other(postgres_failure(error)),
         }
     }
@@ -191,12 +191,13 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
-/// What an error means for the attempt under way; none where it concerns a question alone.
-pub(crate) fn trouble(error: &sqlx::Error) -> Trouble {
+/// What an error means for the attempt under way; none where trying again changes nothing.
+pub(crate) fn trouble(error: &sqlx::Error) -> Option<Trouble> {
     match postgres_cause(error).map(PgDatabaseError::code) {
-        Some("40001" | "40P01" | "55P03") => Trouble::Conflict,
-        _ if is_lost(error) => Trouble::Lost,
-        _ => Trouble::Refused,
+        _ if is_lost(error) => Some(Trouble::Lost),
+        Some("40001" | "40P01" | "55P03") => Some(Trouble::Conflict),
+        Some(code) if REFUSALS.contains(&&code[..2]) => Some(Trouble::Refused),
+        _ => None,
     }
 }
 

@@ -21,5 +21,5 @@ mod session;
 mod sql;
 mod sqlite;
 
-//pub use postgres::{PostgresSettings, PostgresTruth, Tls};
+pub use postgres::{PostgresSettings, PostgresTruth, Tls, is_postgres_address};
 pub use sqlite::{SqliteSettings, SqliteTruth};

@@ -139,11 +139,12 @@ pub(crate) trait Session: Send + 'static {
         ids: Vec<Id>,
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// The document with this id, which nobody else changes from now on.
+    /// The document with this id, from which others are kept from now on.
     fn load(
         &mut self,
         collection: &Collection,
         id: Id,
+        lock: Lock,
     ) -> impl Future<Output = Result<Option<Document>>> + Send;
 
     /// Closes the connection.
@@ -229,8 +230,10 @@ pub(crate) trait Session: Send + 'static {
 /// From what others are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lock {
-    /// Changing a document.
+    /// Changing or deleting a document.
     Change,
+    /// Referring to it as well, since it is about to go.
+    Removal,
     /// Deleting it.
     Existence,
 }

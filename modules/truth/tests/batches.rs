@@ -11,7 +11,7 @@ use nubo_core::{
     write::{Outcome, Sequence},
 };
 use serde_json::{Value as Json, json};
-use world::World;
+use world::Driver;
 
 fn declarations() -> Json {
     json!([
@@ -43,9 +43,9 @@ fn paths(error: &Error) -> Vec<&str> {
         .collect()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_of_many_concurrent_writes_gets_its_own_answer() {
-    let world = Arc::new(World::new(declarations()).await);
+on_each_truth!(each_of_many_concurrent_writes_gets_its_own_answer);
+async fn each_of_many_concurrent_writes_gets_its_own_answer(on: Driver) {
+    let world = Arc::new(on.world(declarations()).await);
     let author = world.given("users", json!({ "email": "author@x" })).await;
     let stranger = world.id();
     let mut tasks = Vec::new();
@@ -95,9 +95,9 @@ async fn each_of_many_concurrent_writes_gets_its_own_answer() {
     assert_eq!(world.count("posts", json!({})).await, 8);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_several_with_one_id_one_is_stored() {
-    let world = Arc::new(World::new(declarations()).await);
+on_each_truth!(of_several_with_one_id_one_is_stored);
+async fn of_several_with_one_id_one_is_stored(on: Driver) {
+    let world = Arc::new(on.world(declarations()).await);
     let id = world.id().to_string();
     let transactions = (0..32)
         .map(|number| {
@@ -119,9 +119,9 @@ async fn of_several_with_one_id_one_is_stored() {
     }
 }
 
-#[tokio::test]
-async fn a_unique_key_of_several_fields_names_them_all() {
-    let world = World::new(declarations()).await;
+on_each_truth!(a_unique_key_of_several_fields_names_them_all);
+async fn a_unique_key_of_several_fields_names_them_all(on: Driver) {
+    let world = on.world(declarations()).await;
     world
         .given("users", json!({ "first": "Ada", "last": "L" }))
         .await;
@@ -146,9 +146,9 @@ async fn a_unique_key_of_several_fields_names_them_all() {
     assert_eq!(world.see("users", id).await.unwrap()["first"], "Eva");
 }
 
-#[tokio::test]
-async fn after_the_first_that_fails_the_rest_is_not_tried() {
-    let world = World::new(declarations()).await;
+on_each_truth!(after_the_first_that_fails_the_rest_is_not_tried);
+async fn after_the_first_that_fails_the_rest_is_not_tried(on: Driver) {
+    let world = on.world(declarations()).await;
     let user =
         |email: &str| world.transaction(vec![world.creation("users", &json!({ "email": email }))]);
     let id = world.given("users", json!({ "email": "z@x" })).await;
@@ -171,9 +171,9 @@ async fn after_the_first_that_fails_the_rest_is_not_tried() {
     assert_eq!(world.see("users", id).await.unwrap()["first"], Json::Null);
 }
 
-#[tokio::test]
-async fn a_transaction_happens_as_a_whole_or_not_at_all() {
-    let world = World::new(declarations()).await;
+on_each_truth!(a_transaction_happens_as_a_whole_or_not_at_all);
+async fn a_transaction_happens_as_a_whole_or_not_at_all(on: Driver) {
+    let world = on.world(declarations()).await;
     let id = world
         .given("users", json!({ "email": "a@x", "first": "A" }))
         .await;
@@ -206,19 +206,20 @@ async fn a_transaction_happens_as_a_whole_or_not_at_all() {
     assert_eq!(world.see("users", id).await, None);
 }
 
-#[tokio::test]
-async fn every_reference_that_leads_nowhere_is_named() {
-    let world = World::new(json!([
-        { "name": "users", "fields": {} },
-        { "name": "notes", "fields": {
-            "a": { "type": "ref", "to": "users" },
-            "b": { "type": "ref", "to": "users" },
-            "c": { "type": "ref[]", "to": "users" },
-            "self": { "type": "ref", "to": "notes" },
-            "selves": { "type": "ref[]", "to": "notes" },
-        } },
-    ]))
-    .await;
+on_each_truth!(every_reference_that_leads_nowhere_is_named);
+async fn every_reference_that_leads_nowhere_is_named(on: Driver) {
+    let world = on
+        .world(json!([
+            { "name": "users", "fields": {} },
+            { "name": "notes", "fields": {
+                "a": { "type": "ref", "to": "users" },
+                "b": { "type": "ref", "to": "users" },
+                "c": { "type": "ref[]", "to": "users" },
+                "self": { "type": "ref", "to": "notes" },
+                "selves": { "type": "ref[]", "to": "notes" },
+            } },
+        ]))
+        .await;
     let nobody = world.id().to_string();
     let error = world
         .create("notes", json!({ "a": nobody, "b": nobody }))

@@ -15,25 +15,35 @@ use nubo_core::{
     field::FieldType,
     id::Id,
     schema::Collection,
-    truth::Truth,
     write::{Guard, Operation, Outcome, Target},
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use serde_json::{Map, Value as Json, json};
-use world::{World, choices::Choices, documents, property, schemas};
+use world::{Driver, Home, World, choices::Choices, documents, property, schemas};
 
 #[test]
-fn the_truth_and_a_plain_map_agree() {
+fn sqlite_and_a_plain_map_agree() {
+    agrees(Driver::Sqlite);
+}
+
+#[test]
+fn postgres_and_a_plain_map_agree() {
+    agrees(Driver::Postgres);
+}
+
+fn agrees(on: Driver) {
     let accepted = AtomicU64::new(0);
+    let place = on.home();
     property::holds(60, 3000..4000, async |choices| {
-        one_case(choices, &accepted).await
+        let home = place.emptied().unwrap_or_else(|| on.home());
+        one_case(choices, home, &accepted).await
     });
     // A single case may by chance hold nothing but mistakes.
     assert!(accepted.into_inner() > 0);
 }
 
-async fn one_case(choices: &mut Choices<'_>, accepted: &AtomicU64) -> TestCaseResult {
-    let world = World::new(schemas::declarations(choices)).await;
+async fn one_case(choices: &mut Choices<'_>, home: Home, accepted: &AtomicU64) -> TestCaseResult {
+    let world = World::at(schemas::declarations(choices), home).await;
     for id in documents::TARGETS {
         world.given("targets", json!({ "id": id })).await;
     }
@@ -120,6 +130,7 @@ fn transaction(
                     .filter(|after| !after.contains_key(&new))
                     .map(|mut after| {
                         after.insert(new, document.clone());
+                        after.get_mut(&new).unwrap().normalize();
                         after
                     });
                 operations.push(Operation::Create {
@@ -148,6 +159,7 @@ fn transaction(
                     nubo_core::clock::Clock::now(world.clock.as_ref()),
                 )
                 .ok()?;
+            document.normalize();
             Some(after)
         });
         operations.push(Operation::Update {

@@ -15,10 +15,10 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
 };
 
-use nubo_core::{clock::Clock, truth::Truth, write::Outcome};
+use nubo_core::{clock::Clock, write::Outcome};
 use nubo_truth::{SqliteSettings, SqliteTruth};
 use serde_json::{Value as Json, json};
-use world::{Counter, HandClock, World, catalog};
+use world::{Counter, HandClock, Home, World, catalog};
 
 const FILE: &str = "NUBO_CRASH_FILE";
 const ROUND: &str = "NUBO_CRASH_ROUND";
@@ -56,7 +56,7 @@ fn open(path: PathBuf, round: i64) -> World {
         catalog,
         clock,
         random,
-        folder: Arc::new(tempfile::tempdir().unwrap()),
+        home: Home::File(Arc::new(tempfile::tempdir().unwrap())),
     }
 }
 

@@ -5,7 +5,7 @@
 mod world;
 
 use serde_json::{Value as Json, json};
-use world::World;
+use world::Driver;
 
 fn chat() -> Json {
     json!([
@@ -45,9 +45,9 @@ fn chat() -> Json {
     ])
 }
 
-#[tokio::test]
-async fn a_message_moves_its_room_its_members_and_notices() {
-    let world = World::new(chat()).await;
+on_each_truth!(a_message_moves_its_room_its_members_and_notices);
+async fn a_message_moves_its_room_its_members_and_notices(on: Driver) {
+    let world = on.world(chat()).await;
     let room = world.given("rooms", json!({})).await;
     let r = room.to_string();
     for name in ["ada", "eva", "ida"] {
@@ -86,9 +86,9 @@ async fn a_message_moves_its_room_its_members_and_notices() {
     assert_eq!(world.count("notices", json!({})).await, 0);
 }
 
-#[tokio::test]
-async fn an_effect_that_fails_takes_its_cause_along() {
-    let world = World::new(chat()).await;
+on_each_truth!(an_effect_that_fails_takes_its_cause_along);
+async fn an_effect_that_fails_takes_its_cause_along(on: Driver) {
+    let world = on.world(chat()).await;
     let room = world.given("rooms", json!({})).await;
     let r = room.to_string();
     world
@@ -101,9 +101,9 @@ async fn an_effect_that_fails_takes_its_cause_along() {
     assert_eq!(world.see("rooms", room).await.unwrap()["messages"], 0);
 }
 
-#[tokio::test]
-async fn counters_stop_at_their_bounds_and_nobody_is_refused_for_it() {
-    let world = World::new(chat()).await;
+on_each_truth!(counters_stop_at_their_bounds_and_nobody_is_refused_for_it);
+async fn counters_stop_at_their_bounds_and_nobody_is_refused_for_it(on: Driver) {
+    let world = on.world(chat()).await;
     let room = world.given("rooms", json!({})).await;
     let r = room.to_string();
     let eva = json!({ "room": r, "name": "eva", "unread": 3 });
@@ -114,9 +114,9 @@ async fn counters_stop_at_their_bounds_and_nobody_is_refused_for_it() {
     assert_eq!(world.see("rooms", room).await.unwrap()["messages"], 1);
 }
 
-#[tokio::test]
-async fn those_that_go_with_their_parent_have_their_effects() {
-    let world = World::new(chat()).await;
+on_each_truth!(those_that_go_with_their_parent_have_their_effects);
+async fn those_that_go_with_their_parent_have_their_effects(on: Driver) {
+    let world = on.world(chat()).await;
     let room = world.given("rooms", json!({})).await;
     let r = room.to_string();
     world
@@ -137,24 +137,25 @@ async fn those_that_go_with_their_parent_have_their_effects() {
     }
 }
 
-#[tokio::test]
-async fn effects_that_cause_each_other_without_end_are_stopped() {
-    let world = World::new(json!([
-        { "name": "pings", "fields": { "n": { "type": "int", "default": 0 } }, "effects": [
-            { "on": "create", "create": "pongs", "set": { "n": "$doc.n" } } ] },
-        { "name": "pongs", "fields": { "n": { "type": "int", "default": 0 } }, "effects": [
-            { "on": "create", "create": "pings", "set": { "n": "$doc.n" } } ] },
-    ]))
-    .await;
+on_each_truth!(effects_that_cause_each_other_without_end_are_stopped);
+async fn effects_that_cause_each_other_without_end_are_stopped(on: Driver) {
+    let world = on
+        .world(json!([
+            { "name": "pings", "fields": { "n": { "type": "int", "default": 0 } }, "effects": [
+                { "on": "create", "create": "pongs", "set": { "n": "$doc.n" } } ] },
+            { "name": "pongs", "fields": { "n": { "type": "int", "default": 0 } }, "effects": [
+                { "on": "create", "create": "pings", "set": { "n": "$doc.n" } } ] },
+        ]))
+        .await;
     let error = world.create("pings", json!({})).await.unwrap_err();
     assert_eq!(error.code(), "effect_loop");
     assert_eq!(world.count("pings", json!({})).await, 0);
     assert_eq!(world.count("pongs", json!({})).await, 0);
 }
 
-#[tokio::test]
-async fn the_answer_shows_what_effects_did_to_the_document_itself() {
-    let world = World::new(json!([
+on_each_truth!(the_answer_shows_what_effects_did_to_the_document_itself);
+async fn the_answer_shows_what_effects_did_to_the_document_itself(on: Driver) {
+    let world = on.world(json!([
         { "name": "notes", "fields": { "text": "text", "seen": { "type": "int", "default": 0 } },
           "effects": [
             { "on": "create", "update": "notes", "where": { "id": "$doc.id" },
@@ -176,16 +177,17 @@ async fn the_answer_shows_what_effects_did_to_the_document_itself() {
     assert_eq!(seen["_rev"], note.revision().number());
 }
 
-#[tokio::test]
-async fn a_walk_does_not_write_over_what_its_own_effects_wrote() {
-    let world = World::new(json!([
-        { "name": "items", "fields": {
-            "n": { "type": "int", "default": 0 }, "total": { "type": "int", "default": 0 } },
-          "effects": [
-            { "on": "update", "when": { "n": 1, "total": { "$lt": 100 } }, "update": "items",
-              "where": { "n": 0 }, "change": { "$inc": { "total": 1 } } } ] },
-    ]))
-    .await;
+on_each_truth!(a_walk_does_not_write_over_what_its_own_effects_wrote);
+async fn a_walk_does_not_write_over_what_its_own_effects_wrote(on: Driver) {
+    let world = on
+        .world(json!([
+            { "name": "items", "fields": {
+                "n": { "type": "int", "default": 0 }, "total": { "type": "int", "default": 0 } },
+              "effects": [
+                { "on": "update", "when": { "n": 1, "total": { "$lt": 100 } }, "update": "items",
+                  "where": { "n": 0 }, "change": { "$inc": { "total": 1 } } } ] },
+        ]))
+        .await;
     for _ in 0..4 {
         world.given("items", json!({})).await;
     }

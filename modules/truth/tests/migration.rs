@@ -6,9 +6,8 @@ mod world;
 
 use std::sync::Arc;
 
-use nubo_core::truth::Truth;
 use serde_json::{Value as Json, json};
-use world::World;
+use world::{Driver, Home, World};
 
 fn notes(fields: Json) -> Json {
     json!([
@@ -19,7 +18,7 @@ fn notes(fields: Json) -> Json {
 
 /// What the start says when the fields of stored documents become others.
 async fn refusal(before: Json, document: Json, after: Json) -> String {
-    let world = World::new(notes(before)).await;
+    let world = Driver::Sqlite.world(notes(before)).await;
     world.given("notes", document).await;
     match world.reopened(notes(after)).await {
         Err(text) => text,
@@ -30,7 +29,7 @@ async fn refusal(before: Json, document: Json, after: Json) -> String {
 #[tokio::test]
 async fn everything_is_there_after_a_restart() {
     let fields = json!({ "text": "text", "o": { "type": "object", "fields": { "a": "int" } } });
-    let world = World::new(notes(fields.clone())).await;
+    let world = Driver::Sqlite.world(notes(fields.clone())).await;
     let mut before = Vec::new();
     for n in 0..20 {
         let id = world
@@ -46,9 +45,10 @@ async fn everything_is_there_after_a_restart() {
 
 #[tokio::test]
 async fn new_fields_come_empty_or_with_their_default() {
-    let world = World::new(notes(json!({
+    let world = Driver::Sqlite
+        .world(notes(json!({
         "text": "text", "o": { "type": "object", "fields": { "a": "int" } } })))
-    .await;
+        .await;
     let id = world
         .given("notes", json!({ "text": "it's", "o": { "a": 1 } }))
         .await;
@@ -94,7 +94,7 @@ async fn new_fields_come_empty_or_with_their_default() {
 
 #[tokio::test]
 async fn what_is_optional_now_may_be_left_out() {
-    let world = World::new(json!([
+    let world = Driver::Sqlite.world(json!([
         { "name": "users", "fields": {} },
         { "name": "notes", "fields": {
             "text": "text!", "gone": "text!", "author": { "type": "ref", "to": "users", "required": true },
@@ -149,7 +149,9 @@ async fn what_is_optional_now_may_be_left_out() {
 
 #[tokio::test]
 async fn what_need_not_be_unique_any_longer_is_not_refused() {
-    let world = World::new(notes(json!({ "a": { "type": "text", "unique": true } }))).await;
+    let world = Driver::Sqlite
+        .world(notes(json!({ "a": { "type": "text", "unique": true } })))
+        .await;
     world.given("notes", json!({ "a": "x" })).await;
     let world = world.reopened(notes(json!({ "a": "text" }))).await.unwrap();
     world.given("notes", json!({ "a": "x" })).await;
@@ -196,7 +198,7 @@ async fn a_type_changes_only_where_every_value_can_be_read() {
         (json!("text[]"), json!(["x"]), json!("json")),
         (json!("date[]"), json!(["2026-11-21"]), json!("text[]")),
     ] {
-        let world = World::new(notes(json!({ "f": before }))).await;
+        let world = Driver::Sqlite.world(notes(json!({ "f": before }))).await;
         let id = world.given("notes", json!({ "f": value })).await;
         let world = world.reopened(notes(json!({ "f": after }))).await.unwrap();
         assert_eq!(world.see("notes", id).await.unwrap()["f"], value);
@@ -217,7 +219,9 @@ async fn required_fields_need_values_for_what_exists() {
     )
     .await;
     assert!(text.contains("`notes.title` is required now"), "{text}");
-    let world = World::new(notes(json!({ "title": "text" }))).await;
+    let world = Driver::Sqlite
+        .world(notes(json!({ "title": "text" })))
+        .await;
     world.given("notes", json!({ "title": "x" })).await;
     world
         .reopened(notes(json!({ "title": "text!" })))
@@ -227,10 +231,12 @@ async fn required_fields_need_values_for_what_exists() {
 
 #[tokio::test]
 async fn every_difference_is_named_and_nothing_is_changed() {
-    let world = World::new(notes(json!({ "a": "int", "b": "text" }))).await;
+    let world = Driver::Sqlite
+        .world(notes(json!({ "a": "int", "b": "text" })))
+        .await;
     let id = world.given("notes", json!({ "a": 1 })).await;
     let before = world.see("notes", id).await.unwrap();
-    let folder = Arc::clone(&world.folder);
+    let home = world.home.clone();
     let text = world
         .reopened(notes(
             json!({ "a": "text", "b": "int", "c": "text!", "d": "text" }),
@@ -241,7 +247,7 @@ async fn every_difference_is_named_and_nothing_is_changed() {
     for name in ["`notes.a`", "`notes.b`", "`c`"] {
         assert!(text.contains(name), "{text}");
     }
-    let world = World::closed(notes(json!({ "a": "int", "b": "text" })), folder);
+    let world = World::closed(notes(json!({ "a": "int", "b": "text" })), home);
     world.truth.start(Vec::new()).await.unwrap();
     assert_eq!(world.see("notes", id).await.unwrap(), before);
 }
@@ -251,7 +257,7 @@ async fn a_file_that_is_no_database_is_left_alone() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
     let words = "no database, but long enough to be taken for one at first ".repeat(30);
     std::fs::write(World::file(&folder), &words).unwrap();
-    let world = World::closed(notes(json!({})), Arc::clone(&folder));
+    let world = World::closed(notes(json!({})), Home::File(Arc::clone(&folder)));
     let text = world
         .truth
         .start(Vec::new())

@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use nubo_core::{access::View, truth::Truth, write::Sequence};
+use nubo_core::{access::View, write::Sequence};
 use serde_json::{Value as Json, json};
-use world::World;
+use world::Driver;
 
 fn declarations() -> Json {
     json!([{ "name": "notes", "fields": {
@@ -23,9 +23,9 @@ fn declarations() -> Json {
     } }])
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_there() {
-    let world = Arc::new(World::new(declarations()).await);
+on_each_truth!(what_was_acknowledged_is_there);
+async fn what_was_acknowledged_is_there(on: Driver) {
+    let world = Arc::new(on.world(declarations()).await);
     let tasks: Vec<_> = (0..16)
         .map(|_| {
             let world = Arc::clone(&world);
@@ -50,9 +50,9 @@ async fn what_was_acknowledged_is_there() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_do_not_wait_for_a_long_write() {
-    let world = Arc::new(World::new(declarations()).await);
+on_each_truth!(reads_do_not_wait_for_a_long_write);
+async fn reads_do_not_wait_for_a_long_write(on: Driver) {
+    let world = Arc::new(on.world(declarations()).await);
     let id = world.given("notes", json!({})).await;
     let transactions = (0..3000)
         .map(|n| world.transaction(vec![world.creation("notes", &json!({ "n": n }))]))
@@ -82,9 +82,9 @@ async fn reads_do_not_wait_for_a_long_write() {
     assert!(reads > 20, "{reads}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_question_that_cannot_be_answered_does_not_spoil_others() {
-    let world = Arc::new(World::new(declarations()).await);
+on_each_truth!(a_question_that_cannot_be_answered_does_not_spoil_others);
+async fn a_question_that_cannot_be_answered_does_not_spoil_others(on: Driver) {
+    let world = Arc::new(on.world(declarations()).await);
     let id = world.given("notes", json!({})).await;
     // As many values as a filter may list, many times at once: together they are more than SQLite
     // takes in one go.
@@ -101,11 +101,11 @@ async fn a_question_that_cannot_be_answered_does_not_spoil_others() {
     assert!(world.see("notes", id).await.is_some());
 }
 
-#[tokio::test]
-async fn filters_may_be_as_long_as_they_are_allowed_to_be() {
-    let world =
-        World::new(json!([{ "name": "notes", "fields": { "tags": "text[]", "data": "json" } }]))
-            .await;
+on_each_truth!(filters_may_be_as_long_as_they_are_allowed_to_be);
+async fn filters_may_be_as_long_as_they_are_allowed_to_be(on: Driver) {
+    let world = on
+        .world(json!([{ "name": "notes", "fields": { "tags": "text[]", "data": "json" } }]))
+        .await;
     let many: Vec<String> = (0..1000).map(|n| format!("t{n}")).collect();
     world
         .given("notes", json!({ "tags": many, "data": { "a": many } }))
@@ -126,15 +126,16 @@ async fn filters_may_be_as_long_as_they_are_allowed_to_be() {
     }
 }
 
-#[tokio::test]
-async fn related_documents_come_in_order_and_so_many_for_each() {
-    let world = World::new(json!([
-        { "name": "posts", "fields": {} },
-        { "name": "comments", "fields": {
-            "post": { "type": "ref", "to": "posts" }, "value": "int",
-            "posts": { "type": "ref[]", "to": "posts" } } },
-    ]))
-    .await;
+on_each_truth!(related_documents_come_in_order_and_so_many_for_each);
+async fn related_documents_come_in_order_and_so_many_for_each(on: Driver) {
+    let world = on
+        .world(json!([
+            { "name": "posts", "fields": {} },
+            { "name": "comments", "fields": {
+                "post": { "type": "ref", "to": "posts" }, "value": "int",
+                "posts": { "type": "ref[]", "to": "posts" } } },
+        ]))
+        .await;
     let mut posts = Vec::new();
     for _ in 0..3 {
         posts.push(world.given("posts", json!({})).await.to_string());

@@ -5,7 +5,7 @@
 mod world;
 
 use serde_json::{Value as Json, json};
-use world::World;
+use world::Driver;
 
 fn threads(on_delete: &str) -> Json {
     json!([{ "name": "notes", "fields": {
@@ -14,9 +14,9 @@ fn threads(on_delete: &str) -> Json {
     } }])
 }
 
-#[tokio::test]
-async fn a_document_that_is_referred_to_stays() {
-    let world = World::new(threads("restrict")).await;
+on_each_truth!(a_document_that_is_referred_to_stays);
+async fn a_document_that_is_referred_to_stays(on: Driver) {
+    let world = on.world(threads("restrict")).await;
     let parent = world.given("notes", json!({})).await;
     let child = world
         .given("notes", json!({ "parent": parent.to_string() }))
@@ -29,10 +29,10 @@ async fn a_document_that_is_referred_to_stays() {
     assert_eq!(world.count("notes", json!({})).await, 0);
 }
 
-#[tokio::test]
-async fn one_that_refers_to_itself_goes() {
+on_each_truth!(one_that_refers_to_itself_goes);
+async fn one_that_refers_to_itself_goes(on: Driver) {
     for on_delete in ["restrict", "cascade", "set_null"] {
-        let world = World::new(threads(on_delete)).await;
+        let world = on.world(threads(on_delete)).await;
         let id = world.id();
         world
             .given(
@@ -45,9 +45,9 @@ async fn one_that_refers_to_itself_goes() {
     }
 }
 
-#[tokio::test]
-async fn children_go_too_however_deep() {
-    let world = World::new(threads("cascade")).await;
+on_each_truth!(children_go_too_however_deep);
+async fn children_go_too_however_deep(on: Driver) {
+    let world = on.world(threads("cascade")).await;
     let root = world.given("notes", json!({})).await;
     let mut last = root;
     for _ in 0..300 {
@@ -61,13 +61,14 @@ async fn children_go_too_however_deep() {
     assert!(world.see("notes", other).await.is_some());
 }
 
-#[tokio::test]
-async fn circles_go_as_a_whole() {
+on_each_truth!(circles_go_as_a_whole);
+async fn circles_go_as_a_whole(on: Driver) {
     for required in [false, true] {
-        let world = World::new(json!([{ "name": "notes", "fields": {
+        let world = on
+            .world(json!([{ "name": "notes", "fields": {
             "next": { "type": "ref", "to": "notes", "on_delete": "cascade", "required": required },
         } }]))
-        .await;
+            .await;
         let first = world.id();
         let own = json!({ "id": first.to_string(), "next": first.to_string() });
         world.given("notes", own).await;
@@ -86,13 +87,14 @@ async fn circles_go_as_a_whole() {
     }
 }
 
-#[tokio::test]
-async fn one_with_two_parents_goes_before_both() {
-    let world = World::new(json!([{ "name": "notes", "fields": {
+on_each_truth!(one_with_two_parents_goes_before_both);
+async fn one_with_two_parents_goes_before_both(on: Driver) {
+    let world = on
+        .world(json!([{ "name": "notes", "fields": {
         "a": { "type": "ref", "to": "notes", "on_delete": "cascade" },
         "b": { "type": "ref", "to": "notes", "on_delete": "cascade" },
     } }]))
-    .await;
+        .await;
     let root = world.given("notes", json!({})).await.to_string();
     let left = world.given("notes", json!({ "a": root })).await.to_string();
     let right = world
@@ -104,9 +106,9 @@ async fn one_with_two_parents_goes_before_both() {
     assert_eq!(world.count("notes", json!({})).await, 0);
 }
 
-#[tokio::test]
-async fn references_are_emptied_even_where_people_cannot_change_them() {
-    let world = World::new(json!([
+on_each_truth!(references_are_emptied_even_where_people_cannot_change_them);
+async fn references_are_emptied_even_where_people_cannot_change_them(on: Driver) {
+    let world = on.world(json!([
         { "name": "users", "fields": {} },
         { "name": "posts", "fields": {
             "author": { "type": "ref", "to": "users", "on_delete": "set_null", "immutable": true },
@@ -138,13 +140,14 @@ async fn references_are_emptied_even_where_people_cannot_change_them() {
     assert_eq!(seen, [json!([]), json!([o, o]), json!([o])]);
 }
 
-#[tokio::test]
-async fn lists_restrict_as_well() {
-    let world = World::new(json!([
-        { "name": "media", "fields": {} },
-        { "name": "posts", "fields": { "media_ids": { "type": "ref[]", "to": "media" } } },
-    ]))
-    .await;
+on_each_truth!(lists_restrict_as_well);
+async fn lists_restrict_as_well(on: Driver) {
+    let world = on
+        .world(json!([
+            { "name": "media", "fields": {} },
+            { "name": "posts", "fields": { "media_ids": { "type": "ref[]", "to": "media" } } },
+        ]))
+        .await;
     let media = world.given("media", json!({})).await;
     world
         .given("posts", json!({ "media_ids": [media.to_string()] }))
@@ -154,9 +157,9 @@ async fn lists_restrict_as_well() {
     assert!(error.to_string().contains("media_ids"));
 }
 
-#[tokio::test]
-async fn what_a_restriction_stops_has_not_begun() {
-    let world = World::new(json!([
+on_each_truth!(what_a_restriction_stops_has_not_begun);
+async fn what_a_restriction_stops_has_not_begun(on: Driver) {
+    let world = on.world(json!([
         { "name": "users", "fields": {} },
         { "name": "posts", "fields": { "author": { "type": "ref", "to": "users", "on_delete": "cascade" } } },
         { "name": "bills", "fields": { "post": { "type": "ref", "to": "posts" } } },

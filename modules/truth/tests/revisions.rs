@@ -4,9 +4,9 @@
 
 mod world;
 
-use nubo_core::{id::Revision, truth::Truth, write::Outcome};
+use nubo_core::{id::Revision, write::Outcome};
 use serde_json::{Value as Json, json};
-use world::World;
+use world::Driver;
 
 fn declarations() -> Json {
     json!([{ "name": "notes", "fields": {
@@ -16,9 +16,9 @@ fn declarations() -> Json {
     } }])
 }
 
-#[tokio::test]
-async fn they_grow_while_the_clock_stands_still_or_goes_back() {
-    let world = World::new(declarations()).await;
+on_each_truth!(they_grow_while_the_clock_stands_still_or_goes_back);
+async fn they_grow_while_the_clock_stands_still_or_goes_back(on: Driver) {
+    let world = on.world(declarations()).await;
     let id = world.given("notes", json!({})).await;
     let mut last = world.all("notes").await[0].revision();
     let time = |seen: &Json| seen["updated_at"].as_str().unwrap_or_default().to_owned();
@@ -41,9 +41,9 @@ async fn they_grow_while_the_clock_stands_still_or_goes_back() {
     }
 }
 
-#[tokio::test]
-async fn an_id_that_comes_back_goes_on_where_it_ended() {
-    let mut world = World::new(declarations()).await;
+on_each_truth!(an_id_that_comes_back_goes_on_where_it_ended);
+async fn an_id_that_comes_back_goes_on_where_it_ended(on: Driver) {
+    let mut world = on.world(declarations()).await;
     let id = world.given("notes", json!({})).await;
     let mut last = Revision::new(0);
     for round in 0..6 {
@@ -81,9 +81,9 @@ async fn an_id_that_comes_back_goes_on_where_it_ended() {
     }
 }
 
-#[tokio::test]
-async fn what_changes_nothing_leaves_the_revision() {
-    let world = World::new(declarations()).await;
+on_each_truth!(what_changes_nothing_leaves_the_revision);
+async fn what_changes_nothing_leaves_the_revision(on: Driver) {
+    let world = on.world(declarations()).await;
     let id = world.given("notes", json!({ "text": "a", "n": 1 })).await;
     let before = world.see("notes", id).await;
     world.clock.advance(7_000_000);
@@ -109,9 +109,9 @@ async fn what_changes_nothing_leaves_the_revision() {
     assert_eq!(world.see("notes", id).await, before);
 }
 
-#[tokio::test]
-async fn a_guard_lets_only_its_revision_pass() {
-    let world = World::new(declarations()).await;
+on_each_truth!(a_guard_lets_only_its_revision_pass);
+async fn a_guard_lets_only_its_revision_pass(on: Driver) {
+    let world = on.world(declarations()).await;
     let note = world.create("notes", json!({})).await.unwrap();
     let id = note.id().unwrap();
     let old = note.revision();
@@ -141,9 +141,9 @@ async fn a_guard_lets_only_its_revision_pass() {
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 1);
 }
 
-#[tokio::test]
-async fn many_are_changed_and_deleted_beyond_one_stretch() {
-    let world = World::new(declarations()).await;
+on_each_truth!(many_are_changed_and_deleted_beyond_one_stretch);
+async fn many_are_changed_and_deleted_beyond_one_stretch(on: Driver) {
+    let world = on.world(declarations()).await;
     let transactions = (0..1203)
         .map(|n| world.transaction(vec![world.creation("notes", &json!({ "n": n }))]))
         .collect();

@@ -8,13 +8,12 @@ use nubo_core::{
     caller::{Account, Caller},
     clock::Clock,
     filter::Expr,
-    truth::Truth,
 };
 use serde_json::{Value as Json, json};
-use world::World;
+use world::{Driver, World};
 
-async fn world(rule: Json) -> World {
-    World::new(json!([
+async fn world(on: Driver, rule: Json) -> World {
+    on.world(json!([
         { "name": "media", "fields": { "value": "int" }, "access": { "read": rule } },
         { "name": "posts", "fields": {
             "author": "uuid", "cover": { "type": "ref", "to": "media" },
@@ -35,14 +34,14 @@ async fn seen(world: &World, caller: &Caller) -> u64 {
         .unwrap()
 }
 
-#[tokio::test]
-async fn a_rule_may_select_a_value_or_the_items_of_a_list() {
+on_each_truth!(a_rule_may_select_a_value_or_the_items_of_a_list);
+async fn a_rule_may_select_a_value_or_the_items_of_a_list(on: Driver) {
     for (field, expected) in [("cover", [1, 3]), ("value", [2, 2])] {
         let own = format!("posts.{field}");
         let rule =
             json!({ "id": { "$in": { "$select": own, "$where": { "author": "$auth.id" } } } });
-        let world = world(rule.clone()).await;
-        let other_world = self::world(json!({ "$not": rule })).await;
+        let world = world(on, rule.clone()).await;
+        let other_world = self::world(on, json!({ "$not": rule })).await;
         let author = world.id();
         for world in [&world, &other_world] {
             let mut ids = Vec::new();

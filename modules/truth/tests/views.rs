@@ -17,24 +17,36 @@ use nubo_core::{
     id::Id,
     query::{Query, Related},
     schema::CollectionId,
-    truth::Truth,
     value::Value,
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use serde_json::{Value as Json, json};
-use world::{World, choices::Choices, property};
+use world::{Driver, Home, World, choices::Choices, property};
 
 /// How many readers ask how many questions of each world.
 const QUESTIONS: usize = 24;
 
 #[test]
-fn views_and_the_matcher_agree() {
-    property::holds(100, 1500..2500, one_case);
+fn views_of_sqlite_and_the_matcher_agree() {
+    agrees(Driver::Sqlite);
 }
 
-async fn one_case(choices: &mut Choices<'_>) -> TestCaseResult {
+#[test]
+fn views_of_postgres_and_the_matcher_agree() {
+    agrees(Driver::Postgres);
+}
+
+fn agrees(on: Driver) {
+    let place = on.home();
+    property::holds(100, 1500..2500, async |choices| {
+        let home = place.emptied().unwrap_or_else(|| on.home());
+        one_case(choices, home).await
+    });
+}
+
+async fn one_case(choices: &mut Choices<'_>, home: Home) -> TestCaseResult {
     let declarations = declarations(choices);
-    let world = World::new(declarations.clone()).await;
+    let world = World::at(declarations.clone(), home).await;
     let people: Vec<Id> = (0..4).map(|_| world.id()).collect();
     let memory = fill(&world, &people, choices).await;
     for _ in 0..QUESTIONS {

@@ -3,10 +3,12 @@
 //! [`Catalog::compile`] makes a [`Catalog`] from [declarations](crate::declare), or says everything
 //! that is wrong with them. What comes out needs no further checks.
 
+mod cache;
 mod collection;
 mod compile;
 #[cfg(test)]
 mod compile_test;
+mod describe;
 mod effect;
 mod fields;
 mod realtime;
@@ -14,8 +16,10 @@ mod rule;
 
 use std::{collections::HashMap, sync::Arc};
 
+pub use cache::CacheTier;
 pub use collection::{Collection, Index, IndexColumn, Reverse, SortKey, Tiers};
 pub use compile::parse_period;
+pub use describe::DocumentSchemas;
 pub use effect::{Effect, EffectAction};
 pub use realtime::{ACCOUNT_CHANNELS, ChannelTemplate, Realtime};
 pub use rule::{Access, FieldRules, Rule};

@@ -63,6 +63,23 @@ impl ChannelTemplate {
         Some(Channel::new(name))
     }
 
+    /// The fields whose values stand in the names, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = usize> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Text(_) => None,
+            Part::Field(field) => Some(*field),
+        })
+    }
+
+    /// The texts around the values. Templates in which they are the same name the same channels.
+    pub fn texts(&self) -> Vec<Option<&str>> {
+        let texts = self.parts.iter().map(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Field(_) => None,
+        });
+        texts.collect()
+    }
+
     /// What the documents of a channel have in common: a filter; none where the name is not of this
     /// template.
     pub fn condition(&self, name: &str, collection: &Collection) -> Option<Expr> {

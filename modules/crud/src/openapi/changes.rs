@@ -9,15 +9,6 @@ use super::{Described, schema_ref};
 pub(super) fn of(described: &Described<'_>) -> Map<String, Json> {
     let names = described.names;
     let one = &described.collection.singular;
-    let merge = json!({
-        "type": "object",
-        "description": format!(
-            "A JSON merge patch (RFC 7396) of a {one}: what is named gets the value that is there, \
-             null removes it. Fields that cannot be changed are not among them."
-        ),
-        "properties": described.accepted(|field| !field.immutable, Direction::Change),
-        "additionalProperties": false,
-    });
     let update = json!({
         "description": format!("What to change of a {one}: fields, or operators; never both."),
         "anyOf": [
@@ -27,7 +18,7 @@ pub(super) fn of(described: &Described<'_>) -> Map<String, Json> {
     });
     Map::from_iter([
         (names.schema("Update"), update),
-        (names.schema("Merge"), merge),
+        (names.schema("Merge"), described.documents().merge_patch()),
         (names.schema("Operators"), operators(described)),
     ])
 }
@@ -48,9 +39,10 @@ impl Place<'_> {
 
 fn operators(described: &Described<'_>) -> Json {
     let mut places = Vec::new();
+    let documents = described.documents();
     for (index, field) in described.collection.declared_fields() {
         if field.is_accepted() && !field.immutable {
-            let schema = described.field(index, field, Direction::Change);
+            let schema = documents.field(index, field, Direction::Change);
             collect(field.name.clone(), field, schema, &mut places);
         }
     }

@@ -15,7 +15,7 @@ mod shared;
 #[cfg(test)]
 mod openapi_test;
 
-use nubo_core::schema::{Catalog, Collection};
+use nubo_core::schema::{Catalog, Collection, DocumentSchemas};
 use serde_json::{Map, Value as Json, json};
 
 use crate::settings::Settings;
@@ -55,6 +55,11 @@ impl Described<'_> {
             "paths": operations::paths(self),
             "components": { "schemas": self.schemas() },
         })
+    }
+
+    /// What a document is.
+    fn documents(&self) -> DocumentSchemas<'_> {
+        DocumentSchemas::new(self.catalog, self.collection)
     }
 
     fn tag(&self) -> Json {

@@ -1,6 +1,6 @@
 //! The schemas of documents: as they are read, created and replaced, and lists of them.
 
-use nubo_core::field::{Direction, Field, FieldType, allow_null};
+use nubo_core::field::{Direction, FieldType};
 use serde_json::{Map, Value as Json, json};
 
 use super::{Described, schema_ref, shared};
@@ -9,9 +9,9 @@ use super::{Described, schema_ref, shared};
 pub(super) fn of(described: &Described<'_>) -> Map<String, Json> {
     let names = described.names;
     let one = &described.collection.singular;
-    let document = described.document();
+    let document = described.documents().read();
     let mut schemas = Map::new();
-    schemas.insert(names.schema("Create"), described.create());
+    schemas.insert(names.schema("Create"), described.documents().create());
     if !described.collection.append_only {
         schemas.insert(names.schema("Replace"), described.replace());
     }
@@ -69,63 +69,6 @@ pub(super) fn count_schema(description: &str) -> Json {
 }
 
 impl Described<'_> {
-    /// A field's schema with what only the catalog knows.
-    pub fn field(&self, index: usize, field: &Field, direction: Direction) -> Json {
-        let mut schema = field.json_schema(direction);
-        let item = match &field.kind {
-            FieldType::List(item) => &**item,
-            kind => kind,
-        };
-        if let FieldType::Ref(target) = item {
-            let target = &self.catalog.get(target.collection).name;
-            let says = match direction {
-                Direction::Output => format!("Refers to `{target}`."),
-                _ => format!("Refers to `{target}`; must exist."),
-            };
-            schema["description"] = match schema.get("description").and_then(Json::as_str) {
-                Some(before) => format!("{before} {says}"),
-                None => says,
-            }
-            .into();
-        }
-        let rules = &self.collection.access.fields;
-        let guarded = rules
-            .iter()
-            .any(|rule| rule.field == index && rule.readable_by.is_some());
-        if guarded && direction == Direction::Output {
-            // Null for those who may not read it.
-            allow_null(&mut schema);
-        }
-        schema
-    }
-
-    /// A document as the server sends it, whole.
-    fn document(&self) -> Json {
-        let (properties, names): (Map<String, Json>, Vec<&str>) = self
-            .collection
-            .sent_fields()
-            .iter()
-            .map(|&index| {
-                let field = &self.collection.fields()[index];
-                let schema = self.field(index, field, Direction::Output);
-                ((field.name.clone(), schema), field.name.as_str())
-            })
-            .unzip();
-        let mut schema = json!({
-            "type": "object",
-            "properties": properties,
-            "required": names,
-            "additionalProperties": false,
-        });
-        for (name, field) in self.collection.virtual_fields() {
-            schema["properties"][name] = field.json_schema();
-        }
-        if let Some(description) = &self.collection.description {
-            schema["description"] = description.as_str().into();
-        }
-        schema
-    }
-
     /// A document as it is read: what was asked for, and what comes along with it.
     fn selection(&self, document: &Json) -> Json {
         let mut schema = document.clone();
@@ -140,36 +83,17 @@ impl Described<'_> {
         schema
     }
 
-    /// What POST takes.
-    fn create(&self) -> Json {
-        let accepted = self.accepted(|_| true, Direction::Input);
-        let mut properties = Map::new();
-        properties.insert(
-            "id".into(),
-            json!({
-                "type": "string",
-                "format": "uuid",
-                "description": "UUID, chosen by the client; version 7 made by the server where absent.",
-            }),
-        );
-        properties.extend(accepted);
-        self.input(
-            format!("A new {}.", self.collection.singular),
-            properties,
-            |field| field.required && field.default.is_none(),
-        )
-    }
-
     /// What PUT takes: what was read may be sent back.
     fn replace(&self) -> Json {
-        let mut properties = self.accepted(|_| true, Direction::Input);
+        let documents = self.documents();
+        let mut properties = documents.accepted(|_| true, Direction::Input);
         for field in self.collection.fields().iter().filter(|field| field.system) {
             let mut schema = field.json_schema(Direction::Output);
             schema["description"] = "May be sent back as it was read; has no effect.".into();
             schema["readOnly"] = true.into();
             properties.insert(field.name.clone(), schema);
         }
-        self.input(
+        documents.input(
             format!(
                 "A {} as a whole. A field that is absent gets its default or becomes null. What \
                  cannot be changed, passwords and other fields that are never sent stay where \
@@ -182,43 +106,6 @@ impl Described<'_> {
                 field.required && !kept && field.default.is_none()
             },
         )
-    }
-
-    /// The fields that clients may give a value.
-    pub fn accepted(
-        &self,
-        wanted: impl Fn(&Field) -> bool,
-        direction: Direction,
-    ) -> Map<String, Json> {
-        self.collection
-            .declared_fields()
-            .filter(|(_, field)| field.is_accepted() && wanted(field))
-            .map(|(index, field)| (field.name.clone(), self.field(index, field, direction)))
-            .collect()
-    }
-
-    fn input(
-        &self,
-        description: String,
-        properties: Map<String, Json>,
-        required: impl Fn(&Field) -> bool,
-    ) -> Json {
-        let required: Vec<&str> = self
-            .collection
-            .declared_fields()
-            .filter(|(_, field)| field.is_accepted() && required(field))
-            .map(|(_, field)| field.name.as_str())
-            .collect();
-        let mut schema = json!({
-            "type": "object",
-            "description": description,
-            "properties": properties,
-            "additionalProperties": false,
-        });
-        if !required.is_empty() {
-            schema["required"] = json!(required);
-        }
-        schema
     }
 
     /// An item of `/c/bulk`.

@@ -153,7 +153,7 @@ impl Compiler<'_> {
                     path,
                     test: Test::Equal(operand),
                 },
-            ] if is_caller(operand) => path.whole_field(),
+            ] if is_caller(operand) && holds_one_id(&path.leaf) => path.whole_field(),
             _ => None,
         };
         let mut mentioned = vec![select.field];
@@ -209,6 +209,11 @@ fn item(kind: &FieldType) -> &FieldType {
         FieldType::List(item) => item,
         kind => kind,
     }
+}
+
+/// Whether there is one account at most. Where there are several, each document is looked at.
+const fn holds_one_id(kind: &FieldType) -> bool {
+    matches!(kind, FieldType::Uuid | FieldType::Ref(_))
 }
 
 fn is_caller(operand: &Operand) -> bool {

@@ -23,7 +23,8 @@ use super::Node;
 
 /// Rows of one look-up beyond which it is not kept; callers are asked for one by one then.
 const MOST_ROWS_EACH: u32 = 100_000;
-/// Rows of all of them. Beyond that all are forgotten and fetched again as they are needed.
+/// Rows of all of them, where each thing that is known counts as one more, even if it is that there
+/// are none. Beyond that all are forgotten and fetched again as they are needed.
 const MOST_ROWS: usize = 1_000_000;
 
 /// A sub-query of some rule.
@@ -67,6 +68,7 @@ pub(crate) struct Lookups {
     all: Vec<Lookup>,
     entries: HashMap<(usize, Key), Entry>,
     rows: usize,
+    most_rows: usize,
 }
 
 struct Entry {
@@ -137,10 +139,24 @@ impl Lookup {
 
 impl Lookups {
     pub fn new(all: Vec<Lookup>) -> Self {
+        Self::with_room(all, MOST_ROWS)
+    }
+
+    /// Nothing known, and room for so many rows.
+    pub fn with_room(all: Vec<Lookup>, most_rows: usize) -> Self {
         Self {
             all,
             entries: HashMap::new(),
             rows: 0,
+            most_rows,
+        }
+    }
+
+    /// Forgets everything where it has become too much. Before a gate is held against a document and
+    /// never in between, or what that document needs might never be there all at once.
+    pub fn make_room(&mut self) {
+        if self.rows > self.most_rows {
+            self.forget();
         }
     }
 
@@ -168,16 +184,12 @@ impl Lookups {
         let Some(key) = Key::of(value) else {
             return;
         };
-        if self.rows + documents.len() > MOST_ROWS {
-            self.forget();
-        }
         let of = &self.all[lookup];
         let mut entry = Entry {
             known: Known::TooMany,
             members: HashMap::new(),
         };
         if documents.len() <= MOST_ROWS_EACH as usize {
-            self.rows += documents.len();
             if of.member.is_some() {
                 let mut accounts = HashMap::with_capacity(documents.len());
                 for document in &documents {
@@ -191,7 +203,18 @@ impl Lookups {
                 entry.known = Known::Documents(documents);
             }
         }
-        self.entries.insert((lookup, key), entry);
+        self.rows += 1 + entry.rows();
+        if let Some(before) = self.entries.insert((lookup, key), entry) {
+            self.rows -= 1 + before.rows();
+        }
+    }
+
+    /// How many rows are known; for tests.
+    #[cfg(test)]
+    pub fn rows(&self) -> usize {
+        let counted = self.entries.values().map(|entry| 1 + entry.rows()).sum();
+        assert_eq!(self.rows, counted, "rows are counted right");
+        counted
     }
 
     /// Forgets everything, as when commits were missed.
@@ -270,6 +293,14 @@ impl Lookups {
 }
 
 impl Entry {
+    fn rows(&self) -> usize {
+        match &self.known {
+            Known::Members(_) => self.members.len(),
+            Known::Documents(documents) => documents.len(),
+            Known::TooMany => 0,
+        }
+    }
+
     /// Takes a version of a document out, unless a later one is known. How many rows that are.
     fn remove(&mut self, version: &Document) -> usize {
         let Some(id) = version.id() else {

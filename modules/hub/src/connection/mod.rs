@@ -152,6 +152,14 @@ impl Connection {
         self.identity().take(signed_in, token);
     }
 
+    /// The account behind it looks different now, unless another token was shown meanwhile.
+    pub fn look_like(&self, caller: Caller, token: &str) {
+        let mut identity = self.identity();
+        if identity.token.as_deref() == Some(token) {
+            identity.caller = caller;
+        }
+    }
+
     /// Something came from it.
     pub fn is_heard(&self, micros: i64) {
         self.heard.store(micros, Ordering::Relaxed);
@@ -160,6 +168,12 @@ impl Connection {
     /// Ends it, once what waits has been written.
     pub fn close(&self, close: Close) {
         self.outbox.close(close);
+    }
+
+    /// Everything that waits for it, as text, and why it ends, where it does.
+    #[cfg(test)]
+    pub fn waiting(&self) -> (Vec<String>, Option<Close>) {
+        self.outbox.waiting()
     }
 
     /// Looks after the time: warns, asks for a sign of life, and ends what must end.

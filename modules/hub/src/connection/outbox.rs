@@ -80,7 +80,8 @@ impl Outbox {
         if state.closing.is_some() {
             return false;
         }
-        if state.bytes + frame.len() > self.most_bytes {
+        // One alone is taken whatever its size: who came back for it would be sent away again.
+        if state.bytes > 0 && state.bytes + frame.len() > self.most_bytes {
             state.frames.clear();
             state.bytes = 0;
             Self::end(state, Close::TooSlow);
@@ -110,6 +111,19 @@ impl Outbox {
         for waker in wakers.into_iter().flatten() {
             waker.wake();
         }
+    }
+
+    /// Takes all that waits, as text; and why the connection ends, where it does.
+    #[cfg(test)]
+    pub fn waiting(&self) -> (Vec<String>, Option<Close>) {
+        let mut state = self.state();
+        // In front of what is short are two bytes of frame, or four.
+        let text = |frame: Frame| {
+            let begin = frame.iter().position(|byte| *byte == b'{').unwrap();
+            String::from_utf8(frame[begin..].to_vec()).unwrap()
+        };
+        let frames = std::mem::take(&mut state.frames);
+        (frames.into_iter().map(text).collect(), state.closing)
     }
 
     /// Whether the connection ends.
@@ -274,6 +288,15 @@ mod tests {
             Poll::Ready(Duty::Close(Close::TooSlow))
         );
         assert_eq!(outbox.next(), None);
+    }
+
+    #[test]
+    fn a_frame_that_is_larger_than_the_queue_is_sent_where_nothing_else_waits() {
+        let outbox = Outbox::new(100);
+        assert!(outbox.push(frame(1000)));
+        assert!(!outbox.is_closing());
+        outbox.push(frame(1));
+        assert!(outbox.is_closing());
     }
 
     #[test]

@@ -304,6 +304,7 @@ impl Dispatcher {
         only: Only<'_>,
     ) -> Result<Audience> {
         let hub = self.hub.clone();
+        self.lookups.make_room();
         let audience = loop {
             let missing = match gate.audience(document, collection, &hub.catalog, &self.lookups) {
                 Ok(audience) => break audience,

@@ -42,6 +42,9 @@ pub(super) struct Member {
     pub caller: Caller,
     /// It has heard everything up to this event.
     pub after: u64,
+    /// It knows who may see what as of this event. Whoever has resumed knows no more than the
+    /// dispatcher did then, however far the events go that it was sent.
+    pub knows: u64,
     /// Whether it shows that it is here.
     pub shows: bool,
 }
@@ -100,6 +103,13 @@ impl Listeners {
         groups
             .iter_mut()
             .find_map(|group| group.members.get_mut(&connection))
+    }
+
+    /// What a connection wants to hear of a channel.
+    pub fn scope(&self, channel: &Channel, connection: Id) -> Option<&Scope> {
+        let mut groups = self.channels.get(channel)?.groups.iter();
+        let group = groups.find(|group| group.members.contains_key(&connection))?;
+        Some(&group.scope)
     }
 
     /// Ends a subscription. Whether there was one, and whether nobody else listens to the channel.

@@ -8,6 +8,8 @@
 mod absence;
 mod deliver;
 mod listeners;
+#[cfg(test)]
+mod tests;
 mod wish;
 
 use std::{sync::Arc, time::Duration};
@@ -75,6 +77,13 @@ pub(crate) enum Command {
     Stop,
 }
 
+/// What the dispatcher does next.
+enum Next {
+    Command(Command),
+    Tick,
+    Heard(Vec<Heard>),
+}
+
 pub(crate) struct Dispatcher {
     hub: Arc<Hub>,
     commands: mpsc::Receiver<Command>,
@@ -108,25 +117,26 @@ impl Dispatcher {
         self.open_looked_up().await;
         let mut ticks = ticks();
         loop {
-            let heard = tokio::select! {
+            let next = tokio::select! {
                 command = self.commands.recv() => match command {
                     Some(Command::Stop) | None => return,
-                    Some(command) => {
-                        self.carry_out(command).await;
-                        continue;
-                    }
+                    Some(command) => Next::Command(command),
                 },
-                () = self.hub.changed.arrived() => Vec::new(),
-                _ = ticks.tick() => {
-                    self.tick().await;
-                    continue;
-                }
-                heard = self.hub.bus.next() => heard,
+                () = self.hub.changed.arrived() => Next::Heard(Vec::new()),
+                _ = ticks.tick() => Next::Tick,
+                heard = self.hub.bus.next() => Next::Heard(heard),
             };
-            // Who has lost their session or their roles before an event hears nothing of it.
+            // Who has lost their session or their roles before an event hears nothing of it, neither
+            // now nor by resuming.
             self.look_at_changed().await;
-            for heard in heard {
-                self.hear(heard).await;
+            match next {
+                Next::Command(command) => self.carry_out(command).await,
+                Next::Tick => self.tick().await,
+                Next::Heard(heard) => {
+                    for heard in heard {
+                        self.hear(heard).await;
+                    }
+                }
             }
         }
     }
@@ -163,10 +173,14 @@ impl Dispatcher {
                 reply.send(result).ok();
             }
             Command::Came { connection, reply } => {
+                // From here on it is known as the account's. What has changed before, since its
+                // token was shown, nobody has told.
+                self.look_at(&connection).await;
                 reply.send(self.came(&connection).await).ok();
             }
             Command::Identified { connection, reply } => {
-                self.identified(&connection);
+                self.identified(&connection).await;
+                self.look_at(&connection).await;
                 reply.send(self.came(&connection).await).ok();
             }
             Command::Gone(connection) => self.gone(&connection).await,
@@ -193,6 +207,7 @@ impl Dispatcher {
         // Everything up to here is for those who read the collection from now on.
         let head = hub.bus.open(&channel).await?;
         self.position.get_or_insert(head);
+        self.absence.sees(&caller, self.heard());
         let replay = match wish.since {
             None => None,
             Some(since) => Some(self.replay(&wish, since, &caller).await?),
@@ -211,6 +226,12 @@ impl Dispatcher {
         if let Some(frame) = event::answer(id, ok) {
             connection.send(frame);
         }
+        // Look-ups were compared as far as they were heard of. Whoever begins anew reads what is
+        // there now.
+        let knows = match replay {
+            Some(Some(_)) => self.heard().min(head.sequence),
+            _ => head.sequence,
+        };
         let missed = replay.flatten().unwrap_or_default();
         let first = missed
             .first()
@@ -224,6 +245,7 @@ impl Dispatcher {
                 connection,
                 caller,
                 after: first,
+                knows,
                 shows: wish.presence,
             },
         );
@@ -238,6 +260,11 @@ impl Dispatcher {
         Ok(())
     }
 
+    /// Up to which event everything was heard.
+    fn heard(&self) -> u64 {
+        self.position.map_or(0, |position| position.sequence)
+    }
+
     /// What was missed since a position; none where it must be read again.
     async fn replay(
         &self,
@@ -246,9 +273,10 @@ impl Dispatcher {
         caller: &Caller,
     ) -> Result<Option<Vec<Published>>> {
         let account = caller.account_id();
-        if self
-            .absence
-            .has_changed(account, &wish.carries, since.sequence)
+        if self.absence.looks_different(account, since.sequence)
+            || self
+                .absence
+                .has_changed(account, &wish.carries, since.sequence)
         {
             return Ok(None);
         }
@@ -347,19 +375,28 @@ impl Dispatcher {
     }
 
     /// A connection speaks for somebody else now, or with other roles.
-    fn identified(&mut self, connection: &Arc<Connection>) {
+    async fn identified(&mut self, connection: &Arc<Connection>) {
         let caller = connection.caller();
+        self.absence.sees(&caller, self.heard());
         for channel in self.listeners.of(connection.id).to_vec() {
             let Some(member) = self.listeners.member(&channel, connection.id) else {
                 continue;
             };
-            if looks_alike(&member.caller, &caller) {
+            if member.caller.looks_like(&caller) {
                 member.caller = caller.clone();
                 continue;
             }
             member.caller = caller.clone();
             if let Some(position) = self.position {
                 connection.send(event::reload(&channel, position, "access"));
+            }
+            // What matches would tell what is in a field that may not be read any more.
+            let scope = self.listeners.scope(&channel, connection.id);
+            let now = self.hub.clock.now();
+            if scope.is_some_and(|scope| !scope.may_be_asked(&caller, &self.hub.catalog, now))
+                && let Err(error) = self.unsubscribe(connection.id, &channel).await
+            {
+                tracing::warn!(%error, %channel, "a subscription did not end in order");
             }
         }
     }
@@ -368,24 +405,36 @@ impl Dispatcher {
     async fn look_at_changed(&mut self) {
         for account in self.hub.changed.take() {
             for connection in self.hub.connections.of(account) {
-                let Some(token) = connection.token() else {
-                    continue;
-                };
-                match self.hub.sessions.authenticate(&token).await {
-                    Ok(signed_in) => {
-                        if !looks_alike(&signed_in.caller, &connection.caller()) {
-                            connection.identify(signed_in, &token);
-                            self.identified(&connection);
-                        }
-                    }
-                    Err(Error::Unauthorized { code, .. }) => connection.close(match code {
-                        "expired_token" => Close::Expired,
-                        _ => Close::Revoked,
-                    }),
-                    Err(error) => {
-                        tracing::warn!(%error, "an account cannot be looked at; trying again");
-                        self.hub.changed.put_back(account);
-                    }
+                self.look_at(&connection).await;
+            }
+        }
+    }
+
+    /// Looks again at who is behind a connection.
+    async fn look_at(&mut self, connection: &Arc<Connection>) {
+        let Some(token) = connection.token() else {
+            return;
+        };
+        let looked = self.hub.sessions.authenticate(&token).await;
+        if connection.token().as_ref() != Some(&token) {
+            // It has shown another meanwhile, which is looked at in its turn.
+            return;
+        }
+        match looked {
+            Ok(signed_in) => {
+                if !signed_in.caller.looks_like(&connection.caller()) {
+                    connection.look_like(signed_in.caller, &token);
+                    self.identified(connection).await;
+                }
+            }
+            Err(Error::Unauthorized { code, .. }) => connection.close(match code {
+                "expired_token" => Close::Expired,
+                _ => Close::Revoked,
+            }),
+            Err(error) => {
+                tracing::warn!(%error, "an account cannot be looked at; trying again");
+                if let Some(account) = connection.caller().account_id() {
+                    self.hub.changed.put_back(account);
                 }
             }
         }
@@ -412,7 +461,7 @@ impl Dispatcher {
     fn tell_affected(&mut self, affected: &Affected, position: Position) {
         self.absence.note(affected, position.sequence);
         let tell = |channel: &Channel, carries: &[CollectionId], member: &Member| {
-            if member.after < position.sequence
+            if member.knows < position.sequence
                 && carries.iter().any(|id| affected.collections.contains(id))
             {
                 let reload = event::reload(channel, position, "access");
@@ -486,14 +535,6 @@ fn by_id(collection: &Collection, id: Id) -> Query {
         start: Start::First,
         limit: 1,
         fields: None,
-    }
-}
-
-/// Whether rules cannot tell two callers apart.
-fn looks_alike(one: &Caller, other: &Caller) -> bool {
-    match (one, other) {
-        (Caller::Account(one), Caller::Account(other)) => one.looks_like(other),
-        _ => one == other,
     }
 }
 

@@ -74,11 +74,7 @@ impl Wish {
                 let filter = Reader::of_client(catalog, collection)
                     .read(filter)
                     .map_err(|error| error.nested("/filter"))?;
-                let mut named = Vec::new();
-                filter.for_each_field(&mut |field| named.push(field));
-                collection
-                    .view(caller, now)
-                    .check_named(collection, named)?;
+                check_named(&filter, collection, caller, now)?;
                 scope.filter = (!filter.is_always()).then_some(filter);
             }
             if let Some(names) = &subscribe.fields {
@@ -95,6 +91,30 @@ impl Wish {
             presence: subscribe.presence && caller.account_id().is_some(),
         })
     }
+}
+
+impl Scope {
+    /// Whether somebody may still ask for this.
+    pub fn may_be_asked(&self, caller: &Caller, catalog: &Catalog, now: Timestamp) -> bool {
+        match (&self.filter, self.only) {
+            (Some(filter), Some(only)) => {
+                check_named(filter, catalog.get(only), caller, now).is_ok()
+            }
+            _ => true,
+        }
+    }
+}
+
+/// 403 where a filter names a field that is not always to be seen.
+fn check_named(
+    filter: &Expr,
+    collection: &Collection,
+    caller: &Caller,
+    now: Timestamp,
+) -> Result<()> {
+    let mut named = Vec::new();
+    filter.for_each_field(&mut |field| named.push(field));
+    collection.view(caller, now).check_named(collection, named)
 }
 
 /// One of the collections of a channel, by its name.

@@ -20,7 +20,10 @@ use nubo_core::{
 };
 
 use super::{Engine, attempt::Entry, walk::Deed};
-use crate::{fault::Refusal, session::Session};
+use crate::{
+    fault::Refusal,
+    session::{Lock, Session},
+};
 
 /// How far effects may cause effects.
 pub(super) const MAX_DEPTH: u32 = 16;
@@ -112,7 +115,8 @@ impl<S: Session> Engine<S> {
                 target: Target::One { id, guard },
                 change,
             } => {
-                let before = self.guarded(collection, id, &guard, permit).await?;
+                let guarded = self.guarded(collection, id, &guard, permit, Lock::Change);
+                let before = guarded.await?;
                 let read_at = self.written;
                 let updated = self.update(collection, before, &change, permit, cause);
                 let (document, _) = updated.await?;
@@ -136,7 +140,8 @@ impl<S: Session> Engine<S> {
                 collection,
                 target: Target::One { id, guard },
             } => {
-                let document = self.guarded(collection, id, &guard, permit).await?;
+                let guarded = self.guarded(collection, id, &guard, permit, Lock::Removal);
+                let document = guarded.await?;
                 self.delete(collection, document, cause).await?;
                 Ok(Outcome::Deleted)
             }
@@ -161,7 +166,7 @@ impl<S: Session> Engine<S> {
             return Ok(document);
         };
         let schema = self.catalog.get(collection).clone();
-        let found = self.session.load(&schema, id).await?;
+        let found = self.session.load(&schema, id, Lock::Change).await?;
         Ok(found.unwrap_or(document))
     }
 
@@ -172,11 +177,12 @@ impl<S: Session> Engine<S> {
         id: Id,
         guard: &Guard,
         permit: &Permit,
+        lock: Lock,
     ) -> Result<Document> {
         let schema = self.catalog.get(collection).clone();
         let document = self
             .session
-            .load(&schema, id)
+            .load(&schema, id, lock)
             .await?
             .ok_or_else(|| Error::no_document(&schema.name))?;
         self.check_before(permit, &document, &schema).await?;
@@ -199,6 +205,7 @@ impl<S: Session> Engine<S> {
     ) -> Result<Document> {
         let schema = self.catalog.get(collection).clone();
         document.set_revision(Revision::new(cause.micros));
+        document.normalize();
         let mut row = [document];
         self.raise_above_tombstones(&schema, &mut row, cause.micros)
             .await?;
@@ -246,6 +253,7 @@ impl<S: Session> Engine<S> {
         cause: Cause,
     ) -> Result<(Document, bool)> {
         let schema = self.catalog.get(collection).clone();
+        after.normalize();
         let mut changed: Vec<usize> = schema
             .declared_fields()
             .map(|(index, _)| index)

@@ -17,7 +17,11 @@ use nubo_core::{
 };
 
 use super::{Engine, execute::Cause};
-use crate::{fault::Refusal, session::Session, sql::write};
+use crate::{
+    fault::Refusal,
+    session::{Lock, Session},
+    sql::write,
+};
 
 /// A document that goes as soon as those that refer to it have gone or let go.
 struct Leaving {
@@ -69,6 +73,10 @@ impl<S: Session> Engine<S> {
                 continue;
             }
             let id = top.id;
+            if S::CONCURRENT && top.done == 0 {
+                // From now on nobody else refers to it anew.
+                self.session.load(&schema, id, Lock::Removal).await?;
+            }
             if let Some(reverse) = schema.referenced_by.get(top.done).copied() {
                 top.done += 1;
                 match reverse.on_delete {
@@ -103,7 +111,7 @@ impl<S: Session> Engine<S> {
             }
         }
         // Effects on the way may have changed or removed it.
-        let Some(mut document) = self.session.load(schema, leaving.id).await? else {
+        let Some(mut document) = self.session.load(schema, leaving.id, Lock::Removal).await? else {
             return Ok(false);
         };
         for (field, value) in leaving.cleared {
@@ -151,7 +159,7 @@ impl<S: Session> Engine<S> {
     /// immutable, how long its list is) is for people.
     async fn let_go(&mut self, reverse: &Reverse, of: Id, id: Id, cause: Cause) -> Result<()> {
         let schema = self.catalog.get(reverse.collection).clone();
-        let Some(before) = self.session.load(&schema, of).await? else {
+        let Some(before) = self.session.load(&schema, of, Lock::Change).await? else {
             return Ok(());
         };
         let mut after = before.clone();
@@ -174,7 +182,11 @@ impl<S: Session> Engine<S> {
         let reverse = self.catalog.get(last.collection).referenced_by[last.done - 1];
         let waiting = &mut way[position];
         let schema = self.catalog.get(waiting.collection).clone();
-        let Some(mut document) = self.session.load(&schema, waiting.id).await? else {
+        let Some(mut document) = self
+            .session
+            .load(&schema, waiting.id, Lock::Removal)
+            .await?
+        else {
             return Ok(());
         };
         let old = document.value(reverse.field).clone();

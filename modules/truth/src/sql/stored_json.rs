@@ -5,7 +5,7 @@ use nubo_core::{
     field::{Field, FieldType, Source},
     id::Id,
     time::Duration,
-    value::Value,
+    value::{Value, normalize_numbers},
 };
 use serde_json::Value as Json;
 
@@ -20,6 +20,13 @@ pub(crate) fn of(value: &Value) -> Json {
         // Objects stand in no list; elsewhere their fields' names are known.
         scalar => as_sent(scalar),
     }
+}
+
+/// A value as it stands in untyped json, where numbers have one form.
+pub(crate) fn untyped(value: &Value) -> Json {
+    let mut json = of(value);
+    normalize_numbers(&mut json);
+    json
 }
 
 /// A single value as it is sent.
@@ -42,14 +49,6 @@ pub(crate) fn object(fields: &[Field], values: &[Value]) -> Json {
             (field.name.clone(), json)
         })
         .collect()
-}
-
-/// The value of a field as JSON.
-pub(crate) fn of_field(field: &Field, value: &Value) -> Json {
-    match (&field.kind, value) {
-        (FieldType::Object(fields), Value::Object(values)) => object(fields, values),
-        (_, value) => of(value),
-    }
 }
 
 /// A value that JSON has no better form for than text, such as bytes, as that text.
@@ -76,7 +75,10 @@ pub(crate) fn decode(kind: &FieldType, json: Json) -> Option<Value> {
                 .map(|field| decode(&field.kind, entries.remove(&field.name).unwrap_or_default()))
                 .collect::<Option<_>>()?,
         ),
-        (FieldType::Json, json) => Value::Json(json),
+        (FieldType::Json, mut json) => {
+            normalize_numbers(&mut json);
+            Value::Json(json)
+        }
         (FieldType::Bool, Json::Bool(flag)) => Value::Bool(flag),
         (FieldType::Float, Json::Number(number)) => Value::Float(number.as_f64()?),
         (FieldType::Int | FieldType::BigInt, Json::Number(number)) => Value::Int(number.as_i64()?),

@@ -169,7 +169,7 @@ impl Session for SqliteSession {
         Ok(())
     }
 
-    async fn load(&mut self, collection: &Collection, id: Id) -> Result<Option<Document>> {
+    async fn load(&mut self, collection: &Collection, id: Id, _: Lock) -> Result<Option<Document>> {
         let text = select::by_id::<Sqlite>(collection, &select::columns(collection));
         let mut statement = Statement::new(text);
         statement.arguments.push(Argument::Text(id.to_string()));

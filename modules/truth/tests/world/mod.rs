@@ -1,4 +1,4 @@
-//! A small world for tests: a truth on a file of its own, a clock that is set by hand, and
+//! A small world for tests: a truth on a file or database of its own, a clock that is set by hand, and
 //! randomness that repeats.
 
 #![allow(dead_code, clippy::unwrap_used)]
@@ -15,6 +15,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use nubo_core::{
@@ -33,8 +34,11 @@ use nubo_core::{
     truth::Truth,
     write::{Guard, Operation, Outcome, Sequence, Target, Transaction},
 };
-use nubo_truth::{SqliteSettings, SqliteTruth};
+use nubo_truth::{PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Tls};
 use serde_json::Value as Json;
+
+#[path = "../../../../tests/services/postgres.rs"]
+pub mod postgres;
 
 /// 2026-11-21T21:45:00Z in microseconds.
 pub const BEGINNING: i64 = 1_795_297_500_000_000;
@@ -68,13 +72,89 @@ impl Random for Counter {
     }
 }
 
-/// A truth with its surroundings. The file goes when the world does.
+/// What holds the truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Driver {
+    Sqlite,
+    Postgres,
+}
+
+/// Where it is. It goes with the last world that has it.
+#[derive(Clone)]
+pub enum Home {
+    File(Arc<tempfile::TempDir>),
+    Database(Arc<postgres::Database>),
+}
+
+/// A test that holds for every driver: `on_each_truth!(name)` before `async fn name(on: Driver)`.
+#[macro_export]
+macro_rules! on_each_truth {
+    ($name:ident) => {
+        mod $name {
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                super::$name($crate::world::Driver::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                super::$name($crate::world::Driver::Postgres).await;
+            }
+        }
+    };
+}
+
+impl Home {
+    /// The same place without anything in it, where that is less work than a new one.
+    pub fn emptied(&self) -> Option<Self> {
+        match self {
+            Self::File(_) => None,
+            Self::Database(database) => {
+                database.clear();
+                Some(self.clone())
+            }
+        }
+    }
+}
+
+impl Driver {
+    /// A new place for this driver's truth.
+    pub fn home(self) -> Home {
+        match self {
+            Self::Sqlite => Home::File(Arc::new(tempfile::tempdir().unwrap())),
+            Self::Postgres => Home::Database(Arc::new(postgres::Database::new())),
+        }
+    }
+
+    /// A new world for these declarations.
+    pub async fn world(self, declarations: Json) -> World {
+        World::at(declarations, self.home()).await
+    }
+}
+
+/// A truth with its surroundings.
 pub struct World {
-    pub truth: Arc<SqliteTruth>,
+    pub truth: Arc<dyn Truth>,
     pub catalog: Arc<Catalog>,
     pub clock: Arc<HandClock>,
     pub random: Arc<Counter>,
-    pub folder: Arc<tempfile::TempDir>,
+    pub home: Home,
+}
+
+/// How tests use a database.
+pub fn postgres_settings(url: String) -> PostgresSettings {
+    PostgresSettings {
+        url,
+        application_name: "nubo-test".into(),
+        readers: (1, 4),
+        writers: 3,
+        connect_limit: Duration::from_secs(10),
+        acquire_limit: Duration::from_secs(60),
+        statement_limit: Duration::from_secs(60),
+        idle_limit: Duration::from_secs(60),
+        tls: Some(Tls::Off),
+        tls_root: None,
+    }
 }
 
 /// Compiles declarations written as JSON.
@@ -87,35 +167,46 @@ pub fn catalog(declarations: Json) -> Arc<Catalog> {
 }
 
 impl World {
-    /// A new file for these declarations.
-    pub async fn new(declarations: Json) -> Self {
-        let world = Self::closed(declarations, Arc::new(tempfile::tempdir().unwrap()));
+    /// A world that begins at this place.
+    pub async fn at(declarations: Json, home: Home) -> Self {
+        let world = Self::closed(declarations, home);
         world.truth.start(Vec::new()).await.unwrap();
         world
     }
 
-    /// The same file under other declarations, or the same ones; not started yet.
-    pub fn closed(declarations: Json, folder: Arc<tempfile::TempDir>) -> Self {
+    /// The same place under other declarations, or the same ones; not started yet.
+    pub fn closed(declarations: Json, home: Home) -> Self {
         let catalog = catalog(declarations);
         let clock = Arc::new(HandClock(AtomicI64::new(BEGINNING)));
         let random = Arc::new(Counter::default());
-        let truth = Arc::new(SqliteTruth::new(
-            SqliteSettings {
-                path: Self::file(&folder),
-                readers: 2,
-                page_cache: 2 << 20,
-                statement_limit: std::time::Duration::from_secs(60),
-            },
+        let surroundings = (
             Arc::clone(&catalog),
             Arc::clone(&clock) as Arc<dyn Clock>,
             Arc::clone(&random) as Arc<dyn Random>,
-        ));
+        );
+        let truth: Arc<dyn Truth> = match &home {
+            Home::File(folder) => {
+                let (catalog, clock, random) = surroundings;
+                let settings = SqliteSettings {
+                    path: Self::file(folder),
+                    readers: 2,
+                    page_cache: 2 << 20,
+                    statement_limit: Duration::from_secs(60),
+                };
+                Arc::new(SqliteTruth::new(settings, catalog, clock, random))
+            }
+            Home::Database(database) => {
+                let (catalog, clock, random) = surroundings;
+                let settings = postgres_settings(database.url.clone());
+                Arc::new(PostgresTruth::new(settings, catalog, clock, random))
+            }
+        };
         Self {
             truth,
             catalog,
             clock,
             random,
-            folder,
+            home,
         }
     }
 
@@ -123,12 +214,11 @@ impl World {
         folder.path().join("truth.db")
     }
 
-    /// Stops the truth and opens its file again under other declarations.
+    /// Stops the truth and opens its place again under other declarations.
     pub async fn reopened(self, declarations: Json) -> std::result::Result<Self, String> {
         self.truth.stop().await;
-        let folder = Arc::clone(&self.folder);
         let now = self.clock.micros();
-        let again = Self::closed(declarations, folder);
+        let again = Self::closed(declarations, self.home.clone());
         again.clock.0.store(now, Ordering::SeqCst);
         let count = self.random.0.load(Ordering::SeqCst);
         again.random.0.store(count, Ordering::SeqCst);

@@ -18,6 +18,7 @@ pub fn holds(
 ) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
+        .enable_all()
         .build()
         .unwrap();
     let wanted = std::env::var("NUBO_CASES").ok();

@@ -4,6 +4,7 @@
 //! collections, then what mentions them: orders and indexes ([`index`]), tiers, access rules
 //! ([`rule`]) and effects.
 
+mod cache;
 mod effect;
 mod index;
 mod realtime;
@@ -241,6 +242,7 @@ fn details(
         }
     }
     tiers::table_names(declarations, excused, catalog, mistakes);
+    cache::complete(catalog);
 }
 
 fn fill(

@@ -130,7 +130,7 @@ fn write_scalar(scalar: Scalar, value: &Value, out: &mut Vec<u8>) -> bool {
         (Scalar::Inet, Value::Ip(address)) => write_inet(address, out),
         (Scalar::Bytea, Value::Bytes(bytes)) => out.extend_from_slice(bytes),
         (Scalar::Jsonb, Value::Json(json)) => write_json(json, out),
-        (Scalar::Jsonb, value) => write_json(&stored_json::of(value), out),
+        (Scalar::Jsonb, value) => write_json(&stored_json::untyped(value), out),
         _ => return false,
     }
     true

@@ -260,13 +260,13 @@ impl Builder<'_, Postgres> {
             Test::HasAll(values) => {
                 // A value that is no list contains none.
                 self.push(format_args!("{sql} @> "));
-                let items: JsonValue = values.iter().map(stored_json::of).collect();
+                let items: JsonValue = values.iter().map(stored_json::untyped).collect();
                 self.bind(Argument::json(&items));
             }
             // A list contains its items, and a value itself.
             Test::Equal(value) => {
                 self.push(format_args!("{sql} @> "));
-                self.bind(Argument::json(&stored_json::of(value)));
+                self.bind(Argument::json(&stored_json::untyped(value)));
             }
             Test::In(values) => {
                 self.push(format_args!("{sql} @> ANY("));
@@ -310,7 +310,7 @@ impl Builder<'_, Postgres> {
                     "jsonb_typeof({item}) = '{kind}' AND {item} {} ",
                     symbol(*comparison)
                 ));
-                self.bind(Argument::json(&stored_json::of(value)));
+                self.bind(Argument::json(&stored_json::untyped(value)));
             }
             // Everything else stands there as text; the values of a sub-query are ids, as a rule.
             test => {

@@ -3,6 +3,8 @@
 //! Tables come first and their foreign keys after all of them, since references may lead in
 //! circles.
 
+use std::collections::BTreeMap;
+
 use nubo_core::{
     declare::IndexKind,
     field::{DefaultValue, FieldType},
@@ -39,17 +41,17 @@ pub(crate) struct Named {
     pub statement: String,
 }
 
-/// The schemas: one for each domain, and Nubo's own.
-pub(crate) fn schemas(catalog: &Catalog) -> Vec<String> {
-    let domains = catalog.collections().iter();
-    let domains = domains.map(|collection| collection.domain.as_str());
-    let mut schemas: Vec<String> = domains
+/// The schemas, by name: one for each domain, and Nubo's own.
+pub(crate) fn schemas(catalog: &Catalog) -> BTreeMap<String, String> {
+    let collections = catalog.collections().iter();
+    let domains = collections.map(|collection| collection.domain.as_str());
+    domains
         .chain([OWN_SCHEMA])
-        .map(|schema| format!("CREATE SCHEMA IF NOT EXISTS {}", Quoted(schema)))
-        .collect();
-    schemas.sort_unstable();
-    schemas.dedup();
-    schemas
+        .map(|name| {
+            let statement = format!("CREATE SCHEMA IF NOT EXISTS {}", Quoted(name));
+            (name.to_owned(), statement)
+        })
+        .collect()
 }
 
 /// The tables that belong to no collection.

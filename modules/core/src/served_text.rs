@@ -5,7 +5,6 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use nubo_core::{Error, Result, module::Route};
 use poem::{
     Endpoint, EndpointExt, Request, Response,
     http::{
@@ -14,12 +13,14 @@ use poem::{
     },
 };
 
+use crate::{Error, Result, module::Route};
+
 const ALLOWED: &str = "GET, HEAD, OPTIONS";
 
-/// `/openapi.json`
-pub(crate) fn document(document: Arc<OnceLock<String>>) -> Route {
+/// A JSON document that is there when every module has been set up.
+pub fn late_document(path: &str, document: Arc<OnceLock<String>>) -> Route {
     let known = OnceLock::new();
-    route("/openapi.json", move || {
+    route(path, move || {
         let text = document
             .get()
             .ok_or_else(|| Error::unavailable("starting", "the server is starting"))?;
@@ -33,27 +34,13 @@ pub(crate) fn document(document: Arc<OnceLock<String>>) -> Route {
 }
 
 /// A text that is known from the beginning.
-pub(crate) fn fixed(path: &str, kind: &'static str, text: String) -> Route {
+pub fn fixed(path: &str, kind: &'static str, text: String) -> Route {
     let text = Text {
         tag: tag(&text),
         bytes: text.into_bytes().into(),
         kind,
     };
     route(path, move || Ok(text.clone()))
-}
-
-/// Sends whoever comes here to another path.
-pub(crate) fn redirect(path: &str, to: &'static str) -> Route {
-    let endpoint = poem::endpoint::make_sync(move |_| {
-        Response::builder()
-            .status(StatusCode::PERMANENT_REDIRECT)
-            .header("location", to)
-            .finish()
-    });
-    Route {
-        path: path.to_owned(),
-        endpoint: endpoint.boxed(),
-    }
 }
 
 #[derive(Clone)]

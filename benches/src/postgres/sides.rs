@@ -1,0 +1,88 @@
+//! The two servers that keep their messages in PostgreSQL: Nubo, and what one writes by hand.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::interrupt::Interrupt;
+use crate::peer::{Node, Nubo, Peer, Program, Routes};
+
+/// A server and where its messages are.
+pub enum Side {
+    Nubo(Nubo, String),
+    Fastify(Node, String, String),
+}
+
+impl Side {
+    /// Nubo, with its messages in a database.
+    pub fn nubo(url: &str, interrupt: &Interrupt) -> Result<Self> {
+        Ok(Self::Nubo(Nubo::obtain(interrupt)?, url.to_owned()))
+    }
+
+    /// Fastify and `pg`, with their messages in the same table.
+    pub fn fastify(url: &str, table: &str, interrupt: &Interrupt) -> Result<Self> {
+        let node = Node::install("fastify", interrupt)?;
+        Ok(Self::Fastify(node, url.to_owned(), table.to_owned()))
+    }
+
+    /// The measured requests.
+    pub fn routes(&self) -> Routes {
+        match self {
+            Self::Nubo(nubo, _) => nubo.routes(),
+            Self::Fastify(..) => Routes {
+                create: "/messages",
+                read: "/messages/{}",
+                list: "/messages?conversation_id={}",
+            },
+        }
+    }
+
+    /// A command of Nubo's, other than to serve.
+    pub fn order(&self, data: &Path, arguments: &[&str]) -> Option<Command> {
+        let Self::Nubo(nubo, url) = self else {
+            return None;
+        };
+        let mut command = nubo.order(data, arguments);
+        command.envs(environment(url));
+        Some(command)
+    }
+}
+
+fn environment(url: &str) -> [(&'static str, &str); 2] {
+    [
+        ("NUBO_TIERS__TRUTH__DRIVER", "postgres"),
+        ("DATABASE_URL", url),
+    ]
+}
+
+impl Program for Side {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Nubo(..) => "Nubo",
+            Self::Fastify(..) => "fastify + pg",
+        }
+    }
+
+    fn command(&self, data: &Path, port: u16) -> Command {
+        match self {
+            Self::Nubo(nubo, url) => {
+                let mut command = nubo.command(data, port);
+                command.envs(environment(url));
+                command
+            }
+            Self::Fastify(node, url, table) => {
+                let mut command = node.command(data, port);
+                command.env("DATABASE_URL", url).env("BENCH_TABLE", table);
+                command
+            }
+        }
+    }
+
+    fn ready_path(&self) -> &'static str {
+        match self {
+            Self::Nubo(nubo, _) => nubo.ready_path(),
+            Self::Fastify(node, ..) => node.ready_path(),
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! What must hold however commands and events happen to come one after the other.
+
+use std::sync::Arc;
+
+use nubo_core::{
+    bus::{Event, Published, What},
+    caller::{Account, Caller},
+    declare::CollectionDeclaration,
+    field::Source,
+    id::Id,
+    observe::Touched,
+    schema::Catalog,
+    sessions::{SignedIn, Watcher},
+    time::Timestamp,
+};
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::{
+    close::Close,
+    dispatch::wish::Scope,
+    fake::{self, Quiet, Tokens, position},
+};
+
+const ADA: &str = "00000000-0000-7000-8000-00000000000a";
+
+fn catalog() -> Catalog {
+    let member = json!({ "room_id": { "$in": {
+        "$select": "members.room_id", "$where": { "user_id": "$auth.id" } } } });
+    let declarations: Vec<CollectionDeclaration> = serde_json::from_value(json!([
+        { "name": "lines", "access": { "read": member }, "fields": {
+            "room_id": "uuid", "grade": { "type": "int", "readable_by": "role:moderator" } } },
+        { "name": "members", "fields": { "room_id": "uuid", "user_id": "uuid" } },
+    ]))
+    .unwrap();
+    Catalog::compile(&declarations, &[]).unwrap()
+}
+
+fn ada() -> Id {
+    ADA.parse().unwrap()
+}
+
+fn signed_in(roles: &[&str]) -> SignedIn {
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    SignedIn {
+        caller: Caller::account(Account::new(ada(), roles)),
+        session: None,
+        expires_at: Timestamp::from_millis(i64::MAX / 2),
+    }
+}
+
+/// A dispatcher with one connection, of somebody who has shown the token `first`.
+struct World {
+    sessions: Arc<Tokens>,
+    dispatcher: Dispatcher,
+    connection: Arc<Connection>,
+    room: crate::connections::Room,
+}
+
+impl World {
+    /// The bus has come to this event.
+    fn new(head: u64) -> Self {
+        let sessions = Arc::new(Tokens::default());
+        let first = signed_in(&[]);
+        let mut tokens = sessions.0.lock().unwrap();
+        tokens.insert("first".into(), first.clone());
+        drop(tokens);
+        let (hub, waiting) = fake::hub(catalog(), Quiet(head), Arc::clone(&sessions));
+        let (id, shown) = (ada(), Some((first, "first")));
+        let connection = Connection::new(id, shown, hub.courier(), &hub.limits, fake::now());
+        let settings = &hub.limits.settings;
+        let room = hub.connections.make_room(Some(ada()), settings).unwrap();
+        Self {
+            sessions,
+            dispatcher: Dispatcher::new(hub, waiting),
+            connection: Arc::new(connection),
+            room,
+        }
+    }
+
+    /// The handshake is over.
+    async fn comes(&mut self) {
+        self.room.take(&self.connection);
+        let (reply, _replied) = oneshot::channel();
+        let connection = Arc::clone(&self.connection);
+        let came = Command::Came { connection, reply };
+        self.dispatcher.carry_out(came).await;
+    }
+
+    fn revoke(&self, token: &str) {
+        self.sessions.0.lock().unwrap().remove(token);
+        self.dispatcher.hub.changed.changed(ada());
+    }
+
+    fn grant(&self, token: &str, signed_in: SignedIn) {
+        let mut tokens = self.sessions.0.lock().unwrap();
+        tokens.insert(token.into(), signed_in);
+    }
+
+    fn closes(&self) -> Option<Close> {
+        self.connection.waiting().1
+    }
+
+    fn events(&self) -> Vec<Json> {
+        let waiting = self.connection.waiting().0;
+        waiting
+            .iter()
+            .map(|text| serde_json::from_str(text).unwrap())
+            .collect()
+    }
+
+    async fn subscribe(&mut self, since: Option<u64>) -> Json {
+        self.subscribe_to(since, Scope::default()).await
+    }
+
+    async fn subscribe_to(&mut self, since: Option<u64>, scope: Scope) -> Json {
+        let lines = self.dispatcher.hub.catalog.named("lines").unwrap();
+        let wish = Wish {
+            channel: lines.channel(),
+            carries: vec![lines.id],
+            named_after: Vec::new(),
+            scope,
+            since: since.map(position),
+            presence: false,
+        };
+        let connection = Arc::clone(&self.connection);
+        let id = Json::from(1);
+        self.dispatcher
+            .subscribe(connection, Some(&id), wish)
+            .await
+            .unwrap();
+        self.events().remove(0)["ok"].clone()
+    }
+
+    /// Ada becomes a member of a room, and the dispatcher hears of it.
+    async fn hears_of_membership(&mut self, sequence: u64) {
+        let hub = Arc::clone(&self.dispatcher.hub);
+        let members = hub.catalog.named("members").unwrap();
+        let json = json!({ "room_id": ADA, "user_id": ADA });
+        let mut member = members.read_document(&json, Source::Json).unwrap();
+        members
+            .complete(&mut member, fake::now(), None, ada)
+            .unwrap();
+        let event = Event {
+            channels: members.channels(None, Some(&member)),
+            what: What::Changed(Arc::new(Touched {
+                collection: members.id,
+                before: None,
+                after: Some(member),
+            })),
+        };
+        let (position, event) = (position(sequence), Arc::new(event));
+        self.dispatcher
+            .hear(Heard::Event(Published { position, event }))
+            .await;
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_during_the_handshake_ends_the_connection() {
+    let mut world = World::new(1);
+    // The token was good when it was shown. Nobody was connected yet, so nobody took note.
+    world.revoke("first");
+    world.comes().await;
+    assert_eq!(world.closes(), Some(Close::Revoked));
+}
+
+#[tokio::test]
+async fn a_session_that_ends_while_its_token_is_being_shown_ends_the_connection() {
+    let mut world = World::new(1);
+    world.comes().await;
+    assert_eq!(world.closes(), None);
+    // `auth` found the second token good; before the connection takes it, its session ends, and the
+    // dispatcher finds the first one as good as ever.
+    let second = signed_in(&[]);
+    world.revoke("second");
+    world.dispatcher.look_at_changed().await;
+    world.connection.identify(second, "second");
+    let (reply, _replied) = oneshot::channel();
+    let connection = Arc::clone(&world.connection);
+    let identified = Command::Identified { connection, reply };
+    world.dispatcher.carry_out(identified).await;
+    assert_eq!(world.closes(), Some(Close::Revoked));
+}
+
+#[tokio::test]
+async fn roles_that_change_during_the_handshake_count() {
+    let mut world = World::new(1);
+    world.grant("first", signed_in(&["moderator"]));
+    world.comes().await;
+    assert!(world.connection.caller().has_role("moderator"));
+}
+
+#[tokio::test]
+async fn whoever_resumes_before_a_look_up_is_heard_of_is_told_of_it_then() {
+    let mut world = World::new(10);
+    world.comes().await;
+    world.hears_of_membership(9).await;
+    // Ten is published, and waits for the dispatcher while the client comes back.
+    let ok = world.subscribe(Some(9)).await;
+    assert_eq!(
+        (&ok["resumed"], &ok["position"]),
+        (&json!(true), &json!("1-10"))
+    );
+    world.hears_of_membership(10).await;
+    let events = world.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["event"], "reload");
+    assert_eq!(events[0]["reason"], "access");
+}
+
+#[tokio::test]
+async fn whoever_begins_is_not_told_of_what_was_before() {
+    let mut world = World::new(10);
+    world.comes().await;
+    world.hears_of_membership(9).await;
+    world.subscribe(None).await;
+    world.hears_of_membership(10).await;
+    assert_eq!(world.events(), [] as [Json; 0]);
+    world.hears_of_membership(11).await;
+    assert_eq!(world.events().len(), 1);
+}
+
+#[tokio::test]
+async fn a_filter_on_a_field_that_may_not_be_read_any_more_hears_nothing() {
+    let mut world = World::new(10);
+    world.grant("first", signed_in(&["moderator"]));
+    world.comes().await;
+    let hub = Arc::clone(&world.dispatcher.hub);
+    let lines = hub.catalog.named("lines").unwrap();
+    let reader = nubo_core::filter::Reader::of_client(&hub.catalog, lines);
+    let filter = |field: &str| Scope {
+        only: Some(lines.id),
+        filter: Some(reader.read(&json!({ field: null })).unwrap()),
+        fields: None,
+    };
+    let is_subscribed = |world: &World| {
+        let channels = world.dispatcher.listeners.of(world.connection.id);
+        channels.contains(&lines.channel())
+    };
+    for (field, stays) in [("room_id", true), ("grade", false)] {
+        world.grant("first", signed_in(&["moderator"]));
+        hub.changed.changed(ada());
+        world.dispatcher.look_at_changed().await;
+        world.events();
+        world.subscribe_to(None, filter(field)).await;
+        // An event has been heard, so that there is a place to reload from.
+        world.dispatcher.position = Some(position(10));
+        world.grant("first", signed_in(&[]));
+        hub.changed.changed(ada());
+        world.dispatcher.look_at_changed().await;
+        assert_eq!(world.events()[0]["event"], "reload");
+        assert_eq!(is_subscribed(&world), stays, "{field}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Asking over a connection, and what comes back.
+
+use futures_util::TryStreamExt;
+use nubo_core::{Error, Result, document::Document, id::Id, schema::Collection};
+use sqlx::{
+    AssertSqlSafe, Executor, PgConnection, Row,
+    encode::{Encode, IsNull},
+    error::BoxDynError,
+    postgres::{PgArgumentBuffer, PgArguments, PgRow, PgTypeInfo, types::Oid},
+};
+use uuid::Uuid;
+
+use crate::{
+    fault::postgres_failure,
+    rows::{Rows, unexpected},
+    sql::{
+        Statement,
+        postgres::{Argument, Postgres, decode::decode},
+    },
+};
+
+/// What a question found.
+pub(crate) struct PostgresRows(Vec<PgRow>);
+
+/// Puts a statement to the database.
+pub(super) async fn read_rows(
+    connection: &mut PgConnection,
+    statement: Statement<Postgres>,
+) -> Result<PostgresRows, sqlx::Error> {
+    let arguments = arguments(statement.arguments)?;
+    let query = sqlx::query_with(AssertSqlSafe(statement.text), arguments).persistent(true);
+    let rows = connection.fetch(query).try_collect().await?;
+    Ok(PostgresRows(rows))
+}
+
+/// Executes a statement that returns nothing; gives the number of rows it touched.
+pub(super) async fn execute(
+    connection: &mut PgConnection,
+    statement: Statement<Postgres>,
+) -> Result<u64, sqlx::Error> {
+    let arguments = arguments(statement.arguments)?;
+    let query = sqlx::query_with(AssertSqlSafe(statement.text), arguments).persistent(true);
+    Ok(connection.execute(query).await?.rows_affected())
+}
+
+/// Arguments in the driver's form.
+fn arguments(values: Vec<Argument>) -> Result<PgArguments, sqlx::Error> {
+    let mut arguments = PgArguments::default();
+    for value in values {
+        sqlx::Arguments::add(&mut arguments, Encoded(value)).map_err(sqlx::Error::Encode)?;
+    }
+    Ok(arguments)
+}
+
+/// An argument that is in the server's binary format already.
+struct Encoded(Argument);
+
+impl sqlx::Type<sqlx::Postgres> for Encoded {
+    /// Every value says of itself what it is.
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(Oid(0))
+    }
+}
+
+impl Encode<'_, sqlx::Postgres> for Encoded {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        Ok(match &self.0.bytes {
+            Some(bytes) => {
+                buffer.extend_from_slice(bytes);
+                IsNull::No
+            }
+            None => IsNull::Yes,
+        })
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(PgTypeInfo::with_oid(Oid(self.0.kind.oid())))
+    }
+}
+
+impl PostgresRows {
+    fn bytes(&self, row: usize, column: usize) -> Result<Option<&[u8]>> {
+        let row = self.0.get(row).ok_or_else(|| unexpected("a row"))?;
+        let value = row.try_get_raw(column).map_err(postgres_failure)?;
+        match sqlx::ValueRef::is_null(&value) {
+            true => Ok(None),
+            false => value.as_bytes().map(Some).map_err(Error::internal),
+        }
+    }
+}
+
+impl Rows for PostgresRows {
+    fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    fn integer(&self, row: usize, column: usize) -> Result<i64> {
+        match self.bytes(row, column)? {
+            Some(&[byte]) => Ok(i64::from(byte)),
+            Some(bytes) => match (bytes.try_into(), bytes.try_into()) {
+                (Ok(wide), _) => Ok(i64::from_be_bytes(wide)),
+                (_, Ok(narrow)) => Ok(i64::from(i32::from_be_bytes(narrow))),
+                _ => Err(unexpected("a number")),
+            },
+            None => Err(unexpected("a number")),
+        }
+    }
+
+    fn id(&self, row: usize, column: usize) -> Result<Id> {
+        let bytes = self
+            .bytes(row, column)?
+            .ok_or_else(|| unexpected("an id"))?;
+        Uuid::from_slice(bytes)
+            .map(Id::from_uuid)
+            .map_err(Error::internal)
+    }
+
+    fn document(&self, row: usize, collection: &Collection) -> Result<Document> {
+        let fields = collection.fields().iter().enumerate();
+        let values = fields
+            .map(|(index, field)| decode(field, self.bytes(row, index)?).map_err(Error::internal));
+        values.collect::<Result<_>>().map(Document::from_values)
+    }
+}

@@ -1,0 +1,40 @@
+//! What holds the truth of the servers that tests start: SQLite, or with `NUBO_TEST_TRUTH=postgres`
+//! a database of their own in PostgreSQL.
+
+#![allow(dead_code)]
+
+use std::{process::Command, sync::OnceLock};
+
+#[path = "postgres.rs"]
+pub mod postgres;
+
+use postgres::Database;
+
+/// The truth of one folder.
+#[derive(Default)]
+pub struct Truth(OnceLock<Database>);
+
+/// Whether servers keep the truth in PostgreSQL.
+pub fn is_postgres() -> bool {
+    match std::env::var("NUBO_TEST_TRUTH") {
+        Ok(driver) if driver == "postgres" => true,
+        Ok(driver) if driver != "sqlite" => panic!("NUBO_TEST_TRUTH is `{driver}`"),
+        _ => false,
+    }
+}
+
+impl Truth {
+    /// Tells a server, or a command in its folder, what holds the truth.
+    pub fn tell(&self, command: &mut Command) {
+        if !is_postgres() {
+            return;
+        }
+        let database = self.0.get_or_init(Database::new);
+        command.env("DATABASE_URL", &database.url);
+        command.env("NUBO_TIERS__TRUTH__DRIVER", "postgres");
+        // Many servers run beside each other.
+        command.env("NUBO_TIERS__TRUTH__POOL__MIN", "1");
+        command.env("NUBO_TIERS__TRUTH__POOL__MAX", "4");
+        command.env("NUBO_TIERS__TRUTH__POOL__WRITERS", "2");
+    }
+}
