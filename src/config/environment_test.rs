@@ -52,10 +52,10 @@ fn names_that_mean_nothing_are_told() {
     assert_eq!(
         problems,
         [
+            "REDIS_ADDR: warning: is set, but this server has no setting that takes it",
             "NUBO_DATE: warning: no setting has this name, so it has no effect (did you mean `NUBO_DATA`?)",
             "NUBO_SERVER__LISTN: no setting has this name (did you mean `NUBO_SERVER__LISTEN`?)",
             "NUBO_SERVICE_HOST: warning: no setting has this name, so it has no effect",
-            "REDIS_ADDR: warning: is set, but this server has no setting that takes it",
         ]
     );
 }

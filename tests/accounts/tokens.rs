@@ -183,7 +183,9 @@ fn a_secret_of_its_own_is_kept_where_only_the_server_reads_it() {
         metadata.permissions().mode() & 0o777
     };
     assert_eq!(mode("data"), 0o700);
-    assert_eq!(mode("data/nubo.db"), 0o600);
+    if !crate::server::truth::is_postgres() {
+        assert_eq!(mode("data/nubo.db"), 0o600);
+    }
     assert_eq!(mode("data/jwt_secret"), 0o600);
     let path = site.path("data/jwt_secret");
     assert!(std::fs::read(&path).unwrap().len() >= 32);

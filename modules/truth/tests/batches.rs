@@ -11,7 +11,7 @@ use nubo_core::{
     write::{Outcome, Sequence},
 };
 use serde_json::{Value as Json, json};
-use world::{Driver, World};
+use world::Driver;
 
 fn declarations() -> Json {
     json!([

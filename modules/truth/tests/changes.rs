@@ -15,7 +15,6 @@ use nubo_core::{
     field::FieldType,
     id::Id,
     schema::Collection,
-    truth::Truth,
     write::{Guard, Operation, Outcome, Target},
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};

@@ -15,7 +15,7 @@ use std::{
     sync::{Arc, atomic::AtomicI64},
 };
 
-use nubo_core::{clock::Clock, truth::Truth, write::Outcome};
+use nubo_core::{clock::Clock, write::Outcome};
 use nubo_truth::{SqliteSettings, SqliteTruth};
 use serde_json::{Value as Json, json};
 use world::{Counter, HandClock, Home, World, catalog};

@@ -15,7 +15,6 @@ use nubo_core::{
     filter::{Expr, Reader},
     query::{Cursor, Query, Start},
     schema::{Collection, SortKey},
-    truth::Truth,
     write::{Outcome, Sequence, Transaction},
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};

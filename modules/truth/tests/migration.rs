@@ -6,7 +6,6 @@ mod world;
 
 use std::sync::Arc;
 
-use nubo_core::truth::Truth;
 use serde_json::{Value as Json, json};
 use world::{Driver, Home, World};
 

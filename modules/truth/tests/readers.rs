@@ -12,9 +12,9 @@ use std::{
     time::Duration,
 };
 
-use nubo_core::{access::View, truth::Truth, write::Sequence};
+use nubo_core::{access::View, write::Sequence};
 use serde_json::{Value as Json, json};
-use world::{Driver, World};
+use world::Driver;
 
 fn declarations() -> Json {
     json!([{ "name": "notes", "fields": {

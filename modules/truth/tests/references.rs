@@ -5,7 +5,7 @@
 mod world;
 
 use serde_json::{Value as Json, json};
-use world::{Driver, World};
+use world::Driver;
 
 fn threads(on_delete: &str) -> Json {
     json!([{ "name": "notes", "fields": {

@@ -4,9 +4,9 @@
 
 mod world;
 
-use nubo_core::{id::Revision, truth::Truth, write::Outcome};
+use nubo_core::{id::Revision, write::Outcome};
 use serde_json::{Value as Json, json};
-use world::{Driver, World};
+use world::Driver;
 
 fn declarations() -> Json {
     json!([{ "name": "notes", "fields": {

@@ -8,7 +8,6 @@ use nubo_core::{
     caller::{Account, Caller},
     clock::Clock,
     filter::Expr,
-    truth::Truth,
 };
 use serde_json::{Value as Json, json};
 use world::{Driver, World};

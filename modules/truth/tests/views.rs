@@ -17,7 +17,6 @@ use nubo_core::{
     id::Id,
     query::{Query, Related},
     schema::CollectionId,
-    truth::Truth,
     value::Value,
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};
