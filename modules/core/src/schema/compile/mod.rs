@@ -7,6 +7,7 @@
 mod effect;
 mod index;
 mod realtime;
+mod rename;
 mod report;
 mod rule;
 mod tiers;
@@ -171,6 +172,7 @@ fn blank(id: CollectionId, declaration: &CollectionDeclaration) -> Collection {
             .singular
             .clone()
             .unwrap_or_else(|| singular(&declaration.name)),
+        renamed_from: declaration.renamed_from.clone(),
         description: declaration.description.clone(),
         domain: declaration.domain.clone().unwrap_or_else(|| "main".into()),
         fields: Vec::new(),
@@ -241,6 +243,7 @@ fn details(
         }
     }
     tiers::table_names(declarations, excused, catalog, mistakes);
+    rename::check(declarations, excused, mistakes);
 }
 
 fn fill(
