@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and who does it. One file for each command.
 
+pub mod cache;
 pub mod check;
 pub mod collections;
 pub mod doctor;
@@ -77,6 +78,8 @@ enum Command {
     Migrate(migrate::Migrate),
     #[command(subcommand)]
     Users(users::Users),
+    #[command(subcommand)]
+    Cache(cache::Cache),
     /// Prints the version
     Version,
 }
@@ -178,6 +181,13 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
             Some(loaded) => {
                 let assembly = Assembly::new(loaded, modules)?;
                 return runtime()?.block_on(users.run(&assembly, &mut out));
+            }
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Cache(cache) => match load_quietly(&options, &modules)? {
+            Some(loaded) => {
+                let data = loaded.settings.data;
+                return runtime()?.block_on(cache.run(&data, &mut out));
             }
             None => return Ok(ExitCode::FAILURE),
         },

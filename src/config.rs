@@ -45,7 +45,7 @@ pub use self::{
     environment::Variables,
     position::{Position, Positions},
     problem::{Place, Problem, Severity},
-    settings::{LogLevel, Settings, TruthDriver, TruthSettings},
+    settings::{CacheDriver, LogLevel, Settings, TruthDriver, TruthSettings},
 };
 
 /// The file that is read where none is named.

@@ -1,6 +1,6 @@
 //! Orders to a server from its own command line.
 //!
-//! An embedded store belongs to one process. So that `nubo users` works while the server runs, the
+//! An embedded store belongs to one process. So that `nubo users` and `nubo cache` work while the server runs, the
 //! server listens on a Unix socket in its data folder, which only the user that runs it can open;
 //! whoever can read the data folder can do everything anyway. A connection carries one order, a
 //! line of JSON, and its answer, another one. Without a server the same orders are carried out by
@@ -18,9 +18,10 @@ use nubo_auth::Accounts;
 use nubo_core::{
     Error,
     bus::{Bus, Event, What},
+    cache::Cache,
     document::Document,
     error::Problem,
-    schema::Collection,
+    schema::{Catalog, Collection},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -41,6 +42,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
+    Accounts(AccountOrder),
+    Cache(CacheOrder),
+}
+
+/// What can be ordered of accounts.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountOrder {
     /// A new account.
     Create {
         fields: Map<String, Json>,
@@ -63,32 +72,63 @@ pub enum Order {
     Kick { account: String },
 }
 
+/// What can be ordered of the cache.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheOrder {
+    /// What it has done and holds, by collection.
+    Statistics,
+    /// Forget what it holds.
+    Clear,
+}
+
 /// What orders are carried out with.
 #[derive(Clone)]
 pub struct Administration {
-    pub accounts: Arc<Accounts>,
+    /// None where the configuration has no accounts.
+    pub accounts: Option<Arc<Accounts>>,
     pub bus: Arc<dyn Bus>,
+    /// None where nothing is cached.
+    pub cache: Option<Arc<dyn Cache>>,
+    pub catalog: Arc<Catalog>,
 }
+
+/// What is said where the configuration has no accounts.
+pub const NO_ACCOUNTS: &str = "there are no accounts: see `auth.accounts` in the configuration";
 
 impl Administration {
     /// Carries out an order.
     ///
     /// # Errors
-    /// Where the accounts refuse it; see [`Accounts`].
+    /// Where the accounts refuse it (see [`Accounts`]), or there is no cache.
     pub async fn execute(&self, order: Order) -> Result<Json, Error> {
-        let accounts = &self.accounts;
+        match order {
+            Order::Accounts(order) => self.execute_on_accounts(order).await,
+            Order::Cache(CacheOrder::Statistics) => self.statistics(),
+            Order::Cache(CacheOrder::Clear) => {
+                self.cache()?.clear().await?;
+                Ok(Json::Null)
+            }
+        }
+    }
+
+    async fn execute_on_accounts(&self, order: AccountOrder) -> Result<Json, Error> {
+        let none = || Error::bad_request("no_accounts", NO_ACCOUNTS);
+        let accounts = self.accounts.as_ref().ok_or_else(none)?;
         let account =
             |document: &Document| shown(accounts.collection(), &accounts.listed_fields(), document);
         Ok(match order {
-            Order::Create { fields, roles } => account(&accounts.create(fields, roles).await?),
-            Order::SetRoles { account: of, roles } => {
+            AccountOrder::Create { fields, roles } => {
+                account(&accounts.create(fields, roles).await?)
+            }
+            AccountOrder::SetRoles { account: of, roles } => {
                 account(&accounts.set_roles(&of, roles).await?)
             }
-            Order::SetPassword { account, password } => {
+            AccountOrder::SetPassword { account, password } => {
                 accounts.set_password(&account, &password).await?;
                 Json::Null
             }
-            Order::Sessions { account } => {
+            AccountOrder::Sessions { account } => {
                 let collection = accounts.sessions_collection();
                 // All of them are of one account, and live.
                 let said = [collection.updated_at(), collection.revision()];
@@ -100,15 +140,15 @@ impl Administration {
                     .map(|session| shown(collection, &fields, session));
                 rows.collect()
             }
-            Order::Revoke { account, session } => {
+            AccountOrder::Revoke { account, session } => {
                 let session = session.as_deref().map(Collection::read_id).transpose()?;
                 json!({ "revoked": accounts.revoke(&account, session).await? })
             }
-            Order::List => {
+            AccountOrder::List => {
                 let listed = accounts.list(MAX_LISTED).await?;
                 listed.iter().map(account).collect()
             }
-            Order::Kick { account } => {
+            AccountOrder::Kick { account } => {
                 let account = accounts.existing(&account).await?;
                 self.bus.publish(vec![Event {
                     channels: Vec::new(),
@@ -117,6 +157,33 @@ impl Administration {
                 Json::Null
             }
         })
+    }
+
+    fn cache(&self) -> Result<&Arc<dyn Cache>, Error> {
+        let none = || Error::bad_request("no_cache", "tiers.cache.driver is `none`");
+        self.cache.as_ref().ok_or_else(none)
+    }
+
+    /// A row for each collection that is cached, and what all of it takes.
+    fn statistics(&self) -> Result<Json, Error> {
+        let statistics = self.cache()?.statistics();
+        let collections = self.catalog.collections().iter();
+        let rows = collections
+            .zip(&statistics.collections)
+            .filter_map(|(collection, row)| {
+                let mut row = serde_json::to_value((*row)?).ok()?;
+                row.as_object_mut()?.shift_insert(
+                    0,
+                    "collection".into(),
+                    collection.name.as_str().into(),
+                );
+                Some(row)
+            });
+        Ok(json!({
+            "budget": statistics.budget,
+            "bytes": statistics.bytes,
+            "collections": rows.collect::<Vec<_>>(),
+        }))
     }
 }
 

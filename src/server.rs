@@ -18,9 +18,10 @@ use std::{
 };
 
 use nubo_auth::{Accounts, Auth};
-use nubo_cache::{LocalBus, LocalBusSettings};
+use nubo_cache::{Budget, LocalBus, LocalBusSettings, Memory, MemoryWatch, Shelves};
 use nubo_core::{
     bus::Bus,
+    cache::Cache,
     clock::{Clock, Random},
     module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
@@ -43,7 +44,7 @@ pub use truth::{hold, migrations};
 use sessions::LateSessions;
 
 use crate::{
-    config::Loaded,
+    config::{CacheDriver, Loaded},
     control::Administration,
     system::{SystemClock, SystemRandom},
 };
@@ -104,6 +105,7 @@ pub struct Assembly {
     modules: Vec<Box<dyn Module>>,
     contributions: Vec<Contribution>,
     tiers: Arc<Tiers>,
+    cached: Option<Cached>,
     truth: Arc<dyn Truth>,
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
@@ -132,20 +134,25 @@ impl Assembly {
             clock.clone(),
             &*random,
         ));
-        let tiers = Arc::new(Tiers::new(
+        let cached = Cached::new(&loaded, &catalog, &clock);
+        let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
             bus.clone(),
             shipped.auth.passwords(),
             clock.clone(),
             random.clone(),
-        ));
+        );
+        if let Some(cached) = &cached {
+            tiers = tiers.with_cache(cached.cache.clone());
+        }
         let mut auth = shipped.auth;
         let mut assembly = Self {
             loaded,
             modules: Vec::new(),
             contributions: Vec::new(),
-            tiers,
+            tiers: Arc::new(tiers),
+            cached,
             truth,
             catalog,
             clock,
@@ -289,12 +296,14 @@ impl Assembly {
         self.accounts.clone()
     }
 
-    /// What orders from the command line are carried out with, where there are accounts.
-    pub fn administration(&self) -> Option<Administration> {
-        Some(Administration {
-            accounts: self.accounts()?,
+    /// What orders from the command line are carried out with.
+    pub fn administration(&self) -> Administration {
+        Administration {
+            accounts: self.accounts(),
             bus: self.bus.clone(),
-        })
+            cache: self.cached.as_ref().map(|cached| cached.cache.clone()),
+            catalog: self.catalog.clone(),
+        }
     }
 
     /// The collections.
@@ -310,10 +319,13 @@ impl Assembly {
         let file = truth::file(&self.loaded);
         data::prepare(&self.loaded.settings.data, file.as_deref())?;
         let lock = data::Lock::take(&self.loaded.settings.data)?;
-        let observers = self
+        let cached = self.cached.as_ref();
+        let cache = cached.map(|cached| Arc::clone(&cached.cache) as Arc<dyn Observer>);
+        let modules = self
             .contributions
             .iter()
             .flat_map(|contribution| contribution.observers.iter().cloned());
+        let observers = cache.into_iter().chain(modules);
         // What others hear comes last: those who listen may ask the modules at once.
         let publisher: Arc<dyn Observer> =
             Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
@@ -329,6 +341,7 @@ impl Assembly {
         Ok(Open {
             store: self.tiers.clone(),
             retention: Retention::start(self.tiers.clone(), RETENTION_PERIOD),
+            memory: cached.map(|cached| MemoryWatch::start(cached.memory.clone(), cached.budget)),
             _lock: lock,
         })
     }
@@ -347,6 +360,36 @@ impl Assembly {
             module.stop().await;
         }
         self.truth.stop().await;
+        if let Some(memory) = open.memory {
+            memory.stop().await;
+        }
+    }
+}
+
+/// The cache in this process, and what it may take.
+struct Cached {
+    cache: Arc<dyn Cache>,
+    memory: Arc<Memory>,
+    budget: Budget,
+}
+
+impl Cached {
+    /// None where the settings want none.
+    fn new(loaded: &Loaded, catalog: &Arc<Catalog>, clock: &Arc<dyn Clock>) -> Option<Self> {
+        let settings = &loaded.settings.tiers.cache;
+        if settings.driver == CacheDriver::None {
+            return None;
+        }
+        let budget = Budget {
+            max_memory: settings.max_memory.0,
+            margin: settings.margin.0,
+        };
+        let memory = Arc::new(Memory::new(catalog, clock.clone(), budget.first()));
+        Some(Self {
+            cache: Arc::new(Shelves::new(catalog.clone(), memory.clone())),
+            memory,
+            budget,
+        })
     }
 }
 
@@ -355,5 +398,6 @@ pub struct Open {
     /// What is read and written.
     pub store: Arc<dyn Store>,
     retention: Retention,
+    memory: Option<MemoryWatch>,
     _lock: data::Lock,
 }

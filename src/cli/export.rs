@@ -223,9 +223,10 @@ impl Export {
         let mut count = 0;
         loop {
             let page = store
-                .list(&caller, query.clone(), &[])
+                .list_at_once(&caller, query.clone())
                 .await
-                .map_err(failed)?;
+                .map_err(failed)?
+                .content;
             // The page has `,\n` between its documents, and a line break nowhere else.
             for document in page.documents.split(|byte| *byte == b'\n') {
                 let document = document.strip_suffix(b",").unwrap_or(document);

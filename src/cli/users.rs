@@ -17,11 +17,10 @@ use serde_json::{Map, Value as Json};
 
 use super::layout::table;
 use crate::{
-    control::{self, Order},
+    control::{self, AccountOrder, NO_ACCOUNTS, Order},
     server::Assembly,
 };
 
-const NO_ACCOUNTS: &str = "there are no accounts: see `auth.accounts` in the configuration";
 const EXAMPLES: &str = "\
 Examples:
   nubo users create username=ada email=ada@example.org first_name=Ada last_name=Lovelace --role admin
@@ -103,7 +102,7 @@ impl Users {
     /// # Errors
     /// Where the store cannot be used or refuses.
     pub async fn run(self, assembly: &Assembly, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-        let (order, show): (Order, Show) = match self {
+        let (order, show): (AccountOrder, Show) = match self {
             Self::Create(create) => {
                 let mut fields: Map<String, Json> = create.fields.into_iter().collect();
                 let accounts = accounts(assembly)?;
@@ -116,23 +115,28 @@ impl Users {
                 }
                 fields.insert(name.to_owned(), password(create.password_stdin)?.into());
                 let roles = create.roles;
-                (Order::Create { fields, roles }, show_account)
+                (AccountOrder::Create { fields, roles }, show_account)
             }
-            Self::Roles { account, roles } => (Order::SetRoles { account, roles }, show_account),
+            Self::Roles { account, roles } => {
+                (AccountOrder::SetRoles { account, roles }, show_account)
+            }
             Self::Password {
                 account,
                 password_stdin,
             } => {
                 let password = password(password_stdin)?;
-                (Order::SetPassword { account, password }, show_nothing)
+                (
+                    AccountOrder::SetPassword { account, password },
+                    show_nothing,
+                )
             }
-            Self::Sessions { account } => (Order::Sessions { account }, show_table),
+            Self::Sessions { account } => (AccountOrder::Sessions { account }, show_table),
             Self::Revoke { account, session } => {
                 let session = session.map(|session| session.to_string());
-                (Order::Revoke { account, session }, show_revoked)
+                (AccountOrder::Revoke { account, session }, show_revoked)
             }
-            Self::List => (Order::List, show_table),
-            Self::Kick { account } => (Order::Kick { account }, show_nothing),
+            Self::List => (AccountOrder::List, show_table),
+            Self::Kick { account } => (AccountOrder::Kick { account }, show_nothing),
         };
         match carry_out(assembly, order).await? {
             Ok(answer) => show(&answer, out)?,
@@ -143,8 +147,10 @@ impl Users {
 }
 
 /// By the server where one runs, else here.
-async fn carry_out(assembly: &Assembly, order: Order) -> anyhow::Result<Result<Json, Json>> {
+async fn carry_out(assembly: &Assembly, order: AccountOrder) -> anyhow::Result<Result<Json, Json>> {
     let data = &assembly.loaded().settings.data;
+    let is_kick = matches!(order, AccountOrder::Kick { .. });
+    let order = Order::Accounts(order);
     match control::order(data, &order).await {
         Ok(answer) => return Ok(answer),
         Err(error)
@@ -154,13 +160,13 @@ async fn carry_out(assembly: &Assembly, order: Order) -> anyhow::Result<Result<J
             ) => {}
         Err(error) => return Err(error).context("the running server does not answer"),
     }
-    if let Order::Kick { .. } = order {
+    if is_kick {
         bail!(
             "no server runs on {}, so nobody is connected",
             data.display()
         );
     }
-    let administration = assembly.administration().context(NO_ACCOUNTS)?;
+    let administration = assembly.administration();
     let open = assembly.open().await?;
     let result = administration.execute(order).await;
     assembly.close(open).await;
@@ -186,7 +192,7 @@ fn show_revoked(answer: &Json, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Objects as a table: a column for each key that any of them has.
-fn show_table(rows: &Json, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn show_table(rows: &Json, out: &mut dyn Write) -> io::Result<()> {
     let rows: Vec<&Map<String, Json>> = rows
         .as_array()
         .into_iter()
@@ -217,7 +223,7 @@ fn in_a_cell(value: Option<&Json>) -> String {
 }
 
 /// A problem document for people.
-fn in_words(problem: &Json) -> String {
+pub(super) fn in_words(problem: &Json) -> String {
     let mut words = problem["detail"].as_str().unwrap_or("refused").to_owned();
     for violation in problem["errors"].as_array().into_iter().flatten() {
         let place = violation["path"].as_str().unwrap_or_default();

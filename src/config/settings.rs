@@ -167,8 +167,45 @@ impl LogLevel {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TierSettings {
+    /// The cache: what is read often, as ready answers. Which collections it has is said by
+    /// `tiers.cache` in their files.
+    pub cache: CacheSettings,
     /// The truth: it holds everything and enforces what is declared.
     pub truth: TruthSettings,
+}
+
+/// The cache: what is read often, as ready answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// What holds it.
+    pub driver: CacheDriver,
+    /// Most memory that it takes. `0B`: half of what the machine or its container has.
+    pub max_memory: ByteSize,
+    /// Memory that stays free for everything else: where less is available, the cache gives some
+    /// up, whatever `max_memory` says. Looked at every two seconds.
+    pub margin: ByteSize,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self {
+            driver: CacheDriver::default(),
+            max_memory: ByteSize(0),
+            margin: ByteSize(200 << 20),
+        }
+    }
+}
+
+/// What can hold the cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CacheDriver {
+    /// The server's own memory.
+    #[default]
+    Memory,
+    /// Nothing: every read goes to the truth.
+    None,
 }
 
 /// The truth: it holds everything and enforces what is declared.

@@ -54,11 +54,11 @@ pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
 
 /// The socket for orders from the command line. The server does its work without one.
 fn control(assembly: &Assembly) -> Option<Control> {
-    let administration = assembly.administration()?;
+    let administration = assembly.administration();
     match Control::start(&assembly.loaded.settings.data, administration) {
         Ok(control) => Some(control),
         Err(error) => {
-            tracing::warn!(%error, "`nubo users` cannot reach this server");
+            tracing::warn!(%error, "`nubo users` and `nubo cache` cannot reach this server");
             None
         }
     }

@@ -25,7 +25,7 @@ use nubo_core::{
     query::Query,
     schema::{Catalog, Collection, CollectionId},
     sessions::{ClientAddress, Identity, Sessions},
-    store::{Expansion, Store},
+    store::{Answer as Stored, Expansion, Store},
     truth::{Body, Page},
     value::Value,
     write::{Operation, Outcome, Sequence, Target},
@@ -461,7 +461,12 @@ impl Store for Fake {
         unreachable!("the module writes transactions")
     }
 
-    async fn get(&self, caller: &Caller, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+    async fn get(
+        &self,
+        caller: &Caller,
+        collection: CollectionId,
+        id: Id,
+    ) -> Result<Option<Stored<Body>>> {
         let collection = self.catalog.get(collection);
         let view: View = collection.view_for(caller, self.clock.now())?;
         let documents = self.documents.lock().unwrap();
@@ -479,14 +484,19 @@ impl Store for Fake {
             }
             let mut json = Vec::new();
             document.write_json(collection, &mut json);
-            Body {
+            let body = Body {
                 json: json.into(),
                 revision: document.revision(),
-            }
+            };
+            Stored::truth(body, "there is nothing else here")
         }))
     }
 
-    async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Page> {
+    async fn list_at_once(&self, _: &Caller, _: Query) -> Result<Stored<Page>> {
+        unreachable!("the module asks for documents")
+    }
+
+    async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Stored<Page>> {
         unreachable!("the module asks for documents")
     }
 

@@ -11,6 +11,7 @@ use nubo_core::{
         conditions,
         parameters::Parameters,
     },
+    store::Answer,
     write::{Operation, Outcome, Target},
 };
 use poem::{Request, Response};
@@ -30,7 +31,7 @@ pub(crate) async fn read(shared: &Shared, request: &mut Request) -> Result<Respo
         .get(&present.caller, collection.id, present.account)
         .await
     {
-        Ok(Some(body)) => Ok(respond::document(body.json, body.revision)),
+        Ok(Some(Answer { content: body, .. })) => Ok(respond::document(body.json, body.revision)),
         // The rules may forget that owners read themselves.
         Ok(None) => {
             let document = own(shared, present.account).await?;

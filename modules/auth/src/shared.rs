@@ -139,7 +139,7 @@ impl Shared {
             .id()
             .ok_or_else(|| Error::internal("an account without an id"))?;
         match self.store.get(caller, collection.id, id).await {
-            Ok(Some(body)) => Ok(body.json.to_vec()),
+            Ok(Some(found)) => Ok(found.content.json.to_vec()),
             Ok(None) | Err(Error::Unauthorized { .. }) => {
                 let mut json = Vec::new();
                 server.write_json(collection, &mut json);

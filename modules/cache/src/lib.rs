@@ -1,4 +1,9 @@
-//! What is kept in memory: the bus of one process.
+//! What is kept in memory: the cache, and the bus of one process.
+//!
+//! The cache is [`Shelves`], written once against [`Storage`], which says what a place must be able
+//! to do to hold documents and sets. [`Memory`] is the one in this process. Neither asks the truth
+//! anything: who reads puts there what was found, and the rules of [`nubo_core::cache`] say what of
+//! it counts.
 //!
 //! [`LocalBus`] carries events from those who write to those who listen as long as both are in this
 //! process, and keeps the last minutes of what was heard. It knows nothing of access rules or of
@@ -7,5 +12,11 @@
 #![forbid(unsafe_code)]
 
 mod bus;
+mod memory;
+mod shelves;
+pub mod storage;
 
 pub use bus::{LocalBus, LocalBusSettings};
+pub use memory::{Budget, Memory, MemoryWatch};
+pub use shelves::Shelves;
+pub use storage::Storage;

@@ -303,9 +303,14 @@ pub struct TiersDeclaration {
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CacheTierDeclaration {
-    /// Fields for each of whose values an ordered set of ids is kept.
+    /// Fields for each of whose values the documents are kept in the collection's order, as far as
+    /// somebody asks for them. Lists that are narrowed by one of these come from the cache.
     #[serde(default)]
     pub sets: Vec<String>,
+    /// How long a document stays after it was put there, for example `10m`, whether it is read or
+    /// not. Without it, it stays until the room is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// What the recent tier keeps of a collection.

@@ -15,6 +15,7 @@
 
 pub mod access;
 pub mod bus;
+pub mod cache;
 pub mod caller;
 pub mod change;
 pub mod clock;
@@ -29,11 +30,14 @@ mod mistake;
 pub mod module;
 pub mod observe;
 pub mod passwords;
+pub mod position;
 pub mod query;
 #[cfg(test)]
 mod query_test;
+pub mod record;
 pub mod request;
 pub mod schema;
+pub mod sent;
 pub mod served_text;
 pub mod sessions;
 pub mod store;

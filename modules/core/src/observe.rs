@@ -1,19 +1,50 @@
-//! What was written, told to whoever keeps something that follows from it.
+//! What is written, told to whoever keeps something that follows from it.
+//!
+//! A batch is one database transaction of the truth. It is *announced* before COMMIT, *committed* is
+//! told after it and before the writers get their answers, and it is *settled* after those. What was
+//! announced is always settled, whether the batch was committed or not.
 
 use std::sync::Arc;
 
-use crate::{document::Document, schema::CollectionId};
+use async_trait::async_trait;
 
-/// Learns of every committed change before the one who made it does.
-///
-/// So what an observer keeps in memory is never older than what anybody was told. It is called in
-/// the order of the commits, from the task that writes: it must be quick and must not wait.
+use crate::{document::Document, error::Result, schema::CollectionId};
+
+/// Learns of every change, before or after it is committed.
+#[async_trait]
 pub trait Observer: Send + Sync + 'static {
     /// Whether it wants to hear of this collection.
     fn observes(&self, collection: CollectionId) -> bool;
 
+    /// What a batch is about to commit in the collections it observes, in its order. The commit
+    /// waits for this. An error takes the whole batch back.
+    async fn announce(&self, _: BatchId, _: &[Arc<Touched>]) -> Result<()> {
+        Ok(())
+    }
+
     /// What one commit has changed in the collections it observes, in its order.
-    fn committed(&self, changes: &[Arc<Touched>]);
+    ///
+    /// Those who made the changes hear of it afterwards, so what an observer keeps in memory is
+    /// never older than what anybody was told. It is called in the order of the commits, from the
+    /// task that writes: it must be quick and must not wait.
+    fn committed(&self, _: &[Arc<Touched>]) {}
+
+    /// What has become of a batch that was announced. Batches may be settled in another order than
+    /// they were committed in.
+    async fn settle(&self, _: BatchId, _: Fate) {}
+}
+
+/// Tells one batch from the others of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BatchId(pub u64);
+
+/// What has become of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// The truth has it.
+    Committed,
+    /// Nothing of it has happened, and nothing will.
+    Aborted,
 }
 
 /// A document before and after a commit touched it.

@@ -1,5 +1,7 @@
 //! The store: all tiers as one. What modules read from and write to.
 
+use std::borrow::Cow;
+
 use async_trait::async_trait;
 
 use crate::{
@@ -43,10 +45,24 @@ pub trait Store: Send + Sync + 'static {
     ) -> Vec<Result<Outcome>>;
 
     /// One document.
-    async fn get(&self, caller: &Caller, collection: CollectionId, id: Id) -> Result<Option<Body>>;
+    async fn get(
+        &self,
+        caller: &Caller,
+        collection: CollectionId,
+        id: Id,
+    ) -> Result<Option<Answer<Body>>>;
 
-    /// A list. With expansions, each document carries its related ones under `_expand`.
-    async fn list(&self, caller: &Caller, query: Query, expand: &[Expansion]) -> Result<Page>;
+    /// A list. With expansions, each document carries its related ones under `_expand`. Documents
+    /// need not share one moment.
+    async fn list(
+        &self,
+        caller: &Caller,
+        query: Query,
+        expand: &[Expansion],
+    ) -> Result<Answer<Page>>;
+
+    /// A list as it stood at one moment.
+    async fn list_at_once(&self, caller: &Caller, query: Query) -> Result<Answer<Page>>;
 
     /// The documents of a list, for modules: with the fields that never leave the server.
     async fn find(&self, caller: &Caller, query: Query) -> Result<Vec<Document>>;
@@ -56,6 +72,52 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether it can serve: an error says why not.
     async fn ready(&self) -> Result<()>;
+}
+
+/// What was asked for, and where it comes from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Answer<T> {
+    pub content: T,
+    pub tier: Tier,
+    /// Why from there, in words.
+    pub why: Cow<'static, str>,
+}
+
+impl<T> Answer<T> {
+    /// The same with something else in it.
+    pub fn with<U>(self, content: U) -> Answer<U> {
+        Answer {
+            content,
+            tier: self.tier,
+            why: self.why,
+        }
+    }
+
+    /// From the truth, for this reason.
+    pub fn truth(content: T, why: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            content,
+            tier: Tier::Truth,
+            why: why.into(),
+        }
+    }
+}
+
+/// Where an answer comes from: the slowest tier that something of it was asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tier {
+    Cache,
+    Truth,
+}
+
+impl Tier {
+    /// Its name in answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Truth => "truth",
+        }
+    }
 }
 
 /// Related documents that a list brings along.

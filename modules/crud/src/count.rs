@@ -18,5 +18,8 @@ pub(crate) async fn count(resource: &Resource, request: &Request) -> Result<Resp
         .store
         .count(&caller, resource.collection.id, filter)
         .await?;
-    Ok(respond::read(format!("{{\"count\":{count}}}")))
+    Ok(respond::read(
+        format!("{{\"count\":{count}}}"),
+        respond::Told::truth(),
+    ))
 }

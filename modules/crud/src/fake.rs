@@ -14,7 +14,7 @@ use nubo_core::{
     module::{Context, Module},
     query::{Query, Start},
     schema::{Catalog, Collection, CollectionId},
-    store::{Expansion, Store},
+    store::{Answer as Stored, Expansion, Store},
     time::Timestamp,
     truth::{Body, Page},
     value::Value,
@@ -211,7 +211,12 @@ impl Store for Fake {
         results
     }
 
-    async fn get(&self, _: &Caller, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+    async fn get(
+        &self,
+        _: &Caller,
+        collection: CollectionId,
+        id: Id,
+    ) -> Result<Option<Stored<Body>>> {
         let documents = self.documents.lock().unwrap();
         let found = documents
             .iter()
@@ -219,10 +224,11 @@ impl Store for Fake {
         Ok(found.map(|(_, document)| {
             let mut json = Vec::new();
             document.write_json(catalog().get(collection), &mut json);
-            Body {
+            let body = Body {
                 json: json.into(),
                 revision: document.revision(),
-            }
+            };
+            Stored::truth(body, "there is nothing else here")
         }))
     }
 
@@ -231,7 +237,11 @@ impl Store for Fake {
         unreachable!("no route asks for documents")
     }
 
-    async fn list(&self, _: &Caller, query: Query, expand: &[Expansion]) -> Result<Page> {
+    async fn list_at_once(&self, caller: &Caller, query: Query) -> Result<Stored<Page>> {
+        self.list(caller, query, &[]).await
+    }
+
+    async fn list(&self, _: &Caller, query: Query, expand: &[Expansion]) -> Result<Stored<Page>> {
         *self.expanded.lock().unwrap() = expand.to_vec();
         let catalog = catalog();
         let collection = catalog.get(query.collection);
@@ -269,11 +279,12 @@ impl Store for Fake {
             let keys = query.sort.iter();
             keys.map(|key| document.value(key.field).clone()).collect()
         };
-        Ok(Page {
+        let page = Page {
             documents: json.into(),
             count: u32::try_from(stretch.len()).unwrap(),
             next: stretch.last().filter(|_| more).map(keys),
-        })
+        };
+        Ok(Stored::truth(page, "there is nothing else here"))
     }
 
     async fn count(&self, _: &Caller, collection: CollectionId, filter: Expr) -> Result<u64> {
@@ -311,6 +322,7 @@ pub(crate) struct Server {
 impl Server {
     pub fn new() -> Self {
         Self::with(Settings {
+            explain: false,
             max_limit: 10,
             default_limit: 2,
             max_bulk: 5,

@@ -8,7 +8,8 @@ use nubo_core::{
     caller::Caller,
     filter::Expr,
     query::{Cursor, Query, Start},
-    store::Expansion,
+    store::{Answer, Expansion},
+    truth::Page,
 };
 use poem::{Request, Response};
 
@@ -17,11 +18,11 @@ use crate::{
     parameters::{Parameters, invalid},
     projection,
     resource::{Resource, admitted},
-    respond,
+    respond::{self, Told},
 };
 
 /// The parameters of a list, as a query string or a body names them.
-pub(crate) const PARAMETERS: [&str; 9] = [
+pub(crate) const PARAMETERS: [&str; 10] = [
     "filter",
     "sort",
     "limit",
@@ -31,6 +32,7 @@ pub(crate) const PARAMETERS: [&str; 9] = [
     "page",
     "page_size",
     "consistent",
+    "explain",
 ];
 
 /// What a list is asked for, not yet held against the collection.
@@ -44,6 +46,7 @@ pub(crate) struct Asked<'a> {
     pub page: Option<u64>,
     pub page_size: Option<u64>,
     pub consistent: bool,
+    pub explain: bool,
 }
 
 /// Which part of the list.
@@ -68,6 +71,7 @@ pub(crate) async fn list(resource: &Resource, request: &Request) -> Result<Respo
         page: parameters.number("page")?,
         page_size: parameters.number("page_size")?,
         consistent: parameters.flag("consistent")?,
+        explain: parameters.flag("explain")?,
     };
     answer(resource, &caller, asked).await
 }
@@ -79,6 +83,7 @@ pub(crate) async fn answer(
     asked: Asked<'_>,
 ) -> Result<Response> {
     let consistent = asked.consistent;
+    let explain = resource.explains(caller, asked.explain)?;
     let (query, span, expansions) = check(resource, asked)?;
     if consistent && (!expansions.is_empty() || matches!(span, Span::Page { .. })) {
         return Err(invalid(
@@ -87,9 +92,22 @@ pub(crate) async fn answer(
         ));
     }
     match span {
-        Span::Stretch => stretch(resource, caller, query, &expansions).await,
+        Span::Stretch => {
+            // The cursor of the answer belongs to the same question.
+            let asked = query.clone();
+            let answer = match consistent {
+                true => resource.store.list_at_once(caller, query).await?,
+                false => resource.store.list(caller, query, &expansions).await?,
+            };
+            Ok(stretch(resource, &asked, answer, explain))
+        }
         Span::Page { number, size } => {
-            page(resource, caller, query, &expansions, number, size).await
+            let filter = query.filter.clone();
+            let answer = resource.store.list(caller, query, &expansions).await?;
+            let collection = resource.collection.id;
+            let total = resource.store.count(caller, collection, filter).await?;
+            let told = Told::of(&answer, explain);
+            Ok(page(&answer.content, total, number, size, told))
         }
     }
 }
@@ -151,18 +169,12 @@ fn within(name: &str, given: Option<u64>, usual: u32, most: u32) -> Result<u32> 
     }
 }
 
-async fn stretch(
-    resource: &Resource,
-    caller: &Caller,
-    query: Query,
-    expansions: &[Expansion],
-) -> Result<Response> {
-    // The cursor of the answer belongs to the same question.
-    let asked = query.clone();
-    let page = resource.store.list(caller, query, expansions).await?;
+fn stretch(resource: &Resource, asked: &Query, answer: Answer<Page>, explain: bool) -> Response {
+    let told = Told::of(&answer, explain);
+    let page = answer.content;
     let cursor = page
         .next
-        .map(|keys| Cursor::encode_keys(&asked, &resource.collection, &keys));
+        .map(|keys| Cursor::encode_keys(asked, &resource.collection, &keys));
     let room = 64 + cursor.as_ref().map_or(0, String::len);
     let mut json = open(&page.documents, room);
     json.extend_from_slice(b"],\"next_cursor\":");
@@ -176,23 +188,10 @@ async fn stretch(
         None => json.extend_from_slice(b"null"),
     }
     json.push(b'}');
-    Ok(respond::read(json))
+    respond::read(json, told)
 }
 
-async fn page(
-    resource: &Resource,
-    caller: &Caller,
-    query: Query,
-    expansions: &[Expansion],
-    number: u32,
-    size: u32,
-) -> Result<Response> {
-    let filter = query.filter.clone();
-    let page = resource.store.list(caller, query, expansions).await?;
-    let total = resource
-        .store
-        .count(caller, resource.collection.id, filter)
-        .await?;
+fn page(page: &Page, total: u64, number: u32, size: u32, told: Told) -> Response {
     let mut json = open(&page.documents, 160);
     json.push(b']');
     for (name, value) in [
@@ -207,7 +206,7 @@ async fn page(
         json.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
     }
     json.push(b'}');
-    Ok(respond::read(json))
+    respond::read(json, told)
 }
 
 /// `{"data":[…`, with room for what follows.

@@ -58,6 +58,7 @@ fn read<'a>(resource: &Resource, json: &'a Json) -> Result<Asked<'a>> {
         page: number(entries, "page")?,
         page_size: number(entries, "page_size")?,
         consistent: flag(entries, "consistent")?,
+        explain: flag(entries, "explain")?,
     })
 }
 

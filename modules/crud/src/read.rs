@@ -17,16 +17,18 @@ use crate::{
     parameters::Parameters,
     projection,
     resource::{self, Resource},
-    respond,
+    respond::{self, Told},
 };
 
 pub(crate) async fn read(resource: &Resource, request: &Request) -> Result<Response> {
     let caller = resource::admitted(resource, request, Action::Read)?;
     let id = resource::id(request)?;
+    let mut explain = false;
     if let Some(query) = request.uri().query() {
-        let parameters = Parameters::read(Some(query), &["fields", "expand"])?;
+        let parameters = Parameters::read(Some(query), &["fields", "expand", "explain"])?;
+        explain = resource.explains(&caller, parameters.flag("explain")?)?;
         if parameters.get("fields").is_some() || parameters.get("expand").is_some() {
-            return shaped(resource, &caller, id, &parameters).await;
+            return shaped(resource, &caller, id, &parameters, explain).await;
         }
     }
     let found = resource
@@ -36,11 +38,13 @@ pub(crate) async fn read(resource: &Resource, request: &Request) -> Result<Respo
     let Some(found) = found else {
         return Err(Error::no_document(&resource.collection.name));
     };
-    let known = conditions::is_known(request.headers(), found.revision)?;
+    let told = Told::of(&found, explain);
+    let body = found.content;
+    let known = conditions::is_known(request.headers(), body.revision)?;
     if known && resource.collection.looks_the_same() {
-        return Ok(respond::not_modified(found.revision));
+        return Ok(respond::not_modified(body.revision, told));
     }
-    Ok(respond::bare_document(found.json, found.revision))
+    Ok(respond::bare_document(body, told))
 }
 
 /// Some of its fields, or with related documents. What is sent then changes with more than the
@@ -50,6 +54,7 @@ async fn shaped(
     caller: &Caller,
     id: Id,
     parameters: &Parameters<'_>,
+    explain: bool,
 ) -> Result<Response> {
     let collection = &*resource.collection;
     let query = Query {
@@ -67,9 +72,10 @@ async fn shaped(
         Some(text) => expand::read(&resource.catalog, collection, text)?,
         None => Vec::new(),
     };
-    let page = resource.store.list(caller, query, &expansions).await?;
-    match page.count {
+    let answer = resource.store.list(caller, query, &expansions).await?;
+    let told = Told::of(&answer, explain);
+    match answer.content.count {
         0 => Err(Error::no_document(&collection.name)),
-        _ => Ok(respond::read(page.documents)),
+        _ => Ok(respond::read(answer.content.documents, told)),
     }
 }

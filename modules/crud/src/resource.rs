@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nubo_core::{
     Error, Result,
-    access::Action,
+    access::{ADMIN, Action},
     caller::Caller,
     filter::{Expr, Path, Test},
     id::Id,
@@ -32,6 +32,17 @@ impl Resource {
         let outcomes = self.store.write(caller, vec![operation]).await?;
         let first = outcomes.into_iter().next();
         first.ok_or_else(|| Error::internal("the store gave no outcome"))
+    }
+
+    /// Whether the answer says why it comes from where it does: 403 where that is asked by somebody
+    /// who is not to know.
+    pub fn explains(&self, caller: &Caller, asked: bool) -> Result<bool> {
+        match !asked || self.settings.explain || caller.has_role(ADMIN) {
+            true => Ok(asked),
+            false => Err(Error::forbidden(
+                "`explain` is for admins, and for everybody where `crud.explain` is set",
+            )),
+        }
     }
 
     /// The condition that it is this document.

@@ -1,9 +1,15 @@
 //! Answers: bodies with their headers, built without a builder because every read passes here.
 
 use bytes::Bytes;
-use nubo_core::{document::Document, id::Revision, schema::Collection};
+use nubo_core::{
+    document::Document,
+    id::Revision,
+    schema::Collection,
+    store::{Answer, Tier},
+    truth::Body,
+};
 use poem::{
-    Body, Response, ResponseParts,
+    Body as HttpBody, Response, ResponseParts,
     http::{
         Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, Version,
         header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, VARY},
@@ -12,11 +18,38 @@ use poem::{
 
 /// Names the tier that gave an answer.
 static TIER: HeaderName = HeaderName::from_static("x-nubo-tier");
+/// Says why from there, to those who ask.
+static WHY: HeaderName = HeaderName::from_static("x-nubo-explain");
+
+/// Where an answer comes from, as far as its reader is told.
+pub(crate) struct Told {
+    tier: Tier,
+    why: Option<HeaderValue>,
+}
+
+impl Told {
+    /// The tier, and why it was that one where `explain` says so.
+    pub fn of<T>(answer: &Answer<T>, explain: bool) -> Self {
+        let why = explain.then(|| HeaderValue::from_str(&answer.why).ok());
+        Self {
+            tier: answer.tier,
+            why: why.flatten(),
+        }
+    }
+
+    /// From the truth, as everything that is counted.
+    pub const fn truth() -> Self {
+        Self {
+            tier: Tier::Truth,
+            why: None,
+        }
+    }
+}
 
 /// Bytes a document has room for before its buffer grows.
 const DOCUMENT_CAPACITY: usize = 512;
 
-fn answer(status: StatusCode, headers: HeaderMap, body: Body) -> Response {
+fn answer(status: StatusCode, headers: HeaderMap, body: HttpBody) -> Response {
     let parts = ResponseParts {
         status,
         version: Version::default(),
@@ -33,33 +66,36 @@ fn json_headers() -> HeaderMap {
 }
 
 /// Caches may keep what was read if they ask each time, and for the same person only.
-fn read_headers(headers: &mut HeaderMap) {
+fn read_headers(headers: &mut HeaderMap, told: Told) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(VARY, HeaderValue::from_static("Authorization"));
-    headers.insert(TIER.clone(), HeaderValue::from_static("truth"));
+    headers.insert(TIER.clone(), HeaderValue::from_static(told.tier.name()));
+    if let Some(why) = told.why {
+        headers.insert(WHY.clone(), why);
+    }
 }
 
 /// 200 to a read: a list, a count, a document with something more or less than itself.
-pub(crate) fn read(body: impl Into<Bytes>) -> Response {
+pub(crate) fn read(body: impl Into<Bytes>, told: Told) -> Response {
     let mut headers = json_headers();
-    read_headers(&mut headers);
-    answer(StatusCode::OK, headers, Body::from_bytes(body.into()))
+    read_headers(&mut headers, told);
+    answer(StatusCode::OK, headers, HttpBody::from_bytes(body.into()))
 }
 
 /// 200 to a read of a bare document.
-pub(crate) fn bare_document(body: Bytes, revision: Revision) -> Response {
+pub(crate) fn bare_document(body: Body, told: Told) -> Response {
     let mut headers = json_headers();
-    headers.insert(ETAG, etag(revision));
-    read_headers(&mut headers);
-    answer(StatusCode::OK, headers, Body::from_bytes(body))
+    headers.insert(ETAG, etag(body.revision));
+    read_headers(&mut headers, told);
+    answer(StatusCode::OK, headers, HttpBody::from_bytes(body.json))
 }
 
 /// 304: the client has it.
-pub(crate) fn not_modified(revision: Revision) -> Response {
+pub(crate) fn not_modified(revision: Revision, told: Told) -> Response {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(ETAG, etag(revision));
-    read_headers(&mut headers);
-    answer(StatusCode::NOT_MODIFIED, headers, Body::empty())
+    read_headers(&mut headers, told);
+    answer(StatusCode::NOT_MODIFIED, headers, HttpBody::empty())
 }
 
 /// 200 to a write: the document as it is now.
@@ -69,7 +105,7 @@ pub(crate) fn written(collection: &Collection, document: &Document) -> Response 
     answer(
         StatusCode::OK,
         headers,
-        Body::from_vec(document_json(collection, document)),
+        HttpBody::from_vec(document_json(collection, document)),
     )
 }
 
@@ -86,7 +122,7 @@ pub(crate) fn created(collection: &Collection, document: &Document, path: &str) 
     answer(
         StatusCode::CREATED,
         headers,
-        Body::from_vec(document_json(collection, document)),
+        HttpBody::from_vec(document_json(collection, document)),
     )
 }
 
@@ -95,13 +131,13 @@ pub(crate) fn done(body: impl Into<Bytes>) -> Response {
     answer(
         StatusCode::OK,
         json_headers(),
-        Body::from_bytes(body.into()),
+        HttpBody::from_bytes(body.into()),
     )
 }
 
 /// 204
 pub(crate) fn nothing() -> Response {
-    answer(StatusCode::NO_CONTENT, HeaderMap::new(), Body::empty())
+    answer(StatusCode::NO_CONTENT, HeaderMap::new(), HttpBody::empty())
 }
 
 /// 204 to OPTIONS.
@@ -124,7 +160,7 @@ pub(crate) async fn without_body(response: Response) -> Response {
         let length = HeaderValue::from(bytes.len());
         parts.headers.insert(CONTENT_LENGTH, length);
     }
-    Response::from_parts(parts, Body::empty())
+    Response::from_parts(parts, HttpBody::empty())
 }
 
 fn document_json(collection: &Collection, document: &Document) -> Vec<u8> {

@@ -27,6 +27,9 @@ pub struct Settings {
     /// Largest body of a request to `bulk` and `/batch`, in bytes.
     #[schemars(range(min = 1))]
     pub bulk_limit: u64,
+    /// Whether everybody may ask with `explain=true` why an answer comes from the tier it comes
+    /// from. Admins always may. For development: it tells what the server has read of late.
+    pub explain: bool,
 }
 
 impl Default for Settings {
@@ -38,6 +41,7 @@ impl Default for Settings {
             max_batch: 1000,
             body_limit: 1 << 20,
             bulk_limit: 16 << 20,
+            explain: false,
         }
     }
 }

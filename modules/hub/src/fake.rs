@@ -17,7 +17,7 @@ use nubo_core::{
     query::Query,
     schema::{Catalog, CollectionId},
     sessions::{Sessions, SignedIn, Watcher},
-    store::{Expansion, Store},
+    store::{Answer, Expansion, Store},
     time::Timestamp,
     truth::{Body, Page},
     value::Value,
@@ -102,11 +102,15 @@ impl Store for Memory {
         Vec::new()
     }
 
-    async fn get(&self, _: &Caller, _: CollectionId, _: Id) -> Result<Option<Body>> {
+    async fn get(&self, _: &Caller, _: CollectionId, _: Id) -> Result<Option<Answer<Body>>> {
         unused()
     }
 
-    async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Page> {
+    async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Answer<Page>> {
+        unused()
+    }
+
+    async fn list_at_once(&self, _: &Caller, _: Query) -> Result<Answer<Page>> {
         unused()
     }
 

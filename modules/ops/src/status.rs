@@ -225,7 +225,7 @@ mod tests {
         id::Id,
         query::Query,
         schema::CollectionId,
-        store::Expansion,
+        store::{Answer, Expansion},
         truth::{Body, Page},
         write::{Operation, Outcome, Sequence},
     };
@@ -265,11 +265,15 @@ mod tests {
             unreachable!()
         }
 
-        async fn get(&self, _: &Caller, _: CollectionId, _: Id) -> Result<Option<Body>> {
+        async fn get(&self, _: &Caller, _: CollectionId, _: Id) -> Result<Option<Answer<Body>>> {
             unreachable!()
         }
 
-        async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Page> {
+        async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Answer<Page>> {
+            unreachable!()
+        }
+
+        async fn list_at_once(&self, _: &Caller, _: Query) -> Result<Answer<Page>> {
             unreachable!()
         }
 

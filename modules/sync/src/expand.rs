@@ -6,9 +6,10 @@
 //! wherever it belongs.
 
 use std::{
+    borrow::Cow,
     cmp,
     collections::HashMap,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use futures_util::future::{BoxFuture, FutureExt, try_join_all};
@@ -18,9 +19,10 @@ use nubo_core::{
     caller::Caller,
     document::Document,
     filter::{Expr, Path, Test},
+    id::Id,
     query::{Cursor, Query, Related, Start},
     schema::{Collection, CollectionId, SortKey},
-    store::{Expansion, ExpansionKind},
+    store::{Answer, Expansion, ExpansionKind, Tier},
     time::Timestamp,
     truth::Page,
     value::Value,
@@ -48,7 +50,7 @@ impl Tiers {
         query: Query,
         view: &View,
         expand: &[Expansion],
-    ) -> Result<Page> {
+    ) -> Result<Answer<Page>> {
         let collection = self.catalog.get(query.collection).clone();
         let now = self.clock.now();
         let reader = Reader { caller, now };
@@ -58,17 +60,13 @@ impl Tiers {
         let sort = query.sort.clone();
         // One more than asked for tells whether the list goes on. All fields are needed, for a
         // reference may be followed that is not to be shown.
-        let mut documents = self
-            .truth
-            .find(
-                Query {
-                    limit: query.limit.saturating_add(1),
-                    fields: None,
-                    ..query
-                },
-                view,
-            )
-            .await?;
+        let query = Query {
+            limit: query.limit.saturating_add(1),
+            fields: None,
+            ..query
+        };
+        let answer = self.read_documents(query, view).await?;
+        let (mut documents, tier, why) = (answer.content, answer.tier, answer.why);
         let more = documents.len() > limit;
         documents.truncate(limit);
 
@@ -84,10 +82,22 @@ impl Tiers {
             splice(&mut out, expand, &brought, index)?;
         }
         let last = documents.last().filter(|_| more);
-        Ok(Page {
+        let page = Page {
             documents: out.into(),
             count: u32::try_from(documents.len()).unwrap_or(u32::MAX),
             next: last.map(|last| keys_of(last, &sort)),
+        };
+        let (tier, why) = match budget.truth.load(Ordering::Relaxed) {
+            true if tier == Tier::Cache => (
+                Tier::Truth,
+                Cow::Borrowed("related documents came from the truth"),
+            ),
+            _ => (tier, why),
+        };
+        Ok(Answer {
+            content: page,
+            tier,
+            why,
         })
     }
 
@@ -163,20 +173,10 @@ impl Tiers {
         let mut found = Vec::with_capacity(ids.len());
         for ids in ids.chunks(CHUNK) {
             budget.spend(ids.len())?;
-            let id = Path::to_field(Collection::ID, &collection.fields()[Collection::ID]);
-            let values = ids.iter().copied().map(Value::Uuid).collect();
-            let query = Query {
-                collection: target,
-                filter: Expr::field(id, Test::In(values)),
-                sort: vec![SortKey {
-                    field: Collection::ID,
-                    descending: false,
-                }],
-                start: Start::First,
-                limit: ids.len() as u32,
-                fields: None,
-            };
-            found.extend(self.truth.find(query, &view).await?);
+            let ids: Vec<Id> = ids.iter().copied().map(Id::from_uuid).collect();
+            let answer = self.read_by_ids(collection, &ids, &view).await?;
+            budget.note(answer.tier);
+            found.extend(answer.content);
         }
         let rendered = self
             .render(&found, collection, inner, reader, budget)
@@ -232,6 +232,7 @@ impl Tiers {
                 sort: collection.order.clone(),
                 limit_each: RELATED_EACH as u32 + 1,
             };
+            budget.note(Tier::Truth);
             let documents = self.truth.find_related(related, &view).await?;
             budget.spend(documents.len())?;
             // A document with a list of references may come once for each of them.
@@ -357,9 +358,18 @@ struct Continued {
 struct Budget {
     documents: AtomicUsize,
     bytes: AtomicUsize,
+    /// Whether anything came from the truth.
+    truth: AtomicBool,
 }
 
 impl Budget {
+    /// Notes where related documents came from.
+    fn note(&self, tier: Tier) {
+        if tier == Tier::Truth {
+            self.truth.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Notes related documents that were fetched.
     fn spend(&self, documents: usize) -> Result<()> {
         let before = self.documents.fetch_add(documents, Ordering::Relaxed);

@@ -42,7 +42,12 @@ fn reverse(world: &World, from: &str, field: &str, inner: Vec<Expansion>) -> Exp
 }
 
 async fn list(world: &World, query: Query, expand: &[Expansion]) -> Page {
-    world.tiers.list(&somebody(), query, expand).await.unwrap()
+    world
+        .tiers
+        .list(&somebody(), query, expand)
+        .await
+        .unwrap()
+        .content
 }
 
 async fn one(world: &World, collection: &str, id: Id, expand: &[Expansion]) -> Json {
@@ -84,10 +89,10 @@ async fn a_reference_brings_its_document_and_leaves_the_rest_as_it_was() {
         .shift_remove("_expand")
         .unwrap();
     let user = world.tiers.get(&somebody(), world.id("users"), ada).await;
-    let user: Json = serde_json::from_slice(&user.unwrap().unwrap().json).unwrap();
+    let user: Json = serde_json::from_slice(&user.unwrap().unwrap().content.json).unwrap();
     assert_eq!(expand, json!({ "author": user }));
     let bare = world.tiers.get(&somebody(), world.id("posts"), post).await;
-    let bare: Json = serde_json::from_slice(&bare.unwrap().unwrap().json).unwrap();
+    let bare: Json = serde_json::from_slice(&bare.unwrap().unwrap().content.json).unwrap();
     assert_eq!(shown, bare);
 }
 
@@ -201,7 +206,14 @@ async fn the_cursor_of_a_related_list_continues_the_request_for_that_list() {
     let cursor = list["next_cursor"].as_str().unwrap();
     let rest = world.continued(request, cursor).unwrap();
     let authors = [forward(&world, "comments", "author", vec![])];
-    let rest = documents(&world.tiers.list(&somebody(), rest, &authors).await.unwrap());
+    let rest = documents(
+        &world
+            .tiers
+            .list(&somebody(), rest, &authors)
+            .await
+            .unwrap()
+            .content,
+    );
     let texts: Vec<&Json> = rest.iter().map(|comment| &comment["text"]).collect();
     assert_eq!(texts, ["2", "1", "0"]);
 

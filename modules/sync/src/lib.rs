@@ -18,6 +18,7 @@ mod fake;
 mod permission;
 mod presence;
 mod publish;
+mod read;
 mod retention;
 #[cfg(test)]
 mod retention_test;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 use nubo_core::{
     Result,
     bus::Bus,
+    cache::Cache,
     caller::Caller,
     clock::{Clock, Random},
     document::Document,
@@ -41,12 +43,13 @@ use nubo_core::{
     passwords::Passwords,
     query::Query,
     schema::{Catalog, CollectionId},
-    store::{Expansion, Store},
+    store::{Answer, Expansion, Store},
     truth::{Body, Page, Truth},
     write::{Operation, Outcome, Sequence},
 };
 
 pub use publish::Publisher;
+use read::Cached;
 pub use retention::{Retention, Sweep};
 
 /// All tiers as one store.
@@ -57,6 +60,7 @@ pub struct Tiers {
     passwords: Arc<dyn Passwords>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    cached: Option<Cached>,
     /// Set once every module has been set up; modules need the store before that.
     hooks: OnceLock<Vec<Arc<dyn Hook>>>,
 }
@@ -78,8 +82,16 @@ impl Tiers {
             passwords,
             clock,
             random,
+            cached: None,
             hooks: OnceLock::new(),
         }
+    }
+
+    /// The same with a cache above the truth. It must hear of everything that the truth writes.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Arc<dyn Cache>) -> Self {
+        self.cached = Some(Cached::new(cache));
+        self
     }
 
     /// The hooks of all modules, in the order in which they run.
@@ -112,22 +124,54 @@ impl Store for Tiers {
         self.write_apart(caller, operations, sequence).await
     }
 
-    async fn get(&self, caller: &Caller, collection: CollectionId, id: Id) -> Result<Option<Body>> {
+    async fn get(
+        &self,
+        caller: &Caller,
+        collection: CollectionId,
+        id: Id,
+    ) -> Result<Option<Answer<Body>>> {
         let view = self.view(caller, collection)?;
-        let body = self.truth.get(collection, id, &view).await?;
-        self.complete_body(collection, id, body).await
+        let Some(answer) = self.read_one(collection, id, &view).await? else {
+            return Ok(None);
+        };
+        let body = self.complete_body(collection, id, answer.content).await?;
+        Ok(Some(Answer {
+            content: body,
+            ..answer
+        }))
     }
 
-    async fn list(&self, caller: &Caller, query: Query, expand: &[Expansion]) -> Result<Page> {
+    async fn list(
+        &self,
+        caller: &Caller,
+        query: Query,
+        expand: &[Expansion],
+    ) -> Result<Answer<Page>> {
         let view = self.view(caller, query.collection)?;
         self.check_query(&view, &query)?;
         let (query, wanted) = self.without_virtual(query);
         let collection = query.collection;
-        let page = match expand.is_empty() {
-            true => self.truth.page(query, &view).await?,
+        let answer = match expand.is_empty() {
+            true => self.read_page(query, &view).await?,
             false => self.expanded_page(caller, query, &view, expand).await?,
         };
-        self.complete_page(collection, page, &wanted).await
+        let page = self
+            .complete_page(collection, answer.content, &wanted)
+            .await?;
+        Ok(Answer {
+            content: page,
+            ..answer
+        })
+    }
+
+    async fn list_at_once(&self, caller: &Caller, query: Query) -> Result<Answer<Page>> {
+        let view = self.view(caller, query.collection)?;
+        self.check_query(&view, &query)?;
+        let (query, wanted) = self.without_virtual(query);
+        let collection = query.collection;
+        let page = self.truth.page(query, &view).await?;
+        let page = self.complete_page(collection, page, &wanted).await?;
+        Ok(Answer::truth(page, "the list is to be of one moment"))
     }
 
     async fn find(&self, caller: &Caller, query: Query) -> Result<Vec<Document>> {

@@ -48,14 +48,11 @@ impl Tiers {
         &self,
         collection: CollectionId,
         id: Id,
-        body: Option<Body>,
-    ) -> Result<Option<Body>> {
+        mut body: Body,
+    ) -> Result<Body> {
         let collection = self.catalog.get(collection);
-        let Some(mut body) = body else {
-            return Ok(None);
-        };
         if collection.virtual_fields().is_empty() {
-            return Ok(Some(body));
+            return Ok(body);
         }
         let all: Vec<usize> = (0..collection.virtual_fields().len()).collect();
         let found = self.found_out(collection, &all, &[id]).await?;
@@ -63,7 +60,7 @@ impl Tiers {
         json.extend_from_slice(&body.json);
         found.add_to(&mut json, 0);
         body.json = json.into();
-        Ok(Some(body))
+        Ok(body)
     }
 
     /// A page with these virtual fields.

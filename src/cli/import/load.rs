@@ -187,7 +187,11 @@ impl<'a> Loader<'a> {
             start: Start::First,
             fields: Some(vec![Collection::ID, self.collection.revision()]),
         };
-        let page = self.store.list(&Caller::Server, query, &[]).await?;
+        let page = self
+            .store
+            .list_at_once(&Caller::Server, query)
+            .await?
+            .content;
         let documents = [b"[", &page.documents[..], b"]"].concat();
         let documents: Vec<Stored> = serde_json::from_slice(&documents).map_err(Error::internal)?;
         let revision = |stored: Stored| {

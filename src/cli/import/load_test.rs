@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use nubo_core::{
     Violation,
+    store::Answer,
     truth::{Body, Page},
     write::Outcome,
 };
@@ -75,19 +76,23 @@ impl Store for Fake {
         _: &Caller,
         _: nubo_core::schema::CollectionId,
         _: Id,
-    ) -> Result<Option<Body>> {
+    ) -> Result<Option<Answer<Body>>> {
         Ok(None)
     }
 
     async fn list(
         &self,
         _: &Caller,
-        query: Query,
+        _: Query,
         _: &[nubo_core::store::Expansion],
-    ) -> Result<Page> {
+    ) -> Result<Answer<Page>> {
+        unreachable!("what is stored is asked for as of one moment")
+    }
+
+    async fn list_at_once(&self, _: &Caller, query: Query) -> Result<Answer<Page>> {
         let known = format!("{:?}", query.filter).contains(KNOWN);
         let document = format!("{{\"id\":\"{KNOWN}\",\"_rev\":7}}");
-        Ok(Page {
+        let page = Page {
             count: known.into(),
             documents: if known {
                 document.into()
@@ -95,7 +100,8 @@ impl Store for Fake {
                 Default::default()
             },
             next: None,
-        })
+        };
+        Ok(Answer::truth(page, "there is nothing else"))
     }
 
     async fn count(&self, _: &Caller, _: nubo_core::schema::CollectionId, _: Expr) -> Result<u64> {

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use super::{Expr, Select, SubQueries};
-use crate::{document::Document, field::Field, value::Value};
+use crate::{field::Field, record::Record, value::Value};
 
 /// A filter held against one document, as far as it has got.
 #[derive(Default)]
@@ -26,12 +26,12 @@ pub enum Step {
 
 impl Decision {
     /// As far as it goes with what is known.
-    pub fn step(&self, expr: &Expr, document: &Document, fields: &[Field]) -> Step {
+    pub fn step(&self, expr: &Expr, record: &impl Record, fields: &[Field]) -> Step {
         let notes = Notes {
             known: &self.known,
             missing: RefCell::new(None),
         };
-        let matches = expr.matches(document, fields, &notes);
+        let matches = expr.matches(record, fields, &notes);
         match notes.missing.into_inner() {
             None => Step::Decided(matches),
             Some((select, value)) => Step::Ask(Box::new(select), value),

@@ -8,7 +8,7 @@ use super::{
     Comparison, Expr, Select, Test, TextMatch,
     path::{Found, Path, Root},
 };
-use crate::{document::Document, field::Field, value::Value};
+use crate::{field::Field, record::Record, value::Value};
 
 /// Answers sub-queries while a filter is evaluated in memory.
 pub trait SubQueries {
@@ -27,11 +27,11 @@ impl Expr<Value> {
     /// Whether a document of the collection with these fields matches.
     pub fn matches(
         &self,
-        document: &Document,
+        record: &impl Record,
         fields: &[Field],
         sub_queries: &impl SubQueries,
     ) -> bool {
-        self.holds(&|path| path.find(document, fields), sub_queries)
+        self.holds(&|path| path.find(record, fields), sub_queries)
     }
 
     /// Whether the item of a list matches an expression whose paths start at the item.

@@ -3,6 +3,7 @@
 use crate::{
     document::Document,
     field::{Field, FieldType},
+    record::Record,
     value::Value,
 };
 
@@ -139,10 +140,10 @@ impl Path {
     }
 
     /// What stands at the path in a document of the collection with these fields.
-    pub(super) fn find<'a>(&self, document: &'a Document, fields: &[Field]) -> Found<'a> {
+    pub(super) fn find<'a>(&self, record: &'a impl Record, fields: &[Field]) -> Found<'a> {
         match self.root {
             Root::Field(index) => self.walk(
-                Found::Typed(document.value(index)),
+                Found::Typed(record.value(index)),
                 fields.get(index).map(|field| &field.kind),
             ),
             Root::Item => Found::Nothing,

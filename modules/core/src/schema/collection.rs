@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use indexmap::IndexMap;
 use serde_json::Value as Json;
 
-use super::{Access, CollectionId, Effect, Realtime};
+use super::{Access, CacheTier, CollectionId, Effect, Realtime};
 use crate::{
     declare::{IndexKind, OnDelete, VirtualField},
     document::Document,
@@ -90,10 +90,10 @@ pub struct Reverse {
 }
 
 /// Where the documents are held.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tiers {
-    /// Fields with an ordered set per value in the cache; none where it is not cached.
-    pub cache_sets: Option<Vec<usize>>,
+    /// What the cache keeps; none where it is not cached.
+    pub cache: Option<CacheTier>,
     /// Name of the recent tier's collection and its window in milliseconds.
     pub recent: Option<(String, i64)>,
     /// Name of the truth's table.

@@ -3,6 +3,7 @@
 //! [`Catalog::compile`] makes a [`Catalog`] from [declarations](crate::declare), or says everything
 //! that is wrong with them. What comes out needs no further checks.
 
+mod cache;
 mod collection;
 mod compile;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod rule;
 
 use std::{collections::HashMap, sync::Arc};
 
+pub use cache::CacheTier;
 pub use collection::{Collection, Index, IndexColumn, Reverse, SortKey, Tiers};
 pub use compile::parse_period;
 pub use describe::DocumentSchemas;

@@ -83,7 +83,7 @@ impl Described<'_> {
         );
         parameters.push(self.fields_parameter());
         parameters.extend(self.expand_parameter());
-        parameters.push(reference("parameters", "Consistent"));
+        parameters.extend(["Consistent", "Explain"].map(|name| reference("parameters", name)));
         operation["parameters"] = parameters.into();
         operation["responses"] = responses([("200", self.list_response())], &READ);
         operation
@@ -145,7 +145,7 @@ impl Described<'_> {
         );
         let mut parameters = vec![self.fields_parameter()];
         parameters.extend(self.expand_parameter());
-        parameters.push(reference("parameters", "IfNoneMatch"));
+        parameters.extend(["Explain", "IfNoneMatch"].map(|name| reference("parameters", name)));
         operation["parameters"] = parameters.into();
         let found = read_response("The document.", self.schema("Selection"), true);
         let known = reference("responses", "NotModified");
@@ -478,6 +478,11 @@ impl Described<'_> {
             json!({ "type": "boolean", "default": false,
                 "description": "Read everything at one moment." }),
         );
+        add(
+            "explain",
+            json!({ "type": "boolean", "default": false,
+                "description": "Say in `X-Nubo-Explain` why the answer comes from its tier. For admins." }),
+        );
         json!({
             "type": "object",
             "description": description,
@@ -584,6 +589,7 @@ fn read_response(description: &str, schema: Json, tagged: bool) -> Json {
         "Cache-Control",
         "Vary",
         "X-Nubo-Tier",
+        "X-Nubo-Explain",
         "X-Request-Id",
     ];
     for name in &names[usize::from(!tagged)..] {

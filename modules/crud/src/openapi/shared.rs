@@ -245,6 +245,12 @@ fn parameters(settings: &Settings) -> Json {
             "Read the whole answer at one moment. For lists by cursor, without `expand`.",
             flag.clone(),
         ),
+        "Explain": query(
+            "explain",
+            "Say in `X-Nubo-Explain` why the answer comes from its tier. For admins, and for \
+             everybody where the server is set up so.",
+            flag.clone(),
+        ),
         "All": query("all", "Every document is meant, where the filter says nothing.", flag.clone()),
         "Ordered": query("ordered", "Stop at the first operation that fails.", flag),
         "IfMatch": header(
@@ -278,7 +284,11 @@ fn headers() -> Json {
         "Vary": header("What else the answer depends on.", text.clone()),
         "X-Nubo-Tier": header(
             "The tier that gave the answer.",
-            json!({ "type": "string", "examples": ["truth"] }),
+            json!({ "type": "string", "examples": ["cache", "truth"] }),
+        ),
+        "X-Nubo-Explain": header(
+            "Why it was that tier, where the request asks.",
+            json!({ "type": "string", "examples": ["a document was not in the cache"] }),
         ),
     })
 }
@@ -307,6 +317,7 @@ fn not_modified() -> Json {
         "Cache-Control",
         "Vary",
         "X-Nubo-Tier",
+        "X-Nubo-Explain",
         "X-Request-Id",
     ] {
         headers.insert(name.to_owned(), reference("headers", name));

@@ -94,7 +94,9 @@ impl Origin {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, self.allowed);
         headers.insert(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            HeaderValue::from_static("ETag, Location, Retry-After, X-Nubo-Tier, X-Request-Id"),
+            HeaderValue::from_static(
+                "ETag, Location, Retry-After, X-Nubo-Explain, X-Nubo-Tier, X-Request-Id",
+            ),
         );
         if self.varies {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));

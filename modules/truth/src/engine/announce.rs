@@ -1,4 +1,7 @@
-//! Telling observers what was committed, in an order that every document agrees with.
+//! Telling observers what is about to be committed, what was, and what came of it.
+//!
+//! Before its COMMIT a batch announces what it changes, and waits for that; after the answers it is
+//! settled. In between, what was committed is told in an order that every document agrees with.
 //!
 //! Several batches may be under way at the same time. Each takes a ticket immediately before it
 //! sends COMMIT, and observers are told by the order of the tickets. A batch that needs a row which
@@ -7,14 +10,28 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use nubo_core::{
-    observe::{Observer, Touched},
+    Result,
+    observe::{BatchId, Fate, Observer, Touched},
     schema::{Catalog, CollectionId},
 };
 use tokio::sync::watch;
+
+/// The number of the next batch. One count for all writers, because observers tell batches apart by
+/// their number.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A batch that was announced, and those who have heard of it.
+pub(super) struct Announced {
+    batch: BatchId,
+    told: Vec<Arc<dyn Observer>>,
+}
 
 /// The observers, and whose turn it is.
 pub(super) struct Announcer {
@@ -61,6 +78,23 @@ impl Announcer {
         self.observed.get(collection.index()).is_some_and(|on| *on)
     }
 
+    /// Tells the observers what is about to be committed, one after the other.
+    pub async fn announce(
+        &self,
+        touched: &[Arc<Touched>],
+        announced: &mut Announced,
+    ) -> Result<()> {
+        for observer in &self.observers {
+            let theirs = of_interest(touched, &**observer);
+            if !theirs.is_empty() {
+                // Whoever has failed may have kept a part of it.
+                announced.told.push(Arc::clone(observer));
+                observer.announce(announced.batch, &theirs).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The next place in the order.
     pub fn ticket(self: &Arc<Self>) -> Ticket {
         let mut turns = self.turns();
@@ -92,15 +126,33 @@ impl Announcer {
     }
 
     fn tell(&self, touched: &[Arc<Touched>]) {
-        if touched.is_empty() {
-            return;
-        }
         for observer in &self.observers {
-            let theirs = touched.iter().filter(|t| observer.observes(t.collection));
-            let theirs: Vec<Arc<Touched>> = theirs.cloned().collect();
+            let theirs = of_interest(touched, &**observer);
             if !theirs.is_empty() {
                 observer.committed(&theirs);
             }
+        }
+    }
+}
+
+/// What an observer wants to hear of.
+fn of_interest(touched: &[Arc<Touched>], observer: &dyn Observer) -> Vec<Arc<Touched>> {
+    let theirs = touched.iter().filter(|t| observer.observes(t.collection));
+    theirs.cloned().collect()
+}
+
+impl Announced {
+    pub fn new() -> Self {
+        Self {
+            batch: BatchId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            told: Vec::new(),
+        }
+    }
+
+    /// Tells those who have heard of the batch what has become of it.
+    pub async fn settle(self, fate: Fate) {
+        for observer in self.told {
+            observer.settle(self.batch, fate).await;
         }
     }
 }

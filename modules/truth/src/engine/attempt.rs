@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use nubo_core::{
     Error, Result,
+    observe::Fate as BatchFate,
     write::{Outcome, Sequence, Transaction},
 };
 use tokio::sync::oneshot;
@@ -56,6 +57,7 @@ pub(super) async fn commit<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
         // Who has gone away meanwhile does not need to know.
         answer.send(fates).ok();
     }
+    engine.touched.settle(BatchFate::Committed).await;
 }
 
 /// Carries a batch out, however many attempts that takes.
@@ -134,15 +136,23 @@ fn settled(fates: Fates, failure: Option<Error>) -> Vec<Vec<Fate>> {
 /// Finds out, once the database is there again, what became of a batch whose outcome was not known,
 /// and tells the observers.
 pub(super) async fn settle_doubt<S: Session>(engine: &mut Engine<S>) {
-    let Some(touched) = engine.doubtful.take() else {
+    let Some(doubtful) = engine.doubtful.take() else {
         return;
     };
-    match engine.session.was_committed().await {
-        Ok(true) => engine.touched.ticket().committed(touched).await,
-        Ok(false) => {}
-        Err(error) => {
-            tracing::error!(%error, "it stays unknown whether a batch was committed");
+    let fate = match engine.session.was_committed().await {
+        Ok(true) => {
+            engine.touched.ticket().committed(doubtful.touched).await;
+            BatchFate::Committed
         }
+        Ok(false) => BatchFate::Aborted,
+        Err(error) => {
+            // What was announced stays announced: whoever reads it asks the truth, now and later.
+            tracing::error!(%error, "it stays unknown whether a batch was committed");
+            return;
+        }
+    };
+    if let Some(announced) = doubtful.announced {
+        announced.settle(fate).await;
     }
 }
 

@@ -10,6 +10,7 @@ use nubo_core::{
     Error, Result,
     document::Document,
     id::Revision,
+    observe::Fate as BatchFate,
     schema::CollectionId,
     write::{Operation, Outcome, Transaction},
 };
@@ -35,6 +36,8 @@ pub(super) async fn execute<S: Session>(
     batch: Batch,
     fates: &mut Fates,
 ) -> Result<()> {
+    // A batch before this one whose answers are not sent yet, as when jobs are tried one by one.
+    engine.touched.settle(BatchFate::Committed).await;
     engine.touched.forget_since(0);
     let now = engine.clock.micros();
     let (mut plain, others): (Vec<Entry>, Vec<Entry>) = batch
@@ -62,6 +65,9 @@ pub(super) async fn execute<S: Session>(
         && let [(collection, entries)] = &mut groups[..]
         && let Some(result) = create_alone(engine, *collection, entries, fates, now).await
     {
+        if result.is_err() {
+            engine.touched.settle(BatchFate::Aborted).await;
+        }
         return result;
     }
     let care = engine.care;
@@ -80,10 +86,12 @@ pub(super) async fn execute<S: Session>(
     {
         tracing::warn!(%error, "a batch could not be rolled back");
     }
+    // What may have been committed is in doubt, and not announced any longer as far as this knows.
+    engine.touched.settle(BatchFate::Aborted).await;
     result
 }
 
-/// Commits, and tells of it.
+/// Announces, commits, and tells of it.
 async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
     match engine.session.complete().await {
         Ok(()) => {}
@@ -93,12 +101,13 @@ async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
             return Ok(());
         }
     }
+    engine.touched.announce().await?;
     let ticket = engine.touched.ticket();
     let result = engine.session.commit().await;
     match &result {
         Ok(()) => ticket.committed(engine.touched.take()).await,
         Err(_) if engine.session.trouble() == Some(Trouble::Unknown) => {
-            engine.doubtful = Some(engine.touched.take());
+            engine.doubtful = Some(engine.touched.take_doubtful());
         }
         Err(_) => {}
     }
@@ -183,11 +192,17 @@ async fn create_alone<S: Session>(
 ) -> Option<Result<()>> {
     let schema = engine.catalog.get(collection).clone();
     let documents = documents(entries, now);
+    for document in &documents {
+        engine.touched.note(collection, None, Some(document));
+    }
+    // Nothing stands between the statement and its commit, so it is announced before both.
+    if let Err(error) = engine.touched.announce().await {
+        return Some(Err(error));
+    }
     let ticket = engine.touched.ticket();
     match engine.session.insert_alone(&schema, &documents).await {
         Some(Ok(())) => {
             for (entry, document) in entries.iter().zip(documents) {
-                engine.touched.note(collection, None, Some(&document));
                 fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));
             }
             ticket.committed(engine.touched.take()).await;
@@ -195,6 +210,8 @@ async fn create_alone<S: Session>(
         }
         Some(Err(Refusal::Other(error))) => Some(Err(error)),
         Some(Err(Refusal::Duplicate(_) | Refusal::Reference | Refusal::Unfit(_))) | None => {
+            engine.touched.forget_since(0);
+            engine.touched.settle(BatchFate::Aborted).await;
             for (entry, document) in entries.iter_mut().zip(documents) {
                 entry.transaction.operations.push(Operation::Create {
                     collection,

@@ -27,13 +27,13 @@ use std::sync::{
 use nubo_core::{
     Error, Result,
     clock::{Clock, Random},
-    observe::{Observer, Touched},
+    observe::Observer,
     schema::Catalog,
     write::{Outcome, Sequence, Transaction},
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use self::{announce::Announcer, queue::Queue, reach::Reaches, touched::Changes};
+use self::{announce::Announcer, queue::Queue, reach::Reaches, touched::{Changes, Doubtful}};
 use crate::session::Session;
 
 /// Transactions that were handed over together, and who waits for them.
@@ -78,7 +78,7 @@ struct Engine<S: Session> {
     /// What the database transaction has changed so far, for those who want to hear of it.
     touched: Changes,
     /// What a batch has changed of which nobody knows whether it was committed.
-    doubtful: Option<Vec<Arc<Touched>>>,
+    doubtful: Option<Doubtful>,
     /// How many rows were written by operations and what they cause: who walks over documents sees
     /// by it that those in its hand may be out of date.
     written: u64,

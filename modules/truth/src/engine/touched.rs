@@ -2,14 +2,27 @@
 
 use std::sync::Arc;
 
-use nubo_core::{document::Document, observe::Touched, schema::CollectionId};
+use nubo_core::{
+    Result,
+    document::Document,
+    observe::{Fate, Touched},
+    schema::CollectionId,
+};
 
-use super::announce::{Announcer, Ticket};
+use super::announce::{Announced, Announcer, Ticket};
 
 /// The changes since the last commit, as far as somebody wants to hear of them.
 pub(super) struct Changes {
     announcer: Arc<Announcer>,
     touched: Vec<Arc<Touched>>,
+    /// What was announced of the batch and is not settled yet.
+    announced: Option<Announced>,
+}
+
+/// What a batch has changed of which nobody knows whether it was committed.
+pub(super) struct Doubtful {
+    pub touched: Vec<Arc<Touched>>,
+    pub announced: Option<Announced>,
 }
 
 impl Changes {
@@ -17,6 +30,7 @@ impl Changes {
         Self {
             announcer,
             touched: Vec::new(),
+            announced: None,
         }
     }
 
@@ -46,6 +60,20 @@ impl Changes {
         self.touched.truncate(mark);
     }
 
+    /// Announces what is about to be committed. What comes of it must be said with
+    /// [`Changes::settle`], also where this fails.
+    pub async fn announce(&mut self) -> Result<()> {
+        let announced = self.announced.insert(Announced::new());
+        self.announcer.announce(&self.touched, announced).await
+    }
+
+    /// Says what has become of what was announced.
+    pub async fn settle(&mut self, fate: Fate) {
+        if let Some(announced) = self.announced.take() {
+            announced.settle(fate).await;
+        }
+    }
+
     /// The place of the commit that is about to be made.
     pub fn ticket(&self) -> Ticket {
         self.announcer.ticket()
@@ -54,5 +82,13 @@ impl Changes {
     /// Takes what is committed now.
     pub fn take(&mut self) -> Vec<Arc<Touched>> {
         std::mem::take(&mut self.touched)
+    }
+
+    /// Takes what may have been committed, or not.
+    pub fn take_doubtful(&mut self) -> Doubtful {
+        Doubtful {
+            touched: self.take(),
+            announced: self.announced.take(),
+        }
     }
 }

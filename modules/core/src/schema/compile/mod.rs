@@ -4,6 +4,7 @@
 //! collections, then what mentions them: orders and indexes ([`index`]), tiers, access rules
 //! ([`rule`]) and effects.
 
+mod cache;
 mod effect;
 mod index;
 mod realtime;
@@ -244,6 +245,7 @@ fn details(
     }
     tiers::table_names(declarations, excused, catalog, mistakes);
     rename::check(declarations, excused, mistakes);
+    cache::complete(catalog);
 }
 
 fn fill(

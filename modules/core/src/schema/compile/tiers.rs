@@ -17,16 +17,9 @@ pub(super) fn tiers(
 ) -> Tiers {
     let declared = &declaration.tiers;
     report.inside("tiers", |report| {
-        let cache_sets = declared.cache.as_ref().map(|cache| {
+        let cache = declared.cache.as_ref().map(|cache| {
             report.inside("cache", |report| {
-                report.inside("sets", |report| {
-                    let names = cache.sets.iter().enumerate();
-                    names
-                        .filter_map(|(position, name)| {
-                            report.inside(position, |report| field_index(collection, name, report))
-                        })
-                        .collect()
-                })
+                super::cache::declared(cache, collection, report)
             })
         });
         let recent = declared.recent.as_ref().map(|recent| {
@@ -67,7 +60,7 @@ pub(super) fn tiers(
             }
         });
         Tiers {
-            cache_sets,
+            cache,
             recent,
             table,
             truth,

@@ -1,0 +1,140 @@
+//! The slot of one document.
+
+use std::sync::Arc;
+
+use nubo_core::{cache::Held, observe::BatchId, record::Version};
+use smallvec::SmallVec;
+
+/// What is known of one document.
+#[derive(Debug, Default)]
+pub(super) struct DocumentSlot {
+    held: Option<Arc<Held>>,
+    /// When what is held is old, in milliseconds since 1970.
+    until: Option<i64>,
+    /// The newest version that was settled while there were tokens. An older batch that is settled
+    /// later must not bring its version back, even where this one is the document's end.
+    settled: Option<Version>,
+    /// The batches that are about to change it.
+    tokens: SmallVec<[BatchId; 2]>,
+    /// Somebody has asked the truth after this was left, and nothing was announced since.
+    fill: Option<u64>,
+    /// When it was last used, in the shard's count.
+    pub(super) used: u64,
+}
+
+/// What a reader finds.
+pub(super) enum Content {
+    Held(Arc<Held>),
+    Missing,
+    Busy,
+}
+
+impl DocumentSlot {
+    /// What is there at a moment.
+    pub fn content(&mut self, now: impl FnOnce() -> i64) -> Content {
+        if !self.tokens.is_empty() {
+            return Content::Busy;
+        }
+        if self.until.is_some_and(|until| until <= now()) {
+            self.held = None;
+            self.until = None;
+        }
+        match &self.held {
+            Some(held) => Content::Held(Arc::clone(held)),
+            None => Content::Missing,
+        }
+    }
+
+    /// Leaves a fill token, or takes the one that is there: nothing has changed since.
+    pub fn leave(&mut self, next: impl FnOnce() -> u64) -> u64 {
+        debug_assert!(self.tokens.is_empty());
+        *self.fill.get_or_insert_with(next)
+    }
+
+    /// Holds what was read under a fill token, if that is still there.
+    pub fn fill(&mut self, token: u64, held: Arc<Held>, until: Option<i64>) -> bool {
+        let counts = self.fill == Some(token);
+        if counts {
+            self.fill = None;
+            self.hold(held, until);
+        }
+        counts
+    }
+
+    /// Notes that a batch is about to change it. Whether it is held.
+    pub fn announce(&mut self, batch: BatchId) -> bool {
+        self.fill = None;
+        if !self.tokens.contains(&batch) {
+            self.tokens.push(batch);
+        }
+        self.held.is_some()
+    }
+
+    /// Notes what a batch has made of it.
+    pub fn settle(
+        &mut self,
+        batch: BatchId,
+        version: Version,
+        held: Option<Arc<Held>>,
+        until: Option<i64>,
+    ) {
+        let known = self.held.as_ref().map(|held| Version::there(held.revision));
+        if known.max(self.settled).is_none_or(|known| known < version) {
+            self.held = None;
+            self.settled = Some(version);
+            if let Some(held) = held {
+                self.hold(held, until);
+            }
+        }
+        self.release(batch);
+    }
+
+    /// Takes the token of a batch away. What is held stays: nothing has changed.
+    pub fn release(&mut self, batch: BatchId) {
+        self.fill = None;
+        self.tokens.retain(|token| *token != batch);
+        if self.tokens.is_empty() {
+            // Every batch that was announced before is settled; later ones have later versions.
+            self.settled = None;
+        }
+    }
+
+    /// Forgets what is held, and what is being read.
+    pub fn forget(&mut self) {
+        self.held = None;
+        self.fill = None;
+    }
+
+    /// Whether some batch is about to change it: it must stay.
+    pub fn is_pinned(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    /// Whether it says nothing.
+    pub fn is_empty(&self) -> bool {
+        self.held.is_none() && self.fill.is_none() && !self.is_pinned()
+    }
+
+    /// Whether a document is held.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// How many bytes it takes beyond its own size.
+    pub fn heap(&self) -> usize {
+        let held = self.held.as_ref().map_or(0, |held| {
+            // The counts of the Arc, and what Bytes keeps beside its bytes.
+            size_of::<Held>() + 16 + 32 + held.json.len() + held.excerpt.size()
+        });
+        let tokens = match self.tokens.spilled() {
+            true => self.tokens.capacity() * size_of::<BatchId>(),
+            false => 0,
+        };
+        held + tokens
+    }
+
+    fn hold(&mut self, held: Arc<Held>, until: Option<i64>) {
+        self.held = Some(held);
+        self.until = until;
+    }
+}

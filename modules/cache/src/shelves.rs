@@ -1,0 +1,286 @@
+//! The cache itself: what happens to which document and which set when something is read or written.
+//!
+//! Everything that keeps answers right is here and the same for every storage. A batch is announced
+//! in the storage before it is committed: from then on its documents are read from the truth, and
+//! the sets that they are about to enter have them already. When it is settled, what was held is
+//! replaced, and the sets that were left lose them. Between the two, sets have more than belongs
+//! there and never less.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use nubo_core::{
+    Result,
+    cache::{BuildToken, Cache, FillToken, Held, Lookup, Members, Scan, SetName, Statistics},
+    document::Document,
+    id::{Id, Revision},
+    observe::{BatchId, Fate, Observer, Touched},
+    position::Position,
+    record::Version,
+    schema::{CacheTier, Catalog, Collection, CollectionId},
+    value::Value,
+};
+
+use crate::storage::{Announced, DocumentKey, Place, Settled, Storage};
+
+/// The cache over a storage.
+pub struct Shelves<S> {
+    catalog: Arc<Catalog>,
+    storage: Arc<S>,
+    /// The batches that are announced and not yet settled.
+    pending: Mutex<HashMap<BatchId, Vec<Pending>>>,
+}
+
+/// A document of a batch.
+#[derive(Clone)]
+struct Pending {
+    announced: Announced,
+    /// The first of the batch's changes to it, which has what it was.
+    first: Arc<Touched>,
+    /// The last one, which has what it will be.
+    last: Arc<Touched>,
+    /// Whether it is worth holding.
+    wanted: bool,
+}
+
+impl<S: Storage> Shelves<S> {
+    /// A cache of these collections.
+    pub fn new(catalog: Arc<Catalog>, storage: Arc<S>) -> Self {
+        Self {
+            catalog,
+            storage,
+            pending: Mutex::default(),
+        }
+    }
+
+    fn tier(&self, collection: CollectionId) -> Option<(&Collection, &CacheTier)> {
+        let collection = self.catalog.get(collection);
+        let cache = collection.tiers.cache.as_ref()?;
+        Some((collection, cache))
+    }
+
+    fn lifetime(&self, collection: CollectionId) -> Option<i64> {
+        self.tier(collection).and_then(|(_, cache)| cache.expires)
+    }
+
+    /// What a batch is about to do, document by document. Where it changes one several times, only
+    /// what it was and what it will be matter.
+    fn pending(&self, changes: &[Arc<Touched>]) -> Vec<Pending> {
+        let mut places: HashMap<DocumentKey, usize> = HashMap::with_capacity(changes.len());
+        let mut pending: Vec<Pending> = Vec::with_capacity(changes.len());
+        for change in changes {
+            let Some((collection, cache)) = self.tier(change.collection) else {
+                continue;
+            };
+            let document = change.after.as_ref().or(change.before.as_ref());
+            let Some(document) = document else { continue };
+            let Some(id) = document.id() else { continue };
+            let key = DocumentKey {
+                collection: collection.id,
+                id,
+            };
+            let announced = Announced {
+                document: key,
+                revision: document.revision(),
+                places: places_of(change.after.as_ref(), collection, cache),
+            };
+            match places.get(&key) {
+                Some(at) => {
+                    pending[*at].announced = announced;
+                    pending[*at].last = Arc::clone(change);
+                }
+                None => {
+                    places.insert(key, pending.len());
+                    pending.push(Pending {
+                        announced,
+                        first: Arc::clone(change),
+                        last: Arc::clone(change),
+                        wanted: false,
+                    });
+                }
+            }
+        }
+        pending
+    }
+
+    /// What a batch has done to a document.
+    fn settled(&self, pending: Pending) -> Option<Settled> {
+        let Pending {
+            announced,
+            first,
+            last,
+            wanted,
+        } = pending;
+        let (collection, cache) = self.tier(announced.document.collection)?;
+        let before = first.before.as_ref();
+        let mut left = places_of(before, collection, cache);
+        left.retain(|place| !announced.places.contains(place));
+        // One that came and went within the batch was nowhere before and is nowhere now.
+        let none = Version::gone(Revision::new(i64::MIN));
+        let version = Version::after(before.or(last.before.as_ref()), last.after.as_ref());
+        Some(Settled {
+            document: announced.document,
+            version: version.unwrap_or(none),
+            held: match &last.after {
+                Some(document) if wanted => Some(Arc::new(Held::of(document, collection, cache))),
+                _ => None,
+            },
+            lifetime: cache.expires,
+            places: announced.places,
+            left,
+            left_at: before.map_or(Revision::new(i64::MIN), Document::revision),
+        })
+    }
+
+    fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Vec<Pending>>> {
+        // Nothing panics while it holds the lock and leaves the map half changed.
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where a document stands: in each set that has its values. One with a list of values stands in the
+/// set of each of them.
+fn places_of(
+    document: Option<&Document>,
+    collection: &Collection,
+    cache: &CacheTier,
+) -> Vec<Place> {
+    let Some(document) = document.filter(|_| !cache.sets.is_empty()) else {
+        return Vec::new();
+    };
+    let Some(position) = Position::of(&collection.order, document) else {
+        debug_assert!(false, "an order without binary form has sets");
+        return Vec::new();
+    };
+    let mut places = Vec::with_capacity(cache.sets.len());
+    let mut add = |set: usize, values: &[&Value]| {
+        let name = SetName::new(collection, set, values);
+        debug_assert!(name.is_some(), "a value that its own field cannot have");
+        let place = name.map(|set| Place {
+            set,
+            position: position.clone(),
+        });
+        places.extend(place);
+    };
+    for (set, fields) in cache.sets.iter().enumerate() {
+        match &fields[..] {
+            [field] if matches!(document.value(*field), Value::List(_)) => {
+                if let Value::List(items) = document.value(*field) {
+                    for (at, item) in items.iter().enumerate() {
+                        if !items[..at].contains(item) {
+                            add(set, &[item]);
+                        }
+                    }
+                }
+            }
+            fields => {
+                let values: Vec<&Value> = fields.iter().map(|f| document.value(*f)).collect();
+                add(set, &values);
+            }
+        }
+    }
+    places
+}
+
+#[async_trait]
+impl<S: Storage> Observer for Shelves<S> {
+    fn observes(&self, collection: CollectionId) -> bool {
+        self.tier(collection).is_some()
+    }
+
+    async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) -> Result<()> {
+        let pending = self.pending(changes);
+        let announced: Vec<Announced> = pending.iter().map(|p| p.announced.clone()).collect();
+        // Even what fails on the way can be taken back.
+        self.locked().insert(batch, pending);
+        let wanted = self.storage.announce(batch, &announced).await?;
+        if let Some(pending) = self.locked().get_mut(&batch) {
+            for (pending, wanted) in pending.iter_mut().zip(wanted) {
+                pending.wanted = wanted;
+            }
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, batch: BatchId, fate: Fate) {
+        let Some(pending) = self.locked().remove(&batch) else {
+            return;
+        };
+        let result = match fate {
+            Fate::Committed => {
+                let settled = pending.into_iter().filter_map(|p| self.settled(p));
+                self.storage.settle(batch, settled.collect()).await
+            }
+            Fate::Aborted => {
+                let announced: Vec<Announced> = pending.into_iter().map(|p| p.announced).collect();
+                self.storage.abort(batch, &announced).await
+            }
+        };
+        // Its tokens stay, so that its documents are read from the truth.
+        if let Err(error) = result {
+            tracing::error!(%error, "a batch could not be settled in the cache");
+        }
+    }
+}
+
+#[async_trait]
+impl<S: Storage> Cache for Shelves<S> {
+    async fn documents(&self, collection: CollectionId, ids: &[Id]) -> Result<Vec<Lookup>> {
+        match ids {
+            [id] => {
+                self.storage
+                    .read(&[DocumentKey {
+                        collection,
+                        id: *id,
+                    }])
+                    .await
+            }
+            ids => {
+                let keys = ids.iter().map(|id| DocumentKey {
+                    collection,
+                    id: *id,
+                });
+                self.storage.read(&keys.collect::<Vec<_>>()).await
+            }
+        }
+    }
+
+    async fn fill(
+        &self,
+        collection: CollectionId,
+        found: Vec<(FillToken, Arc<Held>)>,
+    ) -> Result<Vec<bool>> {
+        let fills = found.into_iter().map(|(token, held)| {
+            let key = DocumentKey {
+                collection,
+                id: token.id,
+            };
+            (key, token.number, held)
+        });
+        let lifetime = self.lifetime(collection);
+        self.storage.fill(fills.collect(), lifetime).await
+    }
+
+    async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
+        self.storage.scan(sets, after, most).await
+    }
+
+    async fn begin(&self, set: &SetName) -> Result<Option<BuildToken>> {
+        Ok(self.storage.begin(set).await?.map(BuildToken))
+    }
+
+    async fn build(&self, set: &SetName, token: BuildToken, members: Members) -> Result<bool> {
+        self.storage.build(set, token.0, members).await
+    }
+
+    async fn clear(&self) -> Result<()> {
+        self.storage.clear().await
+    }
+
+    fn statistics(&self) -> Statistics {
+        self.storage.statistics()
+    }
+}

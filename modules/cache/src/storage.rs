@@ -1,0 +1,127 @@
+//! What a place must be able to do to hold the cache: slots for documents, and ordered sets.
+//!
+//! The cache is written once ([`crate::Shelves`]) and says *when* each of these happens; a storage
+//! does each to one document or one set in one step, as if nothing else happened meanwhile. Between
+//! the documents of one call anything may happen.
+//!
+//! A document's slot has what is held, the tokens of the batches that are about to change it, and a
+//! fill token. A set has entries, each with the revision that put it there and the batches that are
+//! about to commit it (its *pins*), a coverage mark, and build tokens.
+//!
+//! | | slot | sets |
+//! |---|---|---|
+//! | announce | token of the batch; the fill token goes | the new position, pinned |
+//! | settle | what is newer is held; the batch's token and the fill token go | pins go; the old position goes, unless a later revision put it there |
+//! | abort | the batch's token goes | pins go |
+//! | evict | all of it, never with a token of a batch | all of it, never with a pin |
+
+use std::sync::Arc;
+
+use nubo_core::{
+    Result,
+    cache::{Held, Lookup, Members, Scan, SetName, Statistics},
+    id::{Id, Revision},
+    observe::BatchId,
+    position::Position,
+    record::Version,
+    schema::CollectionId,
+};
+
+/// A document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DocumentKey {
+    pub collection: CollectionId,
+    pub id: Id,
+}
+
+/// Where a document stands in a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    pub set: SetName,
+    pub position: Position,
+}
+
+/// A document that a batch is about to change, and where it will stand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    pub document: DocumentKey,
+    /// The revision it gets.
+    pub revision: Revision,
+    pub places: Vec<Place>,
+}
+
+/// A document that a batch has changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settled {
+    pub document: DocumentKey,
+    pub version: Version,
+    /// What is to be held. Without it nothing is from now on.
+    pub held: Option<Arc<Held>>,
+    /// How long it may be held, in milliseconds.
+    pub lifetime: Option<i64>,
+    /// Where it stands, as it was announced.
+    pub places: Vec<Place>,
+    /// Where it stood before and does not stand any more.
+    pub left: Vec<Place>,
+    /// The revision it had there. What a later one has put there stays.
+    pub left_at: Revision,
+}
+
+/// Holds documents and sets.
+pub trait Storage: Send + Sync + 'static {
+    /// What is known of documents. One that is neither held nor about to be changed has a fill token
+    /// afterwards, which may be one that was there already.
+    fn read(&self, documents: &[DocumentKey]) -> impl Future<Output = Result<Vec<Lookup>>> + Send;
+
+    /// Holds documents whose fill token is still there. Which ones.
+    fn fill(
+        &self,
+        documents: Vec<(DocumentKey, u64, Arc<Held>)>,
+        lifetime: Option<i64>,
+    ) -> impl Future<Output = Result<Vec<bool>>> + Send;
+
+    /// Of each document, whether it is worth holding: it was held, or stands in a set that somebody
+    /// has built.
+    fn announce(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+    ) -> impl Future<Output = Result<Vec<bool>>> + Send;
+
+    fn settle(
+        &self,
+        batch: BatchId,
+        documents: Vec<Settled>,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    fn abort(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// What stands in any of these sets behind a position, all sets seen at one moment.
+    fn scan(
+        &self,
+        sets: &[SetName],
+        after: Option<&Position>,
+        most: usize,
+    ) -> impl Future<Output = Result<Scan>> + Send;
+
+    /// Leaves a build token, unless the set has as much as it may.
+    fn begin(&self, set: &SetName) -> impl Future<Output = Result<Option<u64>>> + Send;
+
+    /// Adds members, and moves the coverage mark down to the last of them, if the token is still
+    /// there and the mark was where they begin. Whether that is so.
+    fn build(
+        &self,
+        set: &SetName,
+        token: u64,
+        members: Members,
+    ) -> impl Future<Output = Result<bool>> + Send;
+
+    /// Forgets everything that may be evicted.
+    fn clear(&self) -> impl Future<Output = Result<()>> + Send;
+
+    fn statistics(&self) -> Statistics;
+}

@@ -1,0 +1,93 @@
+//! The read cascade: from the cache what it provably has, the rest from the truth.
+//!
+//! [`plan`] says which sets answer a list. [`sets`] reads them and has them built, [`hydrate`] fetches
+//! documents by id, [`rules`] holds access rules against them, [`list`] and [`one`] put answers
+//! together, and [`shape`] makes the bytes. In [`flights`] those who miss the same thing wait for
+//! each other.
+//!
+//! Two orders of doing things carry the promises, and the simulation tries every way to break them:
+//! what a set yields is read before its documents, and held against the question again afterwards;
+//! and what a rule looks up is read after the documents that it guards.
+
+mod flights;
+mod hydrate;
+mod list;
+mod one;
+pub(crate) mod plan;
+mod rules;
+mod sets;
+mod shape;
+#[cfg(test)]
+mod tests;
+
+use std::{borrow::Cow, sync::Arc};
+
+use nubo_core::{
+    cache::{Cache, FillToken, Held, SetName},
+    schema::{CacheTier, Collection, CollectionId},
+    store::{Answer, Tier},
+};
+
+use self::flights::Flights;
+use crate::Tiers;
+
+/// The cache, and what is being read into it.
+pub(crate) struct Cached {
+    pub cache: Arc<dyn Cache>,
+    documents: Flights<(CollectionId, FillToken), Arc<Held>>,
+    sets: Flights<SetName, bool>,
+}
+
+impl Cached {
+    pub fn new(cache: Arc<dyn Cache>) -> Self {
+        Self {
+            cache,
+            documents: Flights::default(),
+            sets: Flights::default(),
+        }
+    }
+}
+
+/// One question on its way through the tiers.
+struct Reading<'a> {
+    tiers: &'a Tiers,
+    cached: &'a Cached,
+    /// Why the truth was asked, where it was.
+    truth: Option<Cow<'static, str>>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(tiers: &'a Tiers, cached: &'a Cached) -> Self {
+        Self {
+            tiers,
+            cached,
+            truth: None,
+        }
+    }
+
+    /// Notes that the truth is asked for something. The first reason is told.
+    fn ask_truth(&mut self, why: &'static str) {
+        self.truth.get_or_insert(Cow::Borrowed(why));
+    }
+
+    /// What was found, and where it comes from.
+    fn answer<T>(self, content: T, why: impl FnOnce() -> Cow<'static, str>) -> Answer<T> {
+        match self.truth {
+            Some(why) => Answer::truth(content, why),
+            None => Answer {
+                content,
+                tier: Tier::Cache,
+                why: why(),
+            },
+        }
+    }
+}
+
+impl Tiers {
+    /// The cache, where there is one and it has this collection.
+    fn cached(&self, collection: CollectionId) -> Option<(&Cached, &Collection, &CacheTier)> {
+        let cached = self.cached.as_ref()?;
+        let collection = self.catalog.get(collection);
+        Some((cached, collection, collection.tiers.cache.as_ref()?))
+    }
+}
