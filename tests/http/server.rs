@@ -42,10 +42,18 @@ struct Place {
 impl Site {
     /// Without any collection.
     pub fn new() -> Self {
-        let site = Self(Arc::new(Place {
-            folder: TempDir::new().expect("a temporary folder"),
-            truth: Truth::default(),
-        }));
+        Self::with_truth(Truth::default())
+    }
+
+    /// The same, with the truth in this database.
+    #[allow(dead_code)] // Not all programs that have this file stop databases.
+    pub fn on_postgres(url: &str) -> Self {
+        Self::with_truth(Truth::at(url))
+    }
+
+    fn with_truth(truth: Truth) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        let site = Self(Arc::new(Place { folder, truth }));
         fs::create_dir(site.path("collections")).expect("a folder for collections");
         site
     }

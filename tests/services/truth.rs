@@ -12,7 +12,10 @@ use postgres::Database;
 
 /// The truth of one folder.
 #[derive(Default)]
-pub struct Truth(OnceLock<Database>);
+pub struct Truth {
+    own: OnceLock<Database>,
+    given: Option<String>,
+}
 
 /// Whether servers keep the truth in PostgreSQL.
 pub fn is_postgres() -> bool {
@@ -24,13 +27,22 @@ pub fn is_postgres() -> bool {
 }
 
 impl Truth {
+    /// A database that somebody else takes care of.
+    pub fn at(url: &str) -> Self {
+        Self {
+            given: Some(url.to_owned()),
+            ..Self::default()
+        }
+    }
+
     /// Tells a server, or a command in its folder, what holds the truth.
     pub fn tell(&self, command: &mut Command) {
-        if !is_postgres() {
-            return;
-        }
-        let database = self.0.get_or_init(Database::new);
-        command.env("DATABASE_URL", &database.url);
+        let url = match &self.given {
+            Some(url) => url,
+            None if is_postgres() => &self.own.get_or_init(Database::new).url,
+            None => return,
+        };
+        command.env("DATABASE_URL", url);
         command.env("NUBO_TIERS__TRUTH__DRIVER", "postgres");
         // As embedded: what tests change between two starts follows by itself.
         command.env("NUBO_TIERS__TRUTH__MIGRATE", "auto");

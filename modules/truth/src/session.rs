@@ -49,7 +49,8 @@ pub(crate) trait Session: Send + 'static {
     /// Does what was put off. What follows is [`Session::commit`].
     fn complete(&mut self) -> impl Future<Output = Result<(), Refusal>> + Send;
 
-    /// Makes everything since `begin` durable.
+    /// Makes everything since `begin` durable. Where it is not known whether that has happened, the
+    /// trouble is [`Trouble::Unknown`], and [`Session::was_committed`] may find out.
     fn commit(&mut self) -> impl Future<Output = Result<()>> + Send;
 
     /// Takes everything since `begin` back.
@@ -70,8 +71,8 @@ pub(crate) trait Session: Send + 'static {
     /// The same, and forgets it.
     fn take_trouble(&mut self) -> Option<Trouble>;
 
-    /// Says that what was done cannot be taken back one by one.
-    fn spoil(&mut self);
+    /// Says that the attempt under way has come to nothing.
+    fn set_trouble(&mut self, trouble: Trouble);
 
     /// Whether something has gone wrong, so that going on makes no sense.
     fn is_in_trouble(&self) -> bool {
@@ -84,8 +85,9 @@ pub(crate) trait Session: Send + 'static {
     /// Connects again where the connection is gone.
     fn connect(&mut self) -> impl Future<Output = Result<()>> + Send;
 
-    /// Whether the transaction was committed of which that was unknown.
-    fn was_committed(&mut self) -> impl Future<Output = Result<bool>> + Send;
+    /// Whether the transaction was committed of which that was unknown, as far as it can be found
+    /// out while a client waits.
+    fn was_committed(&mut self) -> impl Future<Output = Option<bool>> + Send;
 
     /// How many rows [`Session::insert`] takes at once.
     fn rows_at_once(&self, collection: &Collection) -> usize;

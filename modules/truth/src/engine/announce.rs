@@ -178,3 +178,55 @@ impl Drop for Ticket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use nubo_core::{document::Document, value::Value};
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Heard(Mutex<Vec<i64>>);
+
+    impl Observer for Heard {
+        fn observes(&self, _: CollectionId) -> bool {
+            true
+        }
+
+        fn committed(&self, changes: &[Arc<Touched>]) {
+            let after = changes.iter().filter_map(|change| change.after.as_ref());
+            let revisions = after.map(|document| document.revision().number());
+            self.0.lock().unwrap().extend(revisions);
+        }
+    }
+
+    fn touched(catalog: &Catalog, revision: i64) -> Vec<Arc<Touched>> {
+        vec![Arc::new(Touched {
+            collection: catalog.collections()[0].id,
+            before: None,
+            after: Some(Document::from_values(vec![Value::Int(revision)])),
+        })]
+    }
+
+    #[tokio::test]
+    async fn observers_are_told_by_the_order_of_tickets() {
+        let declarations = json!([{ "name": "notes", "fields": { "text": "text" } }]);
+        let declarations: Vec<_> = serde_json::from_value(declarations).unwrap();
+        let catalog = Catalog::compile(&declarations, &[]).unwrap();
+        let heard = Arc::new(Heard::default());
+        let observers: Vec<Arc<dyn Observer>> = vec![heard.clone()];
+        let announcer = Arc::new(Announcer::new(&catalog, observers));
+        let (first, second, third) = (announcer.ticket(), announcer.ticket(), announcer.ticket());
+        let late = tokio::spawn(third.committed(touched(&catalog, 3)));
+        tokio::task::yield_now().await;
+        assert!(heard.0.lock().unwrap().is_empty());
+        // Nothing came of the second one.
+        drop(second);
+        first.committed(touched(&catalog, 1)).await;
+        late.await.unwrap();
+        assert_eq!(*heard.0.lock().unwrap(), [1, 3]);
+    }
+}

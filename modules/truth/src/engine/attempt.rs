@@ -22,6 +22,10 @@ const ATTEMPTS: u32 = 8;
 /// After how many attempts its jobs are tried one by one.
 const TOGETHER: u32 = 3;
 
+/// How many operations of a batch are kept for another attempt. Imports hold more and go with care
+/// from the beginning.
+const KEPT: usize = 20_000;
+
 /// What became of a transaction.
 pub(super) type Fate = Result<Vec<Outcome>>;
 /// Those of a batch by job, as far as they are known.
@@ -63,12 +67,14 @@ pub(super) async fn commit<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
 /// Carries a batch out, however many attempts that takes.
 async fn carry_out<S: Session>(engine: &mut Engine<S>, mut batch: Batch) -> Vec<Vec<Fate>> {
     let mut tries = 0;
-    let mut was_lost = false;
-    engine.care = !S::CONCURRENT;
+    // One that cannot be kept for another attempt is not retried.
+    let once = !S::CONCURRENT || batch.operations() > KEPT;
+    let mut was_lost = once;
+    engine.care = once;
     loop {
-        let attempt = match S::CONCURRENT {
-            true => batch.clone(),
-            false => std::mem::replace(&mut batch, Batch::new()),
+        let attempt = match once {
+            true => std::mem::replace(&mut batch, Batch::new()),
+            false => batch.clone(),
         };
         let mut fates = attempt.no_fates();
         let result = batch::execute(engine, attempt, &mut fates).await;
@@ -81,10 +87,10 @@ async fn carry_out<S: Session>(engine: &mut Engine<S>, mut batch: Batch) -> Vec<
             }
             Some(Trouble::Conflict) => {
                 tries += 1;
-                if tries >= TOGETHER && batch.shape.len() > 1 {
+                if !once && tries >= TOGETHER && batch.shape.len() > 1 {
                     return one_by_one(engine, batch).await;
                 }
-                if tries >= ATTEMPTS {
+                if once || tries >= ATTEMPTS {
                     let error = Error::unavailable("conflict", "others write the same documents");
                     return settled(fates, Some(error));
                 }
@@ -140,14 +146,14 @@ pub(super) async fn settle_doubt<S: Session>(engine: &mut Engine<S>) {
         return;
     };
     let fate = match engine.session.was_committed().await {
-        Ok(true) => {
+        Some(true) => {
             engine.touched.ticket().committed(doubtful.touched).await;
             BatchFate::Committed
         }
-        Ok(false) => BatchFate::Aborted,
-        Err(error) => {
+        Some(false) => BatchFate::Aborted,
+        None => {
             // What was announced stays announced: whoever reads it asks the truth, now and later.
-            tracing::error!(%error, "it stays unknown whether a batch was committed");
+            tracing::error!("it stays unknown whether a batch was committed");
             return;
         }
     };
@@ -180,6 +186,14 @@ impl Batch {
             Sequence::Independent => self.independent.extend(entries),
             Sequence::StopAtError => self.ordered.push(entries.collect()),
         }
+    }
+
+    fn operations(&self) -> usize {
+        let ordered = self.ordered.iter().flatten();
+        let entries = self.independent.iter().chain(ordered);
+        entries
+            .map(|entry| entry.transaction.operations.len())
+            .sum()
     }
 
     fn no_fates(&self) -> Fates {

@@ -97,21 +97,40 @@ async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
         Ok(()) => {}
         Err(Refusal::Other(error) | Refusal::Unfit(error)) => return Err(error),
         Err(Refusal::Duplicate(_) | Refusal::Reference) => {
-            engine.session.spoil();
+            engine.session.set_trouble(Trouble::Refused);
             return Ok(());
         }
     }
     engine.touched.announce().await?;
     let ticket = engine.touched.ticket();
-    let result = engine.session.commit().await;
-    match &result {
-        Ok(()) => ticket.committed(engine.touched.take()).await,
-        Err(_) if engine.session.trouble() == Some(Trouble::Unknown) => {
-            engine.doubtful = Some(engine.touched.take_doubtful());
+    let mut result = engine.session.commit().await;
+    if engine.session.trouble() == Some(Trouble::Unknown) {
+        match find_out(engine).await {
+            Some(true) => result = Ok(()),
+            Some(false) => {}
+            None => engine.doubtful = Some(engine.touched.take_doubtful()),
         }
-        Err(_) => {}
+    }
+    if result.is_ok() {
+        ticket.committed(engine.touched.take()).await;
     }
     result
+}
+
+/// What became of a commit that was not answered. Meanwhile this lane does not count: should no
+/// other be connected, what waits is not kept waiting.
+async fn find_out<S: Session>(engine: &mut Engine<S>) -> Option<bool> {
+    engine.shared.connected.fetch_sub(1, Ordering::SeqCst);
+    let committed = engine.session.was_committed().await;
+    engine.shared.connected.fetch_add(1, Ordering::SeqCst);
+    match committed {
+        Some(true) => {
+            engine.session.take_trouble();
+        }
+        Some(false) => engine.session.set_trouble(Trouble::Lost),
+        None => {}
+    }
+    committed
 }
 
 async fn execute_in_turn<S: Session>(
@@ -373,7 +392,7 @@ async fn transaction<S: Session>(
             engine.touched.forget_since(mark);
             match engine.care {
                 true => engine.session.undo().await?,
-                false if engine.written > written => engine.session.spoil(),
+                false if engine.written > written => engine.session.set_trouble(Trouble::Refused),
                 false => {}
             }
         }

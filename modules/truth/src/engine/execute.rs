@@ -55,6 +55,10 @@ impl Cause {
     }
 }
 
+fn is_creation_in(operation: &Operation, wanted: CollectionId) -> bool {
+    matches!(operation, Operation::Create { collection, .. } if *collection == wanted)
+}
+
 /// Whether a create in this collection is a row and nothing else: no effect, and no list of
 /// references, which the database does not guard.
 pub(super) fn create_is_plain(collection: &Collection) -> bool {
@@ -80,15 +84,91 @@ impl<S: Session> Engine<S> {
         let several = transaction.operations.len() > 1;
         let mut permits = transaction.permits.into_iter();
         let mut outcomes = Vec::with_capacity(transaction.operations.len());
-        for (index, operation) in transaction.operations.into_iter().enumerate() {
+        let mut operations = transaction.operations.into_iter().peekable();
+        while let Some(operation) = operations.next() {
             let permit = permits.next().unwrap_or_default();
-            let outcome = self.operation(operation, &permit, cause).await;
-            outcomes.push(match several {
-                true => outcome.map_err(|error| error.nested(&format!("/{index}")))?,
-                false => outcome?,
-            });
+            let index = outcomes.len();
+            let nested = |error: Error, index: usize| match several {
+                true => error.nested(&format!("/{index}")),
+                false => error,
+            };
+            let Some((collection, document)) = self.bare_row(&operation, &permit) else {
+                let outcome = self.operation(operation, &permit, cause).await;
+                outcomes.push(outcome.map_err(|error| nested(error, index))?);
+                continue;
+            };
+            // Rows of one collection go together, as those of imports do.
+            let mut documents = vec![document];
+            let most = self.session.rows_at_once(self.catalog.get(collection));
+            while documents.len() < most
+                && permits.as_slice().first().is_none_or(Permit::is_everything)
+                && let Some(Operation::Create { document, .. }) =
+                    operations.next_if(|next| is_creation_in(next, collection))
+            {
+                permits.next();
+                documents.push(document);
+            }
+            let created = self.create_run(collection, documents, cause).await;
+            let created = created.map_err(|(place, error)| nested(error, index + place))?;
+            outcomes.extend(created.into_iter().map(Outcome::Created));
         }
         Ok(outcomes)
+    }
+
+    /// What an operation creates, where it does nothing else.
+    fn bare_row(&self, operation: &Operation, permit: &Permit) -> Option<(CollectionId, Document)> {
+        match operation {
+            Operation::Create {
+                collection,
+                document,
+            } if permit.is_everything() && create_is_plain(self.catalog.get(*collection)) => {
+                Some((*collection, document.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    /// Rows of one collection that are nothing but rows. Where one is refused, halves are tried
+    /// until it is found; its place comes with the reason.
+    async fn create_run(
+        &mut self,
+        collection: CollectionId,
+        mut documents: Vec<Document>,
+        cause: Cause,
+    ) -> Result<Vec<Document>, (usize, Error)> {
+        let schema = self.catalog.get(collection).clone();
+        for document in &mut documents {
+            document.set_revision(Revision::new(cause.micros));
+            document.normalize();
+        }
+        self.raise_above_tombstones(&schema, &mut documents, cause.micros)
+            .await
+            .map_err(|error| (0, error))?;
+        // What is left to try: from where, and how many at once.
+        let mut waiting = vec![(0, documents.len())];
+        while let Some((start, count)) = waiting.pop() {
+            self.written += count as u64;
+            let rows: Vec<&Document> = documents[start..start + count].iter().collect();
+            match self.session.insert(&schema, &rows).await {
+                Ok(()) => {}
+                Err(refusal) if count == 1 || self.session.is_in_trouble() => {
+                    let accepted = self.accepted(Err(refusal), &schema, &documents[start]);
+                    accepted.await.map_err(|error| (start, error))?;
+                }
+                Err(Refusal::Other(error)) => return Err((start, error)),
+                Err(_) => {
+                    waiting.push((start + count / 2, count - count / 2));
+                    waiting.push((start, count / 2));
+                }
+            }
+        }
+        self.correct_revisions(&schema, documents.iter_mut(), cause.micros)
+            .await
+            .map_err(|error| (0, error))?;
+        for document in &documents {
+            self.touched.note(collection, None, Some(document));
+        }
+        Ok(documents)
     }
 
     async fn operation(

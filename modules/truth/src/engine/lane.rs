@@ -2,7 +2,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use nubo_core::Error;
@@ -14,6 +14,8 @@ use crate::session::Session;
 /// two seconds of the database's return.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+/// How often those are looked for meanwhile who need not wait.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Works until the queue is closed and empty.
 pub(super) async fn run<S: Session>(mut engine: Engine<S>, queue: Arc<Queue>) {
@@ -40,13 +42,16 @@ async fn reconnect<S: Session>(engine: &mut Engine<S>, queue: &Queue) -> bool {
             Ok(()) => break,
             Err(error) => tracing::warn!(%error, "the database cannot be reached"),
         }
-        if connected.load(Ordering::SeqCst) == 0 {
-            refuse(queue);
+        let again = Instant::now() + pause;
+        while Instant::now() < again {
+            if connected.load(Ordering::SeqCst) == 0 {
+                refuse(queue);
+            }
+            if queue.is_over() {
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
         }
-        if queue.is_over() {
-            return false;
-        }
-        tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
     connected.fetch_add(1, Ordering::SeqCst);

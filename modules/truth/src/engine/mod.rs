@@ -33,7 +33,12 @@ use nubo_core::{
 };
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use self::{announce::Announcer, queue::Queue, reach::Reaches, touched::{Changes, Doubtful}};
+use self::{
+    announce::Announcer,
+    queue::Queue,
+    reach::Reaches,
+    touched::{Changes, Doubtful},
+};
 use crate::session::Session;
 
 /// Transactions that were handed over together, and who waits for them.

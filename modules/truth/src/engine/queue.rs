@@ -205,3 +205,69 @@ impl Drop for Taken<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use nubo_core::{schema::Catalog, write::Sequence};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn collection() -> CollectionId {
+        let declarations = serde_json::json!([{ "name": "notes", "fields": { "text": "text" } }]);
+        let declarations: Vec<_> = serde_json::from_value(declarations).unwrap();
+        Catalog::compile(&declarations, &[]).unwrap().collections()[0].id
+    }
+
+    fn place(number: u8) -> Place {
+        let id = format!("00000000-0000-7000-8000-0000000000{number:02x}");
+        (collection(), id.parse().unwrap())
+    }
+
+    fn job() -> Job {
+        Job {
+            transactions: Vec::new(),
+            sequence: Sequence::Independent,
+            answer: oneshot::channel().0,
+        }
+    }
+
+    async fn add(queue: &Queue, reach: Reach) {
+        assert!(queue.add(job(), reach).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_document_that_is_being_written_waits_and_is_not_overtaken() {
+        let queue = Queue::new();
+        add(&queue, Reach::Documents(vec![place(1)])).await;
+        let first = queue.take().await.unwrap();
+        assert_eq!(first.jobs.len(), 1);
+        // The second needs the first document as well, the third the second's other one.
+        add(&queue, Reach::Documents(vec![place(1), place(2)])).await;
+        add(&queue, Reach::Documents(vec![place(2)])).await;
+        add(&queue, Reach::Documents(vec![place(3)])).await;
+        let other = queue.take().await.unwrap();
+        assert_eq!(other.jobs.len(), 1);
+        drop(first);
+        assert_eq!(queue.take().await.unwrap().jobs.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn what_may_touch_anything_goes_in_one_lane_at_a_time() {
+        let queue = Queue::new();
+        add(&queue, Reach::Anything).await;
+        add(&queue, Reach::Anything).await;
+        let first = queue.take().await.unwrap();
+        assert_eq!(first.jobs.len(), 2);
+        add(&queue, Reach::Anything).await;
+        add(&queue, Reach::Documents(vec![place(1)])).await;
+        assert_eq!(queue.take().await.unwrap().jobs.len(), 1);
+        drop(first);
+        assert_eq!(queue.take().await.unwrap().jobs.len(), 1);
+        queue.close();
+        assert!(queue.take().await.is_none());
+        assert!(queue.add(job(), Reach::Anything).await.is_err());
+    }
+}

@@ -20,13 +20,6 @@ pub(super) struct Doubt {
     backend: Backend,
 }
 
-/// What became of it.
-pub(super) enum Fate {
-    Committed,
-    Aborted,
-    Unknown,
-}
-
 impl Doubt {
     pub fn new(transaction: String, backend: Backend) -> Self {
         Self {
@@ -35,30 +28,28 @@ impl Doubt {
         }
     }
 
-    /// Looks the outcome up over new connections until it is known or patience ends.
-    pub async fn look_up(&self, session: &mut PostgresSession) -> Fate {
+    /// Looks the outcome up over new connections until it is known or patience ends: whether it was
+    /// committed.
+    pub async fn look_up(&self, session: &mut PostgresSession) -> Option<bool> {
         let end = Instant::now() + PATIENCE;
-        loop {
+        while Instant::now() < end {
             let left = end.saturating_duration_since(Instant::now());
-            let asked = tokio::time::timeout(left, self.ask(session)).await;
-            match asked {
-                Ok(Ok(Some(fate))) => return fate,
+            match tokio::time::timeout(left, self.ask(session)).await {
+                Ok(Ok(Some(committed))) => return Some(committed),
                 Ok(Ok(None)) => {}
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "the outcome of a commit cannot be looked up yet");
                     session.give_up();
                 }
-                Err(_) => {
-                    session.give_up();
-                    return Fate::Unknown;
-                }
+                Err(_) => session.give_up(),
             }
             tokio::time::sleep(PAUSE).await;
         }
+        None
     }
 
-    /// None while it is not decided yet.
-    async fn ask(&self, session: &mut PostgresSession) -> Result<Option<Fate>, sqlx::Error> {
+    /// None while it is not decided yet, and for good where the transaction is too old to be known.
+    async fn ask(&self, session: &mut PostgresSession) -> Result<Option<bool>, sqlx::Error> {
         let connection = session.fresh().await?;
         let row = sqlx::query("SELECT pg_xact_status($1::text::xid8)")
             .bind(&self.transaction)
@@ -66,13 +57,12 @@ impl Doubt {
             .await?;
         let status: Option<String> = row.try_get(0)?;
         match status.as_deref() {
-            Some("committed") => Ok(Some(Fate::Committed)),
-            Some("aborted") => Ok(Some(Fate::Aborted)),
-            Some(_) => {
+            Some("committed") => Ok(Some(true)),
+            Some("aborted") => Ok(Some(false)),
+            _ => {
                 self.end(connection).await?;
                 Ok(None)
             }
-            None => Ok(Some(Fate::Unknown)),
         }
     }
 

@@ -22,7 +22,7 @@ use sqlx::{Executor, PgConnection, Row};
 
 use super::{
     connect::{Connector, close},
-    outcome::{Doubt, Fate},
+    outcome::Doubt,
     rows::{PostgresRows, execute, read_rows},
 };
 use crate::{
@@ -225,30 +225,6 @@ impl PostgresSession {
                 .any(|field| unique(field) || matches!(fields[*field].kind, FieldType::Ref(_)))
     }
 
-    /// What became of a transaction whose COMMIT was not answered, as far as that can be found out
-    /// in time.
-    async fn find_out(&mut self, doubt: Doubt) -> Result<()> {
-        let fate = doubt.look_up(self).await;
-        match fate {
-            Fate::Committed => Ok(()),
-            Fate::Aborted => {
-                self.trouble = Some(Trouble::Lost);
-                Err(Error::unavailable(
-                    "truth_unavailable",
-                    "the database cannot be reached",
-                ))
-            }
-            Fate::Unknown => {
-                self.trouble = Some(Trouble::Unknown);
-                self.doubt = Some(doubt);
-                Err(Error::unavailable(
-                    "outcome_unknown",
-                    "it is not known whether the write has happened",
-                ))
-            }
-        }
-    }
-
     /// A connection to ask about another one.
     pub(super) async fn fresh(&mut self) -> Result<&mut PgConnection, sqlx::Error> {
         if self.connection.is_none() {
@@ -299,8 +275,9 @@ impl Session for PostgresSession {
             Ok(()) => Ok(()),
             Err(error) if is_lost(&error) => {
                 let doubt = Doubt::new(self.transaction.clone(), self.backend.clone());
-                self.trouble = None;
-                self.find_out(doubt).await
+                self.doubt = Some(doubt);
+                self.trouble = Some(Trouble::Unknown);
+                Err(postgres_failure(error))
             }
             Err(error) => Err(postgres_failure(error)),
         }
@@ -335,8 +312,8 @@ impl Session for PostgresSession {
         self.trouble.take()
     }
 
-    fn spoil(&mut self) {
-        self.trouble = self.trouble.or(Some(Trouble::Refused));
+    fn set_trouble(&mut self, trouble: Trouble) {
+        self.trouble = Some(trouble);
     }
 
     fn is_connected(&self) -> bool {
@@ -350,15 +327,13 @@ impl Session for PostgresSession {
         }
     }
 
-    async fn was_committed(&mut self) -> Result<bool> {
-        let Some(doubt) = self.doubt.take() else {
-            return Ok(false);
-        };
-        match doubt.look_up(self).await {
-            Fate::Committed => Ok(true),
-            Fate::Aborted => Ok(false),
-            Fate::Unknown => Err(Error::internal("the transaction is too old to be known")),
+    async fn was_committed(&mut self) -> Option<bool> {
+        let doubt = self.doubt.take()?;
+        let fate = doubt.look_up(self).await;
+        if fate.is_none() {
+            self.doubt = Some(doubt);
         }
+        fate
     }
 
     fn rows_at_once(&self, _: &Collection) -> usize {
@@ -398,10 +373,12 @@ impl Session for PostgresSession {
         document: &Document,
         changed: &[usize],
     ) -> Result<(), Refusal> {
-        if !self.care
-            && Self::is_harmless(collection, changed)
-            && let Some(id) = document.id()
-        {
+        let Some(id) = document.id() else {
+            return Err(Refusal::Other(Error::internal("a document without an id")));
+        };
+        // A walk may come upon a document that is also asked for by its id.
+        self.prefetched.remove(&(collection.id, id));
+        if !self.care && Self::is_harmless(collection, changed) {
             self.put_off
                 .entry(collection.id.index())
                 .or_default()

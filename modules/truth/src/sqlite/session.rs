@@ -1,6 +1,6 @@
 //! The session in which the engine works: the one connection that writes, inside a transaction.
 
-use nubo_core::{Error, Result, document::Document, id::Id, schema::Collection};
+use nubo_core::{Result, document::Document, id::Id, schema::Collection};
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
 use super::{arguments, read_rows, reader::SqliteRows, time_limit::TimeLimit};
@@ -95,7 +95,7 @@ impl Session for SqliteSession {
     }
 
     /// Every transaction has its savepoint here, so that nothing is spoilt.
-    fn spoil(&mut self) {}
+    fn set_trouble(&mut self, _: Trouble) {}
 
     /// The database is a file.
     fn is_connected(&self) -> bool {
@@ -106,8 +106,9 @@ impl Session for SqliteSession {
         Ok(())
     }
 
-    async fn was_committed(&mut self) -> Result<bool> {
-        Err(Error::internal("no outcome is ever unknown"))
+    /// No outcome is ever unknown.
+    async fn was_committed(&mut self) -> Option<bool> {
+        None
     }
 
     fn rows_at_once(&self, collection: &Collection) -> usize {
