@@ -242,3 +242,30 @@ async fn of_thousands_in_one_transaction_the_bad_one_is_named(on: Driver) {
     assert_eq!(world.count("counters", json!({})).await, 4999);
     world.truth.stop().await;
 }
+
+on_each_truth!(one_batch_finds_a_document_by_its_id_and_by_a_filter);
+async fn one_batch_finds_a_document_by_its_id_and_by_a_filter(on: Driver) {
+    let world = on.world(declarations()).await;
+    let first = world.given("counters", json!({ "value": 0 })).await;
+    let second = world.given("counters", json!({ "value": 0 })).await;
+    let up = json!({ "$inc": { "value": 1 } });
+    let operations = [
+        world.change("counters", second, &up),
+        world.change_many("counters", &json!({ "value": { "$lt": 100 } }), &up),
+        world.change_many("counters", &json!({ "value": { "$lt": 100 } }), &up),
+        // A question in between.
+        world.change_many("rooms", &json!({}), &json!({ "$inc": { "entries": 1 } })),
+        world.change("counters", first, &up),
+        world.change("counters", second, &up),
+    ];
+    let transactions = operations.map(|operation| world.transaction(vec![operation]));
+    let results = world
+        .truth
+        .transact(transactions.into(), Sequence::Independent)
+        .await;
+    assert!(results.iter().all(Result::is_ok), "{results:?}");
+    for (id, value) in [(first, 3), (second, 4)] {
+        assert_eq!(world.see("counters", id).await.unwrap()["value"], value);
+    }
+    world.truth.stop().await;
+}

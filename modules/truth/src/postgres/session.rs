@@ -373,10 +373,12 @@ impl Session for PostgresSession {
         document: &Document,
         changed: &[usize],
     ) -> Result<(), Refusal> {
-        if !self.care
-            && Self::is_harmless(collection, changed)
-            && let Some(id) = document.id()
-        {
+        let Some(id) = document.id() else {
+            return Err(Refusal::Other(Error::internal("a document without an id")));
+        };
+        // A walk may come upon a document that is also asked for by its id.
+        self.prefetched.remove(&(collection.id, id));
+        if !self.care && Self::is_harmless(collection, changed) {
             self.put_off
                 .entry(collection.id.index())
                 .or_default()

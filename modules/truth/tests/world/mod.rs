@@ -34,7 +34,7 @@ use nubo_core::{
     truth::Truth,
     write::{Guard, Operation, Outcome, Sequence, Target, Transaction},
 };
-use nubo_truth::{PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Tls};
+use nubo_truth::{AtStart, PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Tls};
 use serde_json::Value as Json;
 
 #[path = "../../../../tests/services/postgres.rs"]
@@ -154,6 +154,8 @@ pub fn postgres_settings(url: String) -> PostgresSettings {
         idle_limit: Duration::from_secs(60),
         tls: Some(Tls::Off),
         tls_root: None,
+        at_start: AtStart::Apply,
+        migrations: PathBuf::new(),
     }
 }
 
@@ -192,6 +194,8 @@ impl World {
                     readers: 2,
                     page_cache: 2 << 20,
                     statement_limit: Duration::from_secs(60),
+                    at_start: AtStart::Apply,
+                    migrations: PathBuf::new(),
                 };
                 Arc::new(SqliteTruth::new(settings, catalog, clock, random))
             }
