@@ -60,7 +60,7 @@ impl Clock for HandClock {
 
 /// Numbers that differ and are the same in every run.
 #[derive(Default)]
-pub struct Counter(AtomicU64);
+pub struct Counter(pub AtomicU64);
 
 impl Random for Counter {
     fn fill(&self, buffer: &mut [u8]) {
