@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use nubo_truth::{Change, Migrations, Planned, Policy, Risk, State, Status};
+use nubo_truth::{Change, Migrations, Planned, Policy, Raised, Risk, State, Status};
 
 use super::layout::table;
 use crate::{config::Loaded, server};
@@ -19,8 +19,8 @@ Examples:
   nubo migrate plan --name add_mood
       Writes migrations/<driver>/0002_add_mood.sql and what takes it back. Read both.
   nubo migrate up
-      Applies what has not been applied, all or nothing. Servers that do so at the same time wait
-      for each other.
+      Applies what has not been applied, each file in a transaction of its own. Servers that do so
+      at the same time wait for each other.
 
 docs/migrations.md tells the rest.";
 
@@ -30,8 +30,7 @@ docs/migrations.md tells the rest.";
 pub enum Migrate {
     Plan(Plan),
     Up(Up),
-    /// Takes the last migration back, with what it brought
-    Down,
+    Down(Down),
     /// Lists the migrations, and how the database differs from the collections
     Status,
 }
@@ -61,6 +60,14 @@ pub struct Up {
     adopt: Option<u32>,
 }
 
+/// Takes the last migration back, with what it brought
+#[derive(Debug, Args)]
+pub struct Down {
+    /// Take back all above this number; 0 is the empty database
+    #[arg(long, value_name = "NUMBER")]
+    to: Option<u32>,
+}
+
 impl Migrate {
     /// Does what is asked and says so. Fails where a plan is refused; `status` also where something
     /// is to be done.
@@ -74,23 +81,35 @@ impl Migrate {
             Self::Plan(plan) => return plan.run(&migrations, out).await,
             Self::Up(up) => {
                 let _lock = server::hold(&loaded)?;
-                let raised = migrations.up(up.adopt).await?;
-                for title in &raised.adopted {
-                    writeln!(out, "noted {title}: the database has it already")?;
+                let mut lines = Vec::new();
+                let mut done = |raised| match raised {
+                    Raised::Applied(title) => lines.push(format!("applied {title}")),
+                    Raised::Adopted(titles) => lines.extend(
+                        titles
+                            .iter()
+                            .map(|title| format!("noted {title}: the database has it already")),
+                    ),
+                };
+                let result = migrations.up(up.adopt, &mut done).await;
+                if lines.is_empty() && result.is_ok() {
+                    lines.push(format!(
+                        "nothing to apply in {}",
+                        migrations.folder().display()
+                    ));
                 }
-                for title in &raised.applied {
-                    writeln!(out, "applied {title}")?;
-                }
-                if raised == nubo_truth::Raised::default() {
-                    writeln!(out, "nothing to apply in {}", migrations.folder().display())?;
-                }
+                write_lines(&lines, out)?;
+                result?;
             }
-            Self::Down => {
+            Self::Down(down) => {
                 let _lock = server::hold(&loaded)?;
-                match migrations.down().await? {
-                    Some(title) => writeln!(out, "took back {title}")?,
-                    None => writeln!(out, "no migration is applied")?,
+                let mut lines = Vec::new();
+                let mut done = |title| lines.push(format!("took back {title}"));
+                let result = migrations.down(down.to, &mut done).await;
+                if lines.is_empty() && result.is_ok() {
+                    lines.push("nothing to take back".to_owned());
                 }
+                write_lines(&lines, out)?;
+                result?;
             }
             Self::Status => {
                 let status = migrations.status().await?;
@@ -139,6 +158,11 @@ impl Plan {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What has been done, also where the rest then fails.
+fn write_lines(lines: &[String], out: &mut impl Write) -> io::Result<()> {
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 /// A change in words, with a mark where it loses something.

@@ -5,7 +5,7 @@ use nubo_core::{module::SetupError, schema::Catalog};
 
 use super::{
     difference::{Change, Convert},
-    model::{Place, Schema},
+    model::Schema,
     script::Block,
 };
 
@@ -67,12 +67,8 @@ pub(crate) trait Database: Send {
     /// Executes SQL.
     async fn execute(&mut self, sql: String) -> Result<(), SetupError>;
 
-    /// The id of any row of a table, or of one that has no value in a column.
-    async fn row(
-        &mut self,
-        table: &Place,
-        lacking: Option<&str>,
-    ) -> Result<Option<String>, SetupError>;
+    /// The first text that a question finds.
+    async fn text(&mut self, question: String) -> Result<Option<String>, SetupError>;
 
     /// What is wrong with references, which are not guarded meanwhile.
     async fn broken(&mut self) -> Result<Option<String>, SetupError>;

@@ -10,7 +10,7 @@ use nubo_core::declare::IndexKind;
 use serde_json::Value as Json;
 
 use super::{
-    model::{Column, Index, Place, Schema, Table},
+    model::{Column, ForeignKey, Index, Place, Schema, Table},
     noted::is_readable,
     step::Step,
 };
@@ -133,6 +133,77 @@ impl Difference {
         for table in &declared.tables {
             self.notes(table);
         }
+        if self.leftovers == Leftovers::Drop {
+            self.drop_tables(declared);
+        }
+    }
+
+    /// Tables of collections that nobody declares any longer. What only looks like one is left
+    /// alone.
+    fn drop_tables(&mut self, declared: &Schema) {
+        let is_declared = |table: &Table| {
+            let mut tables = declared.tables.iter();
+            tables.any(|other| other.place.table == table.place.table)
+        };
+        let tables = self.actual.tables.clone().into_iter();
+        let gone: Vec<Table> = tables
+            .filter(|table| table.is_of_a_collection() && !is_declared(table))
+            .collect();
+        // They may refer to each other. What goes with a table comes back with it.
+        for table in &gone {
+            self.strip(table);
+        }
+        for table in gone {
+            let label = &table.label;
+            let risk = Risk {
+                problem: format!(
+                    "no collection declares the table `{label}` any longer, and its documents \
+                     would be lost"
+                ),
+                instead: vec![
+                    "where the collection has another name now, say `renamed_from` there".into(),
+                    "`nubo migrate plan --keep` leaves the table where it is".into(),
+                    "when nobody needs the documents any longer, export them with `nubo export` \
+                     and plan with --allow-destructive"
+                        .into(),
+                ],
+                tolerable: true,
+            };
+            let why = format!(
+                "No collection declares the table `{label}` any longer: its documents are lost."
+            );
+            let bare = self.actual.table(&table.place).cloned();
+            self.add_risky(Step::DropTable(bare.unwrap_or(table)), why, Some(risk));
+        }
+    }
+
+    fn strip(&mut self, table: &Table) {
+        let place = &table.place;
+        let noted = table.columns.iter().filter(|c| c.noted.is_some());
+        let from: Vec<(String, Option<Json>)> = noted
+            .map(|column| (column.label.clone(), column.noted.clone()))
+            .collect();
+        let to = from.iter().map(|(label, _)| (label.clone(), None));
+        let why = format!("Which types the fields of `{}` had.", table.label);
+        let (to, place_) = (to.collect(), place.clone());
+        self.add(
+            Step::Note {
+                place: place_,
+                from,
+                to,
+            },
+            why,
+        );
+        for index in table.indexes.iter().cloned() {
+            let why = format!("The index `{}` goes with its table.", index.name);
+            let place = place.clone();
+            self.add(Step::DropIndex { place, index }, why);
+        }
+        for key in table.keys.iter().cloned() {
+            let why = format!("The guard of `{}.{}` goes first.", table.label, key.column);
+            let place = place.clone();
+            self.add(Step::DropKey { place, key }, why);
+        }
     }
 
     /// What is there of a declared table.
@@ -147,26 +218,33 @@ impl Difference {
         }
         let free =
             |place: &Place| self.actual.table(place).is_some() && declared.table(place).is_none();
-        let former = table.former.clone().filter(|(place, _)| free(place));
-        // The domain has changed, and with it the schema.
-        let moved = || {
+        // In whatever schema it is: where the domain has changed, the schema has as well.
+        let anywhere = |name: &str| {
             let mut tables = self.actual.tables.iter();
             let found = tables.find(|other| {
-                other.place.table == table.place.table
-                    && free(&other.place)
-                    && other.columns.iter().any(|column| column.noted.is_some())
+                other.place.table == name && other.is_of_a_collection() && free(&other.place)
             })?;
-            Some((found.place.clone(), table.label.clone()))
+            Some(found.place.clone())
         };
+        let former = table.former.as_ref().and_then(|(place, label)| {
+            let place = Some(place.clone()).filter(&free);
+            Some((place.or_else(|| anywhere(label))?, label.clone()))
+        });
+        let moved = || Some((anywhere(&table.place.table)?, table.label.clone()));
         let Some((from, former)) = former.or_else(moved) else {
             return;
         };
-        let why = match former == table.label {
-            true => format!(
-                "The collection `{former}` belongs to the domain `{}` now.",
-                table.place.schema
+        let domain = &table.place.schema;
+        let why = match (former == table.label, from.schema == *domain) {
+            (true, _) => format!("The collection `{former}` belongs to the domain `{domain}` now."),
+            (false, true) => {
+                format!("The collection `{former}` is called `{}` now.", table.label)
+            }
+            (false, false) => format!(
+                "The collection `{former}` is called `{}` now, and belongs to the domain \
+                 `{domain}`.",
+                table.label
             ),
-            false => format!("The collection `{former}` is called `{}` now.", table.label),
         };
         let step = Step::RenameTable {
             from,
@@ -372,11 +450,12 @@ impl Difference {
                 }
                 (false, IndexKind::Btree) => format!("An index of `{}`.", table.label),
             };
+            let risk = index.unique.then(|| duplicates(table, index));
             let step = Step::CreateIndex {
                 place: place.clone(),
                 index: index.clone(),
             };
-            self.add(step, why);
+            self.add_risky(step, why, risk);
         }
         for index in self.existing_indexes(table) {
             let is_declared = table.indexes.iter().any(|other| other.name == index.name);
@@ -446,7 +525,7 @@ impl Difference {
                     place: place.clone(),
                     key: key.clone(),
                 };
-                self.add(step, why);
+                self.add_risky(step, why, Some(astray(table, key)));
             }
         }
     }
@@ -486,6 +565,48 @@ fn type_name(column: &Column, other: &Column) -> String {
         (Some(Json::String(word)), Some(_)) => word.clone(),
         (Some(noted), Some(_)) => noted.to_string(),
         _ => column.kind.clone(),
+    }
+}
+
+/// What keeps a unique index from being made.
+fn duplicates(table: &Table, index: &Index) -> Risk {
+    let columns = index.columns.iter().map(|column| {
+        let found = table.column(&column.name);
+        let label = found.map_or(&column.name, |column| &column.label);
+        format!("`{label}`")
+    });
+    let fields = columns.collect::<Vec<_>>().join(", ");
+    Risk {
+        problem: format!(
+            "no two documents of `{}` may have the same {fields} (`{}`), and there are some that \
+             do",
+            table.label, index.name
+        ),
+        instead: vec![
+            "leave it undeclared that they are unique".into(),
+            format!("change or delete the documents of `{}` that are the same", table.label),
+            "declare it, and plan again".into(),
+        ],
+        tolerable: false,
+    }
+}
+
+/// What keeps a reference from being guarded.
+fn astray(table: &Table, key: &ForeignKey) -> Risk {
+    let found = table.column(&key.column);
+    let label = found.map_or(&key.column, |column| &column.label);
+    Risk {
+        problem: format!(
+            "`{}.{label}` refers to documents of `{}` from now on, and there are some that do not \
+             exist",
+            table.label, key.target.table
+        ),
+        instead: vec![
+            "leave the field without a reference".into(),
+            format!("clear `{label}` where it leads nowhere, or create what it leads to"),
+            "declare the reference, and plan again".into(),
+        ],
+        tolerable: false,
     }
 }
 

@@ -12,6 +12,7 @@
 pub(crate) mod database;
 pub(crate) mod declared;
 pub(crate) mod difference;
+mod examine;
 mod files;
 pub(crate) mod model;
 mod noted;
@@ -271,24 +272,35 @@ impl Migrations {
         Ok(Planned::Written(files, changes))
     }
 
-    /// Applies what is pending, all or none.
+    /// Applies what is pending, each migration in a transaction of its own, and tells `done` of
+    /// each.
     ///
     /// # Errors
-    /// When a file was changed after it had been applied, or the database refuses something.
-    pub async fn up(&self, adopt: Option<u32>) -> Result<Raised, SetupError> {
+    /// When a file was changed after it had been applied, or the database refuses something. What
+    /// `done` was told of stays.
+    pub async fn up(
+        &self,
+        adopt: Option<u32>,
+        done: &mut (dyn FnMut(Raised) + Send),
+    ) -> Result<(), SetupError> {
         let mut database = self.open(true).await?;
-        let result = run::up(&mut *database, &self.catalog, &self.folder, adopt).await;
+        let (catalog, folder) = (&self.catalog, &self.folder);
+        let result = run::up(&mut *database, catalog, folder, adopt, done).await;
         database.close().await;
         result
     }
 
-    /// Takes the last migration back and says which one that was.
+    /// Takes the last migration back, or all above a number, and tells `done` which.
     ///
     /// # Errors
-    /// When nothing says how, or the database refuses something.
-    pub async fn down(&self) -> Result<Option<String>, SetupError> {
+    /// When nothing says how, or the database refuses something. What `done` was told of stays.
+    pub async fn down(
+        &self,
+        to: Option<u32>,
+        done: &mut (dyn FnMut(String) + Send),
+    ) -> Result<(), SetupError> {
         let mut database = self.open(true).await?;
-        let result = run::down(&mut *database, &self.folder).await;
+        let result = run::down(&mut *database, &self.folder, to, done).await;
         database.close().await;
         result
     }

@@ -118,6 +118,12 @@ impl Table {
         self.columns.iter_mut().find(|column| column.name == name)
     }
 
+    /// Whether it is a collection's, or was: others may have tables beside Nubo's.
+    pub fn is_of_a_collection(&self) -> bool {
+        let revision = self.column("_rev");
+        revision.is_some_and(|column| column.noted.is_some())
+    }
+
     /// Whether an index is called as Nubo calls those of this table: others belong to somebody
     /// else.
     pub fn names(&self, index: &str) -> bool {

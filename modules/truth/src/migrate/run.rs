@@ -7,6 +7,7 @@ use nubo_core::{module::SetupError, schema::Catalog};
 use super::{
     database::{Applied, Database},
     difference::{Change, Leftovers, Risk, difference},
+    examine::examine,
     files::{self, Migration},
     model::{Place, Schema},
     step::Step,
@@ -45,59 +46,6 @@ pub(super) async fn find(
         actual,
         changes,
     })
-}
-
-/// Takes risks back that do not come true with the rows that there are.
-async fn examine(
-    database: &mut dyn Database,
-    actual: &Schema,
-    changes: &mut [Change],
-) -> Result<(), SetupError> {
-    let steps: Vec<Step> = changes.iter().map(|change| change.step.clone()).collect();
-    for change in changes.iter_mut().filter(|change| change.risk.is_some()) {
-        let Some(place) = change.step.place().map(|place| place_before(place, &steps)) else {
-            continue;
-        };
-        let lacking = match &change.step {
-            Step::Require { place, column } => {
-                Some(column_before(place, &column.name, &steps).to_owned())
-            }
-            _ => None,
-        };
-        let id = match actual.table(place) {
-            Some(_) => database.row(place, lacking.as_deref()).await?,
-            None => None,
-        };
-        match (id, &mut change.risk) {
-            (None, risk) => *risk = None,
-            (Some(id), Some(risk)) if lacking.is_some() => {
-                risk.problem.push_str(&format!(", such as {id}"));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn place_before<'a>(place: &'a Place, steps: &'a [Step]) -> &'a Place {
-    let renamed = steps.iter().find_map(|step| match step {
-        Step::RenameTable { from, to, .. } if to == place => Some(from),
-        _ => None,
-    });
-    renamed.unwrap_or(place)
-}
-
-fn column_before<'a>(place: &Place, column: &'a str, steps: &'a [Step]) -> &'a str {
-    let renamed = steps.iter().find_map(|step| match step {
-        Step::RenameColumn {
-            place: other,
-            from,
-            to,
-            ..
-        } if other == place && to == column => Some(from.as_str()),
-        _ => None,
-    });
-    renamed.unwrap_or(column)
 }
 
 /// Makes the database fit the catalog, or says why it does not. Servers that start together wait
@@ -208,7 +156,8 @@ fn is_essential(step: &Step) -> bool {
         Step::Note { .. }
         | Step::RenameIndex { .. }
         | Step::RenameConstraint { .. }
-        | Step::DropColumn { .. } => false,
+        | Step::DropColumn { .. }
+        | Step::DropTable(_) => false,
         _ => true,
     }
 }
@@ -347,51 +296,68 @@ pub(super) fn verify(migrations: &[Migration], applied: &[Applied]) -> Result<()
     )))
 }
 
-/// What `up` has done.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Raised {
-    /// Migrations that were applied now.
-    pub applied: Vec<String>,
-    /// Migrations that were found to be applied and are noted as such now.
-    pub adopted: Vec<String>,
+/// What one transaction of `up` has done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Raised {
+    /// A migration was applied.
+    Applied(String),
+    /// Migrations were found to be applied and are noted as such now.
+    Adopted(Vec<String>),
 }
 
-/// Applies every migration that is pending, all or none. The first `adopt` are only noted.
+/// Applies every migration that is pending, each in a transaction of its own. The first `adopt` are
+/// only noted. Those who do so at the same time wait for each other, and each looks anew what is
+/// still to be done. Tells `done` of each.
 pub(super) async fn up(
     database: &mut dyn Database,
     catalog: &Catalog,
     folder: &Path,
     adopt: Option<u32>,
-) -> Result<Raised, SetupError> {
+    done: &mut (dyn FnMut(Raised) + Send),
+) -> Result<(), SetupError> {
     let migrations = files::read(folder)?;
-    database.begin().await?;
-    let result = raise(database, catalog, &migrations, adopt).await;
-    end(database, result).await
+    loop {
+        database.begin().await?;
+        let result = raise(database, catalog, &migrations, adopt).await;
+        match end(database, result).await? {
+            Some(raised) => done(raised),
+            None => return Ok(()),
+        }
+    }
 }
 
+/// Applies or notes the first migration that is pending; none where nothing is.
 async fn raise(
     database: &mut dyn Database,
     catalog: &Catalog,
     migrations: &[Migration],
     adopt: Option<u32>,
-) -> Result<Raised, SetupError> {
+) -> Result<Option<Raised>, SetupError> {
     let applied = database.history().await?;
     verify(migrations, &applied)?;
-    let mut raised = Raised::default();
     let mut adopt = adopt;
     if applied.is_empty() && adopt.is_none() && !migrations.is_empty() {
         adopt = adoptable(database, catalog, migrations).await?;
     }
     let pending: Vec<Migration> = pending(migrations, &applied).cloned().collect();
-    let (adopted, rest): (Vec<Migration>, Vec<Migration>) = pending
-        .into_iter()
-        .partition(|migration| adopt.is_some_and(|last| migration.number <= last));
-    for migration in &adopted {
+    let adopted = pending
+        .iter()
+        .filter(|migration| adopt.is_some_and(|last| migration.number <= last));
+    let mut titles = Vec::new();
+    for migration in adopted {
         database.record(&note(migration)).await?;
-        raised.adopted.push(migration.title());
+        titles.push(migration.title());
     }
-    raised.applied = apply(database, &rest).await?;
-    Ok(raised)
+    if !titles.is_empty() {
+        return Ok(Some(Raised::Adopted(titles)));
+    }
+    match pending.first() {
+        Some(next) => {
+            apply(database, std::slice::from_ref(next)).await?;
+            Ok(Some(Raised::Applied(next.title())))
+        }
+        None => Ok(None),
+    }
 }
 
 /// How many migrations need only be noted, since the server has made their tables by itself.
@@ -428,8 +394,7 @@ fn note(migration: &Migration) -> Applied {
 async fn apply(
     database: &mut dyn Database,
     migrations: &[Migration],
-) -> Result<Vec<String>, SetupError> {
-    let mut applied = Vec::new();
+) -> Result<(), SetupError> {
     for migration in migrations {
         let title = migration.title();
         let failed = |error| SetupError::caused(format!("the migration `{title}` fails"), error);
@@ -438,30 +403,41 @@ async fn apply(
             .await
             .map_err(failed)?;
         database.record(&note(migration)).await?;
-        applied.push(title);
     }
-    complain(database).await?;
-    Ok(applied)
+    complain(database).await
 }
 
-/// Takes the last migration back and says which one that was; none where none is applied.
+/// Takes migrations back, last first and each in a transaction of its own: the last one, or all
+/// above a number. Tells `done` which.
 pub(super) async fn down(
     database: &mut dyn Database,
     folder: &Path,
-) -> Result<Option<String>, SetupError> {
+    to: Option<u32>,
+    done: &mut (dyn FnMut(String) + Send),
+) -> Result<(), SetupError> {
     let migrations = files::read(folder)?;
-    database.begin().await?;
-    let result = lower(database, &migrations).await;
-    end(database, result).await
+    loop {
+        database.begin().await?;
+        let result = lower(database, &migrations, to).await;
+        match end(database, result).await? {
+            Some(title) => done(title),
+            None => return Ok(()),
+        }
+        if to.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 async fn lower(
     database: &mut dyn Database,
     migrations: &[Migration],
+    to: Option<u32>,
 ) -> Result<Option<String>, SetupError> {
     let applied = database.history().await?;
     verify(migrations, &applied)?;
-    let Some(last) = applied.last() else {
+    let above = to.unwrap_or_default();
+    let Some(last) = applied.last().filter(|last| last.number > above) else {
         return Ok(None);
     };
     let file = migrations.iter().find(|file| file.number == last.number);

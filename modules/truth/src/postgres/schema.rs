@@ -292,24 +292,10 @@ impl Database for PostgresDatabase<'_> {
         executed.map(drop).map_err(failed)
     }
 
-    async fn row(
-        &mut self,
-        table: &Place,
-        lacking: Option<&str>,
-    ) -> Result<Option<String>, SetupError> {
-        let condition = lacking.map(|column| format!(" WHERE {} IS NULL", Quoted(column)));
-        let question = format!(
-            "SELECT \"id\"::text FROM {}.{}{} LIMIT 1",
-            Quoted(&table.schema),
-            Quoted(&table.table),
-            condition.unwrap_or_default()
-        );
+    async fn text(&mut self, question: String) -> Result<Option<String>, SetupError> {
         let query = sqlx::query(AssertSqlSafe(question));
-        let row = self
-            .connection()
-            .fetch_optional(query)
-            .await
-            .map_err(failed)?;
+        let found = self.connection().fetch_optional(query).await;
+        let row = found.map_err(failed)?;
         row.map(|row| row.try_get(0)).transpose().map_err(failed)
     }
 

@@ -15,7 +15,7 @@ use crate::{
     },
     rows::Rows,
     sql::{
-        Dialect, Quoted,
+        Dialect,
         sqlite::{
             Argument, Sqlite,
             table::{self, FIELDS, MIGRATIONS},
@@ -247,22 +247,9 @@ impl Database for SqliteDatabase<'_> {
         executed.map(drop).map_err(failed)
     }
 
-    async fn row(
-        &mut self,
-        table: &Place,
-        lacking: Option<&str>,
-    ) -> Result<Option<String>, SetupError> {
-        let condition = lacking.map(|column| format!(" WHERE {} IS NULL", Quoted(column)));
-        let question = format!(
-            "SELECT \"id\" FROM {}{} LIMIT 1",
-            Quoted(&table.table),
-            condition.unwrap_or_default()
-        );
-        Ok(self
-            .ask(&question, &[], 1)
-            .await?
-            .pop()
-            .and_then(|mut row| row.pop()?))
+    async fn text(&mut self, question: String) -> Result<Option<String>, SetupError> {
+        let row = self.ask(&question, &[], 1).await?.into_iter().next();
+        Ok(row.and_then(|mut row| row.pop()?))
     }
 
     async fn broken(&mut self) -> Result<Option<String>, SetupError> {

@@ -109,8 +109,17 @@ pub(crate) fn create_migrations() -> String {
 
 /// The steps in SQL, one block each.
 pub(crate) fn blocks(changes: &[Change]) -> Vec<Block> {
+    let dropped = |place: &Place| {
+        let mut steps = changes.iter().map(|change| &change.step);
+        steps.any(|step| matches!(step, Step::DropTable(table) if table.place == *place))
+    };
     changes
         .iter()
+        .filter(|change| match &change.step {
+            // They go with their table.
+            Step::DropIndex { place, .. } | Step::Note { place, .. } => !dropped(place),
+            _ => true,
+        })
         .map(|change| {
             let mut block = Block {
                 comments: vec![change.why.clone()],
