@@ -143,13 +143,17 @@ impl Plan {
         match planned {
             Planned::Nothing => writeln!(out, "the database is as the collections declare")?,
             Planned::Written(files, changes) => {
-                for file in files {
+                for file in &files {
                     writeln!(out, "wrote {}", file.display())?;
                 }
-                for change in &changes {
+                for change in changes.iter().filter(|change| !change.is_detail) {
                     writeln!(out, "  {}", in_words(change))?;
                 }
-                writeln!(out, "read them, then: nubo migrate up")?;
+                match files.len() {
+                    2 => writeln!(out, "read them, then: nubo migrate up")?,
+                    // The server has made the database by itself: that is the first of them.
+                    _ => writeln!(out, "read them, then: nubo migrate up --adopt 1")?,
+                }
             }
             Planned::Refused(risks) => {
                 write_refusal(&risks, &mut io::stderr().lock())?;

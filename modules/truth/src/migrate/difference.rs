@@ -4,8 +4,6 @@
 //! Nothing here asks the database. Whether documents lack a value that becomes required, only the
 //! database can say: such a step carries the risk until [`super::run`] has looked.
 
-use std::collections::HashSet;
-
 use nubo_core::declare::IndexKind;
 use serde_json::Value as Json;
 
@@ -32,6 +30,8 @@ pub struct Change {
     pub why: String,
     /// What would be lost.
     pub risk: Option<Risk>,
+    /// Whether it goes without saying: it comes with a table that is new.
+    pub is_detail: bool,
 }
 
 /// Why a step is not taken unless somebody says so.
@@ -68,6 +68,7 @@ pub(crate) fn difference(
     let mut difference = Difference {
         actual: actual.clone(),
         changes: Vec::new(),
+        new: Vec::new(),
         leftovers,
         convert,
     };
@@ -79,6 +80,8 @@ struct Difference {
     /// What is there once the steps so far have been taken.
     actual: Schema,
     changes: Vec<Change>,
+    /// Tables that are created.
+    new: Vec<Place>,
     leftovers: Leftovers,
     convert: Convert,
 }
@@ -90,7 +93,12 @@ impl Difference {
 
     fn add_risky(&mut self, step: Step, why: impl Into<String>, risk: Option<Risk>) {
         self.actual.apply(&step);
+        let is_new = step.place().is_some_and(|place| self.new.contains(place));
+        if let Step::CreateTable(table) = &step {
+            self.new.push(table.place.clone());
+        }
         self.changes.push(Change {
+            is_detail: is_new || matches!(step, Step::Note { .. }),
             step,
             why: why.into(),
             risk,
@@ -110,16 +118,14 @@ impl Difference {
         for table in &declared.tables {
             self.rename(table, declared);
         }
-        let mut fresh = HashSet::new();
         for table in &declared.tables {
             if self.actual.table(&table.place).is_none() {
-                fresh.insert(table.place.clone().table);
                 let why = format!("The collection `{}` is new.", table.label);
                 self.add(Step::CreateTable(table.clone()), why);
             }
         }
         for table in &declared.tables {
-            if !fresh.contains(&table.place.table) {
+            if !self.new.contains(&table.place) {
                 self.columns(table);
             }
         }
@@ -377,6 +383,7 @@ impl Difference {
             tolerable: false,
         };
         let why = format!("{field} is stored as {was} and becomes {becomes}: its values are lost.");
+        self.free(table, existing);
         let step = Step::ReplaceColumn {
             place: table.place.clone(),
             from: existing.clone(),
@@ -405,6 +412,16 @@ impl Difference {
                     tolerable: !column.not_null,
                 };
                 let why = format!("No field declares {field} any longer: its values are lost.");
+                self.free(table, &column);
+                if column.noted.is_some() {
+                    let label = column.label.clone();
+                    let step = Step::Note {
+                        place: place.clone(),
+                        from: vec![(label.clone(), column.noted.clone())],
+                        to: vec![(label, None)],
+                    };
+                    self.add(step, format!("Which type {field} had."));
+                }
                 self.add_risky(Step::DropColumn { place, column }, why, Some(risk));
             }
             Leftovers::Keep if column.not_null => {
@@ -414,6 +431,28 @@ impl Difference {
                 self.add(Step::Relax { place, column }, why);
             }
             Leftovers::Keep => {}
+        }
+    }
+
+    /// Takes away what cannot be without a column that goes, so that it comes back with it.
+    fn free(&mut self, table: &Table, column: &Column) {
+        let existing = self.existing(table);
+        for index in existing.indexes {
+            if index.columns.iter().any(|other| other.name == column.name) {
+                let why = format!("The index `{}` is of a column that goes.", index.name);
+                let place = table.place.clone();
+                self.add(Step::DropIndex { place, index }, why);
+            }
+        }
+        for key in existing.keys {
+            if key.column == column.name {
+                let why = format!(
+                    "`{}.{}` goes, and its guard first.",
+                    table.label, key.column
+                );
+                let place = table.place.clone();
+                self.add(Step::DropKey { place, key }, why);
+            }
         }
     }
 
@@ -443,12 +482,23 @@ impl Difference {
                 self.add(step, "Indexes are called as what they are of.");
                 continue;
             }
+            let columns = index.columns.iter().map(|column| {
+                let descending = if column.descending {
+                    " (descending)"
+                } else {
+                    ""
+                };
+                format!("{}{descending}", column.name)
+            });
+            let columns = columns.collect::<Vec<_>>().join(", ");
             let why = match (index.unique, index.kind) {
-                (true, _) => format!("No two documents of `{}` may have the same.", table.label),
+                (true, _) => format!("No two of `{}` have the same {columns}.", table.label),
                 (false, IndexKind::Gin) => {
-                    format!("What `{}` contains is found fast.", table.label)
+                    format!("Finds `{}` by what {columns} contains.", table.label)
                 }
-                (false, IndexKind::Btree) => format!("An index of `{}`.", table.label),
+                (false, IndexKind::Btree) => {
+                    format!("Finds and sorts `{}` by {columns}.", table.label)
+                }
             };
             let risk = index.unique.then(|| duplicates(table, index));
             let step = Step::CreateIndex {

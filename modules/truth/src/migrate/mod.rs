@@ -9,6 +9,7 @@
 //! There is one mechanism. An embedded server takes the steps itself that lose nothing; a file is
 //! the same steps, written down.
 
+mod condition;
 pub(crate) mod database;
 pub(crate) mod declared;
 pub(crate) mod difference;
@@ -198,7 +199,43 @@ impl Migrations {
         if !risks.is_empty() && policy != Policy::Destructive {
             return Ok(Planned::Refused(risks.into_iter().cloned().collect()));
         }
-        self.write(&found.actual, found.changes, &migrations, name)
+        if found.changes.is_empty() {
+            return Ok(Planned::Nothing);
+        }
+        let mut written = Vec::new();
+        if migrations.is_empty() && !found.is_new {
+            // Files tell how a database comes to be from nothing on.
+            written = self.write_initial(&found.actual)?;
+        }
+        let number = 1 + migrations
+            .last()
+            .map_or(written.len() as u32 / 2, |last| last.number);
+        written.extend(self.write(&found.actual, &found.changes, number, name)?);
+        Ok(Planned::Written(written, found.changes))
+    }
+
+    /// Writes down how a database comes to be that the server has made by itself.
+    fn write_initial(&self, actual: &Schema) -> Result<Vec<PathBuf>, SetupError> {
+        let language = self.language();
+        let declared = (language.declared)(&self.catalog);
+        let mut initial = actual.clone();
+        initial.tables.retain(|table| {
+            let noted = table.columns.iter().any(|column| column.noted.is_some());
+            noted || declared.table(&table.place).is_some()
+        });
+        let used = |schema: &String| {
+            let mut tables = initial.tables.iter();
+            declared.schemas.contains(schema) || tables.any(|table| table.place.schema == *schema)
+        };
+        initial.schemas = actual
+            .schemas
+            .iter()
+            .filter(|name| used(name))
+            .cloned()
+            .collect();
+        let empty = Schema::default();
+        let changes = difference(&initial, &empty, Leftovers::Drop, language.convert);
+        self.write(&empty, &changes, 1, None)
     }
 
     /// Writes the first migration: what makes an empty database what is declared. The database is
@@ -223,24 +260,22 @@ impl Migrations {
             risk: None,
             ..change
         });
-        self.write(&empty, changes.collect(), &migrations, name)
+        let changes: Vec<Change> = changes.collect();
+        let written = self.write(&empty, &changes, 1, name)?;
+        Ok(Planned::Written(written, changes))
     }
 
     fn write(
         &self,
         before: &Schema,
-        changes: Vec<Change>,
-        migrations: &[Migration],
+        changes: &[Change],
+        number: u32,
         name: Option<&str>,
-    ) -> Result<Planned, SetupError> {
-        if changes.is_empty() {
-            return Ok(Planned::Nothing);
-        }
+    ) -> Result<Vec<PathBuf>, SetupError> {
         let mut after = before.clone();
-        for change in &changes {
+        for change in changes {
             after.apply(&change.step);
         }
-        let number = migrations.last().map_or(0, |last| last.number) + 1;
         let name = match name.map(files::name_of).filter(|name| !name.is_empty()) {
             Some(name) => name,
             None if number == 1 => "initial".into(),
@@ -248,7 +283,7 @@ impl Migrations {
         };
         let title = format!("{number:04}_{name}");
         let mut head = vec![format!("{title}: planned by `nubo migrate plan`.")];
-        for change in &changes {
+        for change in changes {
             if let Some(risk) = &change.risk {
                 head.push(format!("LOSES DATA: {}.", risk.problem));
             }
@@ -260,16 +295,15 @@ impl Migrations {
         );
         let language = self.language();
         head.extend(language.remark.map(str::to_owned));
-        let back = reversed(&changes);
+        let back = reversed(changes);
         let down = [format!("Takes {title} back.")];
         let migration = Migration {
             number,
             name,
-            up: script::write(&head, &(language.blocks)(before, &changes)),
+            up: script::write(&head, &(language.blocks)(before, changes)),
             down: Some(script::write(&down, &(language.blocks)(&after, &back))),
         };
-        let files = files::write(&self.folder, &migration)?;
-        Ok(Planned::Written(files, changes))
+        files::write(&self.folder, &migration)
     }
 
     /// Applies what is pending, each migration in a transaction of its own, and tells `done` of

@@ -490,6 +490,7 @@ pub(super) fn reversed(changes: &[Change]) -> Vec<Change> {
                 step,
                 why: format!("Takes back: {}{lost}", change.why),
                 risk: None,
+                is_detail: change.is_detail,
             })
         })
         .collect()

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::{
+    condition::{Name, renamed},
     model::{Column, ForeignKey, Index, Place, Schema, Table},
     noted::redirected,
 };
@@ -205,6 +206,13 @@ impl Schema {
     fn rename_table(&mut self, from: &Place, to: &Place, label: &str) {
         for table in &mut self.tables {
             if table.place == *from {
+                for condition in table
+                    .indexes
+                    .iter_mut()
+                    .filter_map(|i| i.condition.as_mut())
+                {
+                    *condition = renamed(condition, Name::Table, &from.table, &to.table);
+                }
                 table.place = to.clone();
                 table.label = label.to_owned();
             }
@@ -241,7 +249,12 @@ impl Table {
             }
             Step::ReplaceColumn { from, to, .. } => {
                 self.drop_column(&from.name);
-                self.columns.push(without_note(to));
+                // What is noted stays until something else is.
+                let noted = from.noted.clone();
+                self.columns.push(Column {
+                    noted,
+                    ..to.clone()
+                });
             }
             Step::Require { column, .. } | Step::Relax { column, .. } => {
                 if let Some(found) = self.column_mut(&column.name) {
@@ -285,6 +298,9 @@ impl Table {
             key.column = to.to_owned();
         }
         for index in &mut self.indexes {
+            if let Some(condition) = &mut index.condition {
+                *condition = renamed(condition, Name::Column, from, to);
+            }
             for column in index.columns.iter_mut().filter(|c| c.name == from) {
                 column.name = to.to_owned();
             }

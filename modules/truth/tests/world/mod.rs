@@ -159,6 +159,18 @@ pub fn postgres_settings(url: String) -> PostgresSettings {
     }
 }
 
+/// How tests use a file.
+pub fn sqlite_settings(path: PathBuf) -> SqliteSettings {
+    SqliteSettings {
+        path,
+        readers: 2,
+        page_cache: 2 << 20,
+        statement_limit: Duration::from_secs(60),
+        at_start: AtStart::Apply,
+        migrations: PathBuf::new(),
+    }
+}
+
 /// Compiles declarations written as JSON.
 pub fn catalog(declarations: Json) -> Arc<Catalog> {
     let declarations: Vec<CollectionDeclaration> = serde_json::from_value(declarations).unwrap();
@@ -189,14 +201,7 @@ impl World {
         let truth: Arc<dyn Truth> = match &home {
             Home::File(folder) => {
                 let (catalog, clock, random) = surroundings;
-                let settings = SqliteSettings {
-                    path: Self::file(folder),
-                    readers: 2,
-                    page_cache: 2 << 20,
-                    statement_limit: Duration::from_secs(60),
-                    at_start: AtStart::Apply,
-                    migrations: PathBuf::new(),
-                };
+                let settings = sqlite_settings(Self::file(folder));
                 Arc::new(SqliteTruth::new(settings, catalog, clock, random))
             }
             Home::Database(database) => {

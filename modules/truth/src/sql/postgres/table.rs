@@ -154,14 +154,11 @@ fn push(step: &Step, block: &mut Block) {
             Quoted(to)
         )),
         Step::AddColumn { place, column } => add_column(place, column, block),
-        Step::DropColumn { place, column } => {
-            say(format!(
-                "ALTER TABLE {} DROP COLUMN {}",
-                named(place),
-                Quoted(&column.name)
-            ));
-            say(forget(place, Some(&column.label)));
-        }
+        Step::DropColumn { place, column } => say(format!(
+            "ALTER TABLE {} DROP COLUMN {}",
+            named(place),
+            Quoted(&column.name)
+        )),
         Step::RenameColumn {
             place,
             from,

@@ -213,12 +213,6 @@ fn rebuild(table: &Table, target: &Table, changes: &[&Change], block: &mut Block
         .statements
         .extend(indexes.map(|index| create_index(&target.place, index)));
     block.statements.extend(table.triggers.iter().cloned());
-    block
-        .statements
-        .extend(changes.iter().filter_map(|change| match &change.step {
-            Step::DropColumn { place, column } => Some(forget(place, Some(&column.label))),
-            _ => None,
-        }));
 }
 
 /// Whether making a table anew does the step along with the rest.
