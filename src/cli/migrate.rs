@@ -7,7 +7,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use nubo_truth::{Change, Migrations, Planned, Policy, Raised, Risk, State, Status};
+use nubo_truth::{Change, Migrations, Planned, Policy, Risk, State, Status};
 
 use super::layout::table;
 use crate::{config::Loaded, server};
@@ -44,7 +44,7 @@ pub struct Plan {
     /// Write down what loses data as well
     #[arg(long, conflicts_with = "keep")]
     allow_destructive: bool,
-    /// Keep the columns that no field declares any longer
+    /// Keep what no field and no collection declares any longer
     #[arg(long)]
     keep: bool,
     /// Write the first migration, for an empty database, without looking at the one that is there
@@ -63,7 +63,7 @@ pub struct Up {
 /// Takes the last migration back, with what it brought
 #[derive(Debug, Args)]
 pub struct Down {
-    /// Take back all above this number; 0 is the empty database
+    /// Take back all above this number; 0 leaves none
     #[arg(long, value_name = "NUMBER")]
     to: Option<u32>,
 }
@@ -81,35 +81,29 @@ impl Migrate {
             Self::Plan(plan) => return plan.run(&migrations, out).await,
             Self::Up(up) => {
                 let _lock = server::hold(&loaded)?;
-                let mut lines = Vec::new();
-                let mut done = |raised| match raised {
-                    Raised::Applied(title) => lines.push(format!("applied {title}")),
-                    Raised::Adopted(titles) => lines.extend(
-                        titles
-                            .iter()
-                            .map(|title| format!("noted {title}: the database has it already")),
-                    ),
-                };
-                let result = migrations.up(up.adopt, &mut done).await;
-                if lines.is_empty() && result.is_ok() {
-                    lines.push(format!(
-                        "nothing to apply in {}",
-                        migrations.folder().display()
-                    ));
+                let raised = migrations.up(up.adopt).await?;
+                for title in &raised.adopted {
+                    writeln!(out, "noted {title}: the database has it already")?;
                 }
-                write_lines(&lines, out)?;
-                result?;
+                for title in &raised.applied {
+                    writeln!(out, "applied {title}")?;
+                }
+                if raised == nubo_truth::Raised::default() {
+                    writeln!(out, "nothing to apply in {}", migrations.folder().display())?;
+                }
             }
             Self::Down(down) => {
                 let _lock = server::hold(&loaded)?;
-                let mut lines = Vec::new();
-                let mut done = |title| lines.push(format!("took back {title}"));
-                let result = migrations.down(down.to, &mut done).await;
-                if lines.is_empty() && result.is_ok() {
-                    lines.push("nothing to take back".to_owned());
+                let taken = match down.to {
+                    Some(number) => migrations.down_to(number).await?,
+                    None => migrations.down().await?.into_iter().collect(),
+                };
+                for title in &taken {
+                    writeln!(out, "took back {title}")?;
                 }
-                write_lines(&lines, out)?;
-                result?;
+                if taken.is_empty() {
+                    writeln!(out, "nothing to take back")?;
+                }
             }
             Self::Status => {
                 let status = migrations.status().await?;
@@ -162,11 +156,6 @@ impl Plan {
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// What has been done, also where the rest then fails.
-fn write_lines(lines: &[String], out: &mut impl Write) -> io::Result<()> {
-    lines.iter().try_for_each(|line| writeln!(out, "{line}"))
 }
 
 /// A change in words, with a mark where it loses something.

@@ -10,21 +10,14 @@ use std::{
 };
 
 use nubo_core::id::Id;
-use nubo_truth::{AtStart, Migrations, Planned, Policy, SqliteSettings, Target};
+use nubo_truth::{Migrations, Planned, Policy, Target};
 use serde_json::{Value as Json, json};
-use world::{Driver, Home, World, catalog, postgres_settings};
+use world::{Driver, Home, World, catalog, postgres_settings, sqlite_settings};
 
 /// What leads from a home to declarations.
 fn migrations(home: &Home, declarations: &Json, folder: &Path) -> Migrations {
     let target = match home {
-        Home::File(place) => Target::Sqlite(SqliteSettings {
-            path: World::file(place),
-            readers: 1,
-            page_cache: 1 << 20,
-            statement_limit: std::time::Duration::from_secs(60),
-            at_start: AtStart::Apply,
-            migrations: folder.join("sqlite"),
-        }),
+        Home::File(place) => Target::Sqlite(sqlite_settings(World::file(place))),
         Home::Database(database) => Target::Postgres(postgres_settings(database.url.clone())),
     };
     Migrations::new(target, catalog(declarations.clone()), folder)
@@ -61,7 +54,7 @@ impl Scene {
         // As a person begins who has files from the first day.
         let migrations = scene.migrations(&before);
         migrations.baseline(None).unwrap();
-        migrations.up(None, &mut drop).await.unwrap();
+        migrations.up(None).await.unwrap();
         scene
     }
 
@@ -84,7 +77,11 @@ impl Scene {
     /// What differs, in words.
     async fn differs(&self, declarations: &Json) -> Vec<String> {
         let status = self.migrations(declarations).status().await.unwrap();
-        status.changes.into_iter().map(|change| change.why).collect()
+        status
+            .changes
+            .into_iter()
+            .map(|change| change.why)
+            .collect()
     }
 
     /// Plans, applies, and finds nothing left to do.
@@ -92,20 +89,33 @@ impl Scene {
         let migrations = self.migrations(after);
         let planned = migrations.plan(policy, Some("more")).await.unwrap();
         assert!(matches!(planned, Planned::Written(..)), "{planned:?}");
-        let raised = migrations.up(None, &mut drop).await;
+        let raised = migrations.up(None).await;
         if let Err(error) = &raised {
-            panic!("{error}: {:?}\n{}", std::error::Error::source(error), self.last());
+            panic!(
+                "{error}: {:?}\n{}",
+                std::error::Error::source(error),
+                self.last()
+            );
         }
         if policy != Policy::Keep {
-            assert_eq!(self.differs(after).await, Vec::<String>::new(), "{}", self.last());
+            assert_eq!(
+                self.differs(after).await,
+                Vec::<String>::new(),
+                "{}",
+                self.last()
+            );
         }
     }
 
     /// Takes the last one back, and the database is as it was before.
     async fn back(&self) {
-        let taken = self.migrations(&self.before).down(None, &mut drop).await;
+        let taken = self.migrations(&self.before).down().await;
         if let Err(error) = &taken {
-            panic!("{error}: {:?}\n{}", std::error::Error::source(error), self.last());
+            panic!(
+                "{error}: {:?}\n{}",
+                std::error::Error::source(error),
+                self.last()
+            );
         }
         let differs = self.differs(&self.before).await;
         assert_eq!(differs, Vec::<String>::new(), "{}", self.last());
@@ -129,11 +139,18 @@ impl Scene {
         let mut files = Vec::new();
         for dialect in ["sqlite", "postgres"] {
             let entries = std::fs::read_dir(self.folder.path().join(dialect));
-            files.extend(entries.into_iter().flatten().map(|entry| entry.unwrap().path()));
+            files.extend(
+                entries
+                    .into_iter()
+                    .flatten()
+                    .map(|entry| entry.unwrap().path()),
+            );
         }
         files.sort();
         let last = files.split_off(files.len().saturating_sub(2));
-        let texts = last.iter().map(|file| std::fs::read_to_string(file).unwrap());
+        let texts = last
+            .iter()
+            .map(|file| std::fs::read_to_string(file).unwrap());
         texts.collect::<Vec<_>>().join("\n=====\n")
     }
 
@@ -152,7 +169,9 @@ fn notes(fields: Json) -> Json {
 on_each_truth!(fields_come_and_go_back);
 async fn fields_come_and_go_back(on: Driver) {
     let scene = Scene::new(on, notes(json!({ "text": "text", "n": "int!" }))).await;
-    let ids = scene.given(&[("notes", json!({ "text": "it's", "n": 1 }))]).await;
+    let ids = scene
+        .given(&[("notes", json!({ "text": "it's", "n": 1 }))])
+        .await;
     let after = json!([
         { "name": "users", "fields": { "name": "text" } },
         { "name": "notes", "order": "-level", "fields": {
@@ -170,16 +189,27 @@ async fn fields_come_and_go_back(on: Driver) {
     scene.apply(&after, Policy::Safe).await;
     let seen = scene.see(&after, "notes", ids[0]).await;
     for (field, value) in [
-        ("text", json!("it's")), ("n", json!(1)), ("level", json!(3)), ("price", json!("1.5")),
-        ("word", json!("it's; -- no comment")), ("tags", json!(["a"])), ("author", Json::Null),
+        ("text", json!("it's")),
+        ("n", json!(1)),
+        ("level", json!(3)),
+        ("price", json!("1.5")),
+        ("word", json!("it's; -- no comment")),
+        ("tags", json!(["a"])),
+        ("author", Json::Null),
     ] {
         assert_eq!(seen[field], value, "{field}");
     }
-    scene.during(&after, async |world| {
-        world.given("words", json!({ "note": ids[0].to_string() })).await;
-        world.create("words", json!({ "note": world.id().to_string() })).await.unwrap_err();
-    })
-    .await;
+    scene
+        .during(&after, async |world| {
+            world
+                .given("words", json!({ "note": ids[0].to_string() }))
+                .await;
+            world
+                .create("words", json!({ "note": world.id().to_string() }))
+                .await
+                .unwrap_err();
+        })
+        .await;
     scene.back().await;
     let seen = scene.see(&scene.before.clone(), "notes", ids[0]).await;
     assert_eq!((&seen["text"], &seen["n"]), (&json!("it's"), &json!(1)));
@@ -194,7 +224,9 @@ async fn names_change_with_all_that_hangs_on_them(on: Driver) {
           "indexes": [["author", "-created_at"], { "fields": ["text"], "where": { "text": "x" } }] },
     ]);
     let scene = Scene::new(on, before).await;
-    let user = scene.given(&[("users", json!({ "name": "ada", "code": "correct horse" }))]).await[0];
+    let user = scene
+        .given(&[("users", json!({ "name": "ada", "code": "correct horse" }))])
+        .await[0];
     let note = json!({ "text": "x", "author": user.to_string(), "friends": [user.to_string()] });
     let note = scene.given(&[("notes", note)]).await[0];
     let after = json!([
@@ -213,47 +245,90 @@ async fn names_change_with_all_that_hangs_on_them(on: Driver) {
     assert_eq!(seen["words"], "x");
     assert_eq!(seen["writer"], user.to_string());
     assert_eq!(seen["_rev"], first["_rev"]);
-    scene.during(&after, async |world| {
-        let twice = world.create("people", json!({ "nick": "ada", "pass": "correct horse" })).await;
-        assert_eq!(twice.unwrap_err().code(), "duplicate");
-        world.create("memos", json!({ "words": "y", "writer": world.id().to_string() })).await.unwrap_err();
-    })
-    .await;
+    scene
+        .during(&after, async |world| {
+            let twice = world
+                .create("people", json!({ "nick": "ada", "pass": "correct horse" }))
+                .await;
+            assert_eq!(twice.unwrap_err().code(), "duplicate");
+            world
+                .create(
+                    "memos",
+                    json!({ "words": "y", "writer": world.id().to_string() }),
+                )
+                .await
+                .unwrap_err();
+        })
+        .await;
     scene.back().await;
     assert_eq!(scene.see(&scene.before.clone(), "notes", note).await, first);
 }
 
 on_each_truth!(a_required_field_becomes_optional_and_back);
 async fn a_required_field_becomes_optional_and_back(on: Driver) {
-    let scene = Scene::new(on, notes(json!({ "text": "text!", "author": "ref(users)!" }))).await;
+    let scene = Scene::new(
+        on,
+        notes(json!({ "text": "text!", "author": "ref(users)!" })),
+    )
+    .await;
     let user = scene.given(&[("users", json!({}))]).await[0];
     let note = json!({ "text": "x", "author": user.to_string() });
     let note = scene.given(&[("notes", note)]).await[0];
     let after = notes(json!({ "text": "text", "author": "ref(users)" }));
     scene.apply(&after, Policy::Safe).await;
-    let lacking = scene.during(&after, async |world| world.given("notes", json!({})).await).await;
+    let lacking = scene
+        .during(&after, async |world| world.given("notes", json!({})).await)
+        .await;
     // What lacks a value keeps the way back closed, and nothing is half done.
-    let error = scene.migrations(&scene.before).down(None, &mut drop).await.unwrap_err();
+    let error = scene.migrations(&scene.before).down().await.unwrap_err();
     assert!(error.to_string().contains("0002_more"), "{error}");
     assert_eq!(scene.differs(&after).await, Vec::<String>::new());
-    scene.during(&after, async |world| world.delete("notes", lacking).await.unwrap()).await;
+    scene
+        .during(&after, async |world| {
+            world.delete("notes", lacking).await.unwrap()
+        })
+        .await;
     scene.back().await;
-    assert_eq!(scene.see(&scene.before.clone(), "notes", note).await["text"], "x");
+    assert_eq!(
+        scene.see(&scene.before.clone(), "notes", note).await["text"],
+        "x"
+    );
 }
 
 on_each_truth!(what_would_be_lost_is_refused_in_words);
 async fn what_would_be_lost_is_refused_in_words(on: Driver) {
     let fields = json!({ "a": "text", "b": "bigint", "c": "text" });
     let scene = Scene::new(on, notes(fields)).await;
-    let documents = [("notes", json!({ "a": "1", "b": 5, "c": "same" })), ("notes", json!({ "a": "2", "c": "same" }))];
+    let documents = [
+        ("notes", json!({ "a": "1", "b": 5, "c": "same" })),
+        ("notes", json!({ "a": "2", "c": "same" })),
+    ];
     scene.given(&documents).await;
     for (fields, said) in [
-        (json!({ "a": "text", "b": "bigint" }), "no field declares `notes.c`"),
-        (json!({ "a": "text", "b": "int", "c": "text" }), "`notes.b` is stored as bigint"),
-        (json!({ "a": "int", "b": "bigint", "c": "text" }), "`notes.a` is stored as text"),
-        (json!({ "a": "text", "b": "bigint!", "c": "text" }), "`notes.b` is required now"),
-        (json!({ "a": "text", "b": "bigint", "c": "text", "d": "text!" }), "`d` of `notes` is required"),
-        (json!({ "a": "text", "b": "bigint", "c": { "type": "text", "unique": true } }), "`c`"),
+        (
+            json!({ "a": "text", "b": "bigint" }),
+            "no field declares `notes.c`",
+        ),
+        (
+            json!({ "a": "text", "b": "int", "c": "text" }),
+            "`notes.b` is stored as bigint",
+        ),
+        (
+            json!({ "a": "int", "b": "bigint", "c": "text" }),
+            "`notes.a` is stored as text",
+        ),
+        (
+            json!({ "a": "text", "b": "bigint!", "c": "text" }),
+            "`notes.b` is required now",
+        ),
+        (
+            json!({ "a": "text", "b": "bigint", "c": "text", "d": "text!" }),
+            "`d` of `notes` is required",
+        ),
+        (
+            json!({ "a": "text", "b": "bigint", "c": { "type": "text", "unique": true } }),
+            "`c`",
+        ),
     ] {
         let words = scene.refusal(&notes(fields.clone())).await;
         assert!(words.contains(said), "{fields}: {words}");
@@ -275,7 +350,9 @@ async fn what_is_lost_is_lost_when_somebody_says_so(on: Driver) {
     let user = scene.given(&[("users", json!({ "name": "ada" }))]).await[0];
     let note = json!({ "a": "1", "b": 5, "author": user.to_string() });
     let note = scene.given(&[("notes", note)]).await[0];
-    scene.given(&[("likes", json!({ "note": note.to_string() }))]).await;
+    scene
+        .given(&[("likes", json!({ "note": note.to_string() }))])
+        .await;
     let after = json!([
         { "name": "users", "fields": { "name": "text" } },
         { "name": "notes", "fields": { "b": "int" }, "indexes": [["b"]] },
@@ -283,12 +360,13 @@ async fn what_is_lost_is_lost_when_somebody_says_so(on: Driver) {
     scene.apply(&after, Policy::Destructive).await;
     let seen = scene.see(&after, "notes", note).await;
     assert_eq!(seen.get("a"), None);
-    scene.during(&after, async |world| {
-        // Nothing that is gone keeps them from being deleted.
-        world.delete("users", user).await.unwrap();
-        world.delete("notes", note).await.unwrap();
-    })
-    .await;
+    scene
+        .during(&after, async |world| {
+            // Nothing that is gone keeps them from being deleted.
+            world.delete("users", user).await.unwrap();
+            world.delete("notes", note).await.unwrap();
+        })
+        .await;
     scene.back().await;
 }
 
@@ -301,11 +379,12 @@ async fn what_nobody_declares_is_kept_where_somebody_says_so(on: Driver) {
     let note = scene.given(&[("notes", note)]).await[0];
     let after = notes(json!({ "b": "text", "new": "int" }));
     scene.apply(&after, Policy::Keep).await;
-    scene.during(&after, async |world| {
-        world.given("notes", json!({ "new": 1 })).await;
-        world.delete("users", user).await.unwrap();
-    })
-    .await;
+    scene
+        .during(&after, async |world| {
+            world.given("notes", json!({ "new": 1 })).await;
+            world.delete("users", user).await.unwrap();
+        })
+        .await;
     assert_eq!(scene.see(&after, "notes", note).await["b"], "x");
     let again = notes(json!({ "a": "text", "b": "text", "new": "int" }));
     assert_eq!(scene.see(&again, "notes", note).await["a"], "1");
@@ -321,14 +400,14 @@ async fn several_are_taken_back_down_to_a_number(on: Driver) {
     ] {
         scene.apply(&notes(fields), Policy::Safe).await;
     }
-    let mut taken = Vec::new();
     let migrations = scene.migrations(&scene.before);
-    let mut done = |title| taken.push(title);
-    migrations.down(Some(1), &mut done).await.unwrap();
+    let taken = migrations.down_to(1).await.unwrap();
     assert_eq!(taken, ["0003_more", "0002_more"]);
     assert_eq!(scene.differs(&scene.before).await, Vec::<String>::new());
-    assert_eq!(scene.see(&scene.before.clone(), "notes", note).await["a"], "x");
-    let mut raised = Vec::new();
-    migrations.up(None, &mut |one| raised.push(one)).await.unwrap();
-    assert_eq!(raised.len(), 2);
+    assert_eq!(
+        scene.see(&scene.before.clone(), "notes", note).await["a"],
+        "x"
+    );
+    let raised = migrations.up(None).await.unwrap();
+    assert_eq!(raised.applied, ["0002_more", "0003_more"]);
 }

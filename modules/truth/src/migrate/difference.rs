@@ -634,7 +634,10 @@ fn duplicates(table: &Table, index: &Index) -> Risk {
         ),
         instead: vec![
             "leave it undeclared that they are unique".into(),
-            format!("change or delete the documents of `{}` that are the same", table.label),
+            format!(
+                "change or delete the documents of `{}` that are the same",
+                table.label
+            ),
             "declare it, and plan again".into(),
         ],
         tolerable: false,

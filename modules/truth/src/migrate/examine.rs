@@ -83,13 +83,7 @@ fn duplicates(place: &Place, index: &Index, rows: &str) -> String {
     )
 }
 
-fn astray(
-    place: &Place,
-    key: &ForeignKey,
-    rows: &str,
-    actual: &Schema,
-    steps: &[Step],
-) -> String {
+fn astray(place: &Place, key: &ForeignKey, rows: &str, actual: &Schema, steps: &[Step]) -> String {
     let column = format!("{}.{}", Quoted(&place.table), Quoted(&key.column));
     let target = place_before(&key.target, steps);
     let leads_somewhere = match actual.table(target) {

@@ -306,35 +306,44 @@ impl Migrations {
         files::write(&self.folder, &migration)
     }
 
-    /// Applies what is pending, each migration in a transaction of its own, and tells `done` of
-    /// each.
+    /// Applies what is pending, each migration in a transaction of its own.
     ///
     /// # Errors
     /// When a file was changed after it had been applied, or the database refuses something. What
-    /// `done` was told of stays.
-    pub async fn up(
-        &self,
-        adopt: Option<u32>,
-        done: &mut (dyn FnMut(Raised) + Send),
-    ) -> Result<(), SetupError> {
+    /// was applied before stays.
+    pub async fn up(&self, adopt: Option<u32>) -> Result<Raised, SetupError> {
         let mut database = self.open(true).await?;
-        let (catalog, folder) = (&self.catalog, &self.folder);
-        let result = run::up(&mut *database, catalog, folder, adopt, done).await;
+        let result = run::up(&mut *database, &self.catalog, &self.folder, adopt).await;
         database.close().await;
         result
     }
 
-    /// Takes the last migration back, or all above a number, and tells `done` which.
+    /// Takes the last migration back and says which one that was.
     ///
     /// # Errors
-    /// When nothing says how, or the database refuses something. What `done` was told of stays.
-    pub async fn down(
-        &self,
-        to: Option<u32>,
-        done: &mut (dyn FnMut(String) + Send),
-    ) -> Result<(), SetupError> {
+    /// When nothing says how, or the database refuses something.
+    pub async fn down(&self) -> Result<Option<String>, SetupError> {
         let mut database = self.open(true).await?;
-        let result = run::down(&mut *database, &self.folder, to, done).await;
+        let result = run::down(&mut *database, &self.folder, 0).await;
+        database.close().await;
+        result
+    }
+
+    /// Takes all migrations back above a number, last first and each in a transaction of its own,
+    /// and says which those were.
+    ///
+    /// # Errors
+    /// As [`Migrations::down`]. What was taken back before stays so.
+    pub async fn down_to(&self, number: u32) -> Result<Vec<String>, SetupError> {
+        let mut database = self.open(true).await?;
+        let mut taken = Vec::new();
+        let result = loop {
+            match run::down(&mut *database, &self.folder, number).await {
+                Ok(Some(title)) => taken.push(title),
+                Ok(None) => break Ok(taken),
+                Err(error) => break Err(error),
+            }
+        };
         database.close().await;
         result
     }

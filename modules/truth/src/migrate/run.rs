@@ -296,43 +296,45 @@ pub(super) fn verify(migrations: &[Migration], applied: &[Applied]) -> Result<()
     )))
 }
 
-/// What one transaction of `up` has done.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Raised {
-    /// A migration was applied.
-    Applied(String),
-    /// Migrations were found to be applied and are noted as such now.
-    Adopted(Vec<String>),
+/// What `up` has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Raised {
+    /// Migrations that were applied now.
+    pub applied: Vec<String>,
+    /// Migrations that were found to be applied and are noted as such now.
+    pub adopted: Vec<String>,
 }
 
 /// Applies every migration that is pending, each in a transaction of its own. The first `adopt` are
 /// only noted. Those who do so at the same time wait for each other, and each looks anew what is
-/// still to be done. Tells `done` of each.
+/// still to be done. Where one fails, those before it stay.
 pub(super) async fn up(
     database: &mut dyn Database,
     catalog: &Catalog,
     folder: &Path,
     adopt: Option<u32>,
-    done: &mut (dyn FnMut(Raised) + Send),
-) -> Result<(), SetupError> {
+) -> Result<Raised, SetupError> {
     let migrations = files::read(folder)?;
+    let mut raised = Raised::default();
     loop {
         database.begin().await?;
         let result = raise(database, catalog, &migrations, adopt).await;
-        match end(database, result).await? {
-            Some(raised) => done(raised),
-            None => return Ok(()),
+        let step = end(database, result).await?;
+        if step == Raised::default() {
+            return Ok(raised);
         }
+        raised.applied.extend(step.applied);
+        raised.adopted.extend(step.adopted);
     }
 }
 
-/// Applies or notes the first migration that is pending; none where nothing is.
+/// Notes what the database has, or applies the first migration that is pending.
 async fn raise(
     database: &mut dyn Database,
     catalog: &Catalog,
     migrations: &[Migration],
     adopt: Option<u32>,
-) -> Result<Option<Raised>, SetupError> {
+) -> Result<Raised, SetupError> {
     let applied = database.history().await?;
     verify(migrations, &applied)?;
     let mut adopt = adopt;
@@ -343,21 +345,16 @@ async fn raise(
     let adopted = pending
         .iter()
         .filter(|migration| adopt.is_some_and(|last| migration.number <= last));
-    let mut titles = Vec::new();
+    let mut raised = Raised::default();
     for migration in adopted {
         database.record(&note(migration)).await?;
-        titles.push(migration.title());
+        raised.adopted.push(migration.title());
     }
-    if !titles.is_empty() {
-        return Ok(Some(Raised::Adopted(titles)));
+    if let Some(next) = pending.first().filter(|_| raised.adopted.is_empty()) {
+        apply(database, std::slice::from_ref(next)).await?;
+        raised.applied.push(next.title());
     }
-    match pending.first() {
-        Some(next) => {
-            apply(database, std::slice::from_ref(next)).await?;
-            Ok(Some(Raised::Applied(next.title())))
-        }
-        None => Ok(None),
-    }
+    Ok(raised)
 }
 
 /// How many migrations need only be noted, since the server has made their tables by itself.
@@ -391,10 +388,7 @@ fn note(migration: &Migration) -> Applied {
     }
 }
 
-async fn apply(
-    database: &mut dyn Database,
-    migrations: &[Migration],
-) -> Result<(), SetupError> {
+async fn apply(database: &mut dyn Database, migrations: &[Migration]) -> Result<(), SetupError> {
     for migration in migrations {
         let title = migration.title();
         let failed = |error| SetupError::caused(format!("the migration `{title}` fails"), error);
@@ -407,36 +401,25 @@ async fn apply(
     complain(database).await
 }
 
-/// Takes migrations back, last first and each in a transaction of its own: the last one, or all
-/// above a number. Tells `done` which.
+/// Takes the last migration back, if its number is above this one, and says which that was.
 pub(super) async fn down(
     database: &mut dyn Database,
     folder: &Path,
-    to: Option<u32>,
-    done: &mut (dyn FnMut(String) + Send),
-) -> Result<(), SetupError> {
+    above: u32,
+) -> Result<Option<String>, SetupError> {
     let migrations = files::read(folder)?;
-    loop {
-        database.begin().await?;
-        let result = lower(database, &migrations, to).await;
-        match end(database, result).await? {
-            Some(title) => done(title),
-            None => return Ok(()),
-        }
-        if to.is_none() {
-            return Ok(());
-        }
-    }
+    database.begin().await?;
+    let result = lower(database, &migrations, above).await;
+    end(database, result).await
 }
 
 async fn lower(
     database: &mut dyn Database,
     migrations: &[Migration],
-    to: Option<u32>,
+    above: u32,
 ) -> Result<Option<String>, SetupError> {
     let applied = database.history().await?;
     verify(migrations, &applied)?;
-    let above = to.unwrap_or_default();
     let Some(last) = applied.last().filter(|last| last.number > above) else {
         return Ok(None);
     };

@@ -150,14 +150,17 @@ impl Step {
                 to: from,
                 labels: swapped(&labels),
             },
-            // There may be values by then that the former type cannot express.
-            Self::ConvertColumn { place, from, to } | Self::ReplaceColumn { place, from, to } => {
-                Self::ReplaceColumn {
-                    place,
-                    from: to,
-                    to: from,
-                }
-            }
+            // There may be values by then that the former type cannot express: it is refused then.
+            Self::ConvertColumn { place, from, to } => Self::ConvertColumn {
+                place,
+                from: to,
+                to: from,
+            },
+            Self::ReplaceColumn { place, from, to } => Self::ReplaceColumn {
+                place,
+                from: to,
+                to: from,
+            },
             Self::Require { place, column } => Self::Relax { place, column },
             Self::Relax { place, column } => Self::Require { place, column },
             Self::CreateIndex { place, index } => Self::DropIndex { place, index },

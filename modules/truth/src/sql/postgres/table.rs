@@ -178,8 +178,8 @@ fn push(step: &Step, block: &mut Block) {
                 text(&labels.0)
             ));
         }
-        Step::ConvertColumn { place, from, to } => {
-            if let Conversion::By(expression) = convert(from, to) {
+        Step::ConvertColumn { place, from, to } => match convert(from, to) {
+            Conversion::By(expression) => {
                 block
                     .comments
                     .push("Nobody can use the table while all of it is rewritten.".into());
@@ -191,15 +191,14 @@ fn push(step: &Step, block: &mut Block) {
                     collation(&to.kind)
                 ));
             }
-        }
-        Step::ReplaceColumn { place, from, to } => {
-            say(format!(
-                "ALTER TABLE {} DROP COLUMN {}",
-                named(place),
-                Quoted(&from.name)
-            ));
-            add_column(place, to, block);
-        }
+            Conversion::None => {}
+            // Taken back, where the way there has no way back.
+            Conversion::Impossible => {
+                block.comments.push("Its values are lost.".into());
+                replace_column(place, from, to, block);
+            }
+        },
+        Step::ReplaceColumn { place, from, to } => replace_column(place, from, to, block),
         Step::Require { place, column } => {
             fill(place, column, block);
             block.statements.push(alter(place, column, "SET NOT NULL"));
@@ -265,6 +264,15 @@ fn collation(kind: &str) -> &'static str {
         "text" | "text[]" => " COLLATE \"C\"",
         _ => "",
     }
+}
+
+fn replace_column(place: &Place, from: &Column, to: &Column, block: &mut Block) {
+    block.statements.push(format!(
+        "ALTER TABLE {} DROP COLUMN {}",
+        named(place),
+        Quoted(&from.name)
+    ));
+    add_column(place, to, block);
 }
 
 fn alter(place: &Place, column: &Column, what: &str) -> String {
@@ -452,6 +460,11 @@ pub(crate) fn convert(from: &Column, to: &Column) -> Conversion {
         ("text[]" | "email[]" | "url[]" | "uuid[]" | "int[]" | "bool[]" | "float[]", "json") => {
             format!("to_jsonb({name})")
         }
+        // Back again. What does not fit fails, and nothing is changed.
+        ("bigint", "int")
+        | ("bigint[]", "int[]")
+        | ("text", "uuid" | "ip" | "date" | "timestamp")
+        | ("text[]", "uuid[]") => format!("{name}::{}", to.kind),
         _ => return Conversion::Impossible,
     })
 }
