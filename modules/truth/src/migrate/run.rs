@@ -47,33 +47,34 @@ pub(super) async fn find(
     })
 }
 
-/// Takes risks back that do not come true with the rows that there are.
+/// Takes risks back that do not come true with the rows that there are: those of missing values. What
+/// a change loses it loses wherever its file is applied, even if nothing is stored here.
 async fn examine(
     database: &mut dyn Database,
     actual: &Schema,
     changes: &mut [Change],
 ) -> Result<(), SetupError> {
     let steps: Vec<Step> = changes.iter().map(|change| change.step.clone()).collect();
-    for change in changes.iter_mut().filter(|change| change.risk.is_some()) {
-        let Some(place) = change.step.place().map(|place| place_before(place, &steps)) else {
+    for change in changes.iter_mut() {
+        let (place, lacking) = match &change.step {
+            Step::AddColumn { place, .. } => (place, None),
+            Step::Require { place, column } => {
+                (place, Some(column_before(place, &column.name, &steps)))
+            }
+            _ => continue,
+        };
+        let Some(risk) = &mut change.risk else {
             continue;
         };
-        let lacking = match &change.step {
-            Step::Require { place, column } => {
-                Some(column_before(place, &column.name, &steps).to_owned())
-            }
-            _ => None,
-        };
-        let id = match actual.table(place) {
-            Some(_) => database.row(place, lacking.as_deref()).await?,
+        let place = place_before(place, &steps);
+        let found = match actual.table(place) {
+            Some(_) => database.row(place, lacking).await?,
             None => None,
         };
-        match (id, &mut change.risk) {
-            (None, risk) => *risk = None,
-            (Some(id), Some(risk)) if lacking.is_some() => {
-                risk.problem.push_str(&format!(", such as {id}"));
-            }
-            _ => {}
+        match found {
+            None => change.risk = None,
+            Some(id) if lacking.is_some() => risk.problem.push_str(&format!(", such as {id}")),
+            Some(_) => {}
         }
     }
     Ok(())
