@@ -1,15 +1,17 @@
 //! Benchmarks of Nubo, and the comparison with PocketBase that its goals are stated in.
 //!
 //! `pocketbase` runs the same four workloads on both servers in turn, `startup` measures how soon
-//! they answer, `rules` what an access rule costs, `logins` what reads feel of people who sign in,
-//! `fanout` how messages reach thousands of WebSockets, `postgres` compares with what is written by
-//! hand on PostgreSQL, `load` loads any local address. This crate never links Nubo: it starts the binary
+//! they answer, `cache` and `cache-budget` what the cache gives, `rules` what an access rule costs,
+//! `logins` what reads feel of people who sign in, `fanout` how messages reach thousands of
+//! WebSockets, `postgres` compares with what is written by hand on PostgreSQL, `load` loads any local
+//! address. This crate never links Nubo: it starts the binary
 //! and speaks HTTP, as a client would. Start reading at [`compare`]; the generator is [`load`],
 //! and what differs between the servers is in [`peer`]. The README says what is fair about it.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod accounts;
+mod cache;
 mod client;
 mod compare;
 mod dataset;
@@ -50,6 +52,13 @@ enum Command {
     PocketBase(compare::Options),
     /// Measure the time from starting a server to its first answer.
     Startup(startup::Options),
+    /// Measure what the cache gives and costs: beside PocketBase, a bare route, and no cache.
+    Cache(rules::Options),
+    /// Measure the cache with far more documents than it may hold.
+    CacheBudget(cache::budget::Options),
+    /// The route that `cache` measures others against; it starts it itself.
+    #[command(hide = true)]
+    BareRoute(cache::BareOptions),
     /// Measure Nubo's lists under an access rule that asks for membership, and without one.
     Rules(rules::Options),
     /// Measure Nubo's reads while people sign in, and while nobody does.
@@ -71,6 +80,9 @@ fn main() -> Result<()> {
     if let Command::BareFanout(options) = cli.command {
         return fanout::serve_bare(&options);
     }
+    if let Command::BareRoute(options) = cli.command {
+        return cache::serve_bare(&options);
+    }
     let interrupt = interrupt::Interrupt::install()?;
     match cli.command {
         Command::PocketBase(options) => compare::run(options, &interrupt),
@@ -78,8 +90,10 @@ fn main() -> Result<()> {
         Command::Rules(options) => rules::run(options, &interrupt),
         Command::Logins(options) => logins::run(options, &interrupt),
         Command::Fanout(options) => fanout::run(options, &interrupt),
-        Command::BareFanout(_) => Ok(()),
         Command::Postgres(options) => postgres::run(options, &interrupt),
+        Command::Cache(options) => cache::run(options, &interrupt),
+        Command::CacheBudget(options) => cache::budget::run(options, &interrupt),
+        Command::BareFanout(_) | Command::BareRoute(_) => Ok(()),
         Command::Load(options) => raw::run(options, &interrupt),
     }
 }

@@ -37,13 +37,13 @@ const SEED: u64 = 0x7275_6c65;
 #[derive(Args)]
 pub struct Options {
     #[command(flatten)]
-    plan: Plan,
-    /// Messages in each of the two collections.
+    pub plan: Plan,
+    /// Messages in each collection.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(CONVERSATIONS as u64..))]
-    documents: u64,
+    pub documents: u64,
     /// Keep-alive connections, each with one request under way.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
-    concurrency: u16,
+    pub concurrency: u16,
 }
 
 /// What a round measures.
@@ -235,6 +235,57 @@ fn members(conversation: usize) -> [usize; MEMBERS] {
         0 => conversation % READERS,
         _ => READERS + (conversation * (MEMBERS - 1) + seat - 1) % (ACCOUNTS - READERS),
     })
+}
+
+/// A server with members and the messages that only they may read, for other comparisons.
+pub struct Members {
+    server: Server,
+    accounts: Vec<Account>,
+    names: Names,
+}
+
+impl Members {
+    /// Starts it with the documents in it.
+    pub fn prepare(
+        root: &std::path::Path,
+        dataset: &Dataset,
+        interrupt: &Interrupt,
+    ) -> Result<Self> {
+        let nubo = nubo(interrupt)?;
+        let fixture = Fixture::empty(&nubo, &root.join("members"), interrupt)?;
+        let mut accounts = Vec::new();
+        fixture.fill(&nubo, interrupt, |address| {
+            accounts = sign_up(address, READERS + 1)?;
+            fill(address, &nubo, dataset, &accounts[..READERS], interrupt)
+        })?;
+        Ok(Self {
+            server: Server::start(&nubo, &fixture.fresh(true)?, interrupt)?,
+            accounts,
+            names: nubo.names(),
+        })
+    }
+
+    /// Newest 20 of a random conversation, in the name of a member.
+    pub fn round(
+        &self,
+        dataset: &Dataset,
+        number: u64,
+        options: &Options,
+        interrupt: &Interrupt,
+    ) -> Result<Round> {
+        let site = Site {
+            names: Names { ..self.names },
+            dataset,
+            readers: &self.accounts[..READERS],
+            stranger: &self.accounts[READERS],
+        };
+        site.play(&self.server, Case::Members, number, options, interrupt)
+    }
+
+    /// Stops it.
+    pub fn stop(self) -> Result<()> {
+        self.server.stop()
+    }
 }
 
 /// Measures, and prints the table.

@@ -23,6 +23,7 @@ pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
     let address = settings.listen.0;
     // Taken before anything else, so that a second server fails before it touches the data.
     let listener = bind(address).await?;
+    let told = told_to_stop()?;
     let local = listener.local_addr().unwrap_or(address);
     let open = assembly.open().await?;
     let mut contributions = std::mem::take(&mut assembly.contributions);
@@ -39,7 +40,7 @@ pub async fn serve(mut assembly: Assembly) -> Result<(), SetupError> {
         idle: settings.idle_timeout.0,
         grace: settings.shutdown_grace.0,
     };
-    http::serve(listener, edge, patience, stop(&assembly)).await;
+    http::serve(listener, edge, patience, stop(&assembly, told)).await;
     if let Some(control) = control {
         control.stop().await;
     }
@@ -100,32 +101,37 @@ fn banner(assembly: &Assembly, local: SocketAddr) {
 }
 
 /// Resolves when the process is told to stop; from then on `/ready` says so.
-async fn stop(assembly: &Assembly) {
-    told_to_stop().await;
+async fn stop(assembly: &Assembly, told: impl Future<Output = ()>) {
+    told.await;
     let drain = &assembly.drain;
     tracing::info!(in_flight = drain.in_flight(), "stopping");
     drain.close();
     assembly.drain().await;
 }
 
-/// Resolves at SIGTERM, SIGINT or ctrl-c.
-async fn told_to_stop() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut terminate) => {
-                tokio::select! {
-                    _ = terminate.recv() => {}
-                    _ = tokio::signal::ctrl_c() => {}
-                }
-                return;
-            }
-            Err(error) => tracing::warn!(%error, "SIGTERM cannot be heard"),
+/// The signals that tell the process to stop. They are heard from here on, whoever waits for them
+/// when: one that comes before would end the process where it stands.
+#[cfg(unix)]
+fn told_to_stop() -> Result<impl Future<Output = ()>, SetupError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let hear = |kind| signal(kind).map_err(|error| SetupError::caused("signals", error));
+    let mut terminate = hear(SignalKind::terminate())?;
+    let mut interrupt = hear(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    }
-    if let Err(error) = tokio::signal::ctrl_c().await {
-        tracing::warn!(%error, "ctrl-c cannot be heard");
-        std::future::pending::<()>().await;
-    }
+    })
+}
+
+/// The same where there is nothing but ctrl-c.
+#[cfg(not(unix))]
+fn told_to_stop() -> Result<impl Future<Output = ()>, SetupError> {
+    Ok(async {
+        if let Err(error) = tokio::signal::ctrl_c().await {
+            tracing::warn!(%error, "ctrl-c cannot be heard");
+            std::future::pending::<()>().await;
+        }
+    })
 }

@@ -25,6 +25,8 @@ use truth::Truth;
 
 /// No answer, start or stop takes longer, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The setting that these tests may be run with: `none`, or the default.
+pub const CACHE_DRIVER: &str = "NUBO_TIERS__CACHE__DRIVER";
 /// Lines of the log that are shown where an answer is not the expected one.
 const LINES_SHOWN: usize = 20;
 
@@ -105,7 +107,8 @@ impl Site {
         self.0.folder.path().join(path)
     }
 
-    /// The binary, in this folder and with no environment of its own.
+    /// The binary, in this folder and with no environment of its own, but for what says whether there
+    /// is a cache: every test must come out the same with it and without.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nubo"));
         command
@@ -114,6 +117,9 @@ impl Site {
             .current_dir(self.0.folder.path())
             .env_clear();
         self.0.truth.tell(&mut command);
+        if let Some(driver) = std::env::var_os(CACHE_DRIVER) {
+            command.env(CACHE_DRIVER, driver);
+        }
         command
     }
 

@@ -25,6 +25,8 @@ pub struct Nubo {
     binary: PathBuf,
     /// Seen from the workspace's root.
     config: &'static str,
+    /// Settings beyond the configuration's, as environment variables.
+    environment: Vec<(String, String)>,
 }
 
 impl Nubo {
@@ -39,6 +41,7 @@ impl Nubo {
             return Ok(Self {
                 binary: binary.into(),
                 config,
+                environment: Vec::new(),
             });
         }
         let mut build = Command::new("cargo");
@@ -48,7 +51,17 @@ impl Nubo {
         run(build, BUILD_LIMIT, interrupt)?;
         let binary = target_dir().join("release/nubo");
         ensure!(binary.is_file(), "cargo built no {}", binary.display());
-        Ok(Self { binary, config })
+        Ok(Self {
+            binary,
+            config,
+            environment: Vec::new(),
+        })
+    }
+
+    /// The same with another setting.
+    pub fn with_environment(mut self, (name, value): (&str, &str)) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 }
 
@@ -96,7 +109,8 @@ impl Nubo {
             .current_dir(workspace())
             // Means nothing to the server, which warns of names it does not know.
             .env_remove(BINARY)
-            .env("NUBO_DATA", data);
+            .env("NUBO_DATA", data)
+            .envs(self.environment.iter().cloned());
         command
     }
 }

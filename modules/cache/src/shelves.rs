@@ -31,13 +31,18 @@ pub struct Shelves<S> {
     catalog: Arc<Catalog>,
     storage: Arc<S>,
     /// The batches that are announced and not yet settled.
-    pending: Mutex<HashMap<BatchId, Vec<Pending>>>,
+    pending: Mutex<HashMap<BatchId, Pending>>,
 }
 
-/// A document of a batch.
-#[derive(Clone)]
+/// A batch between the two: what was announced, and of each document what the batch does.
+#[derive(Default)]
 struct Pending {
-    announced: Announced,
+    announced: Vec<Announced>,
+    changes: Vec<Change>,
+}
+
+/// What a batch does to a document.
+struct Change {
     /// The first of the batch's changes to it, which has what it was.
     first: Arc<Touched>,
     /// The last one, which has what it will be.
@@ -68,9 +73,9 @@ impl<S: Storage> Shelves<S> {
 
     /// What a batch is about to do, document by document. Where it changes one several times, only
     /// what it was and what it will be matter.
-    fn pending(&self, changes: &[Arc<Touched>]) -> Vec<Pending> {
+    fn pending(&self, changes: &[Arc<Touched>]) -> Pending {
         let mut places: HashMap<DocumentKey, usize> = HashMap::with_capacity(changes.len());
-        let mut pending: Vec<Pending> = Vec::with_capacity(changes.len());
+        let mut pending = Pending::default();
         for change in changes {
             let Some((collection, cache)) = self.tier(change.collection) else {
                 continue;
@@ -89,13 +94,13 @@ impl<S: Storage> Shelves<S> {
             };
             match places.get(&key) {
                 Some(at) => {
-                    pending[*at].announced = announced;
-                    pending[*at].last = Arc::clone(change);
+                    pending.announced[*at] = announced;
+                    pending.changes[*at].last = Arc::clone(change);
                 }
                 None => {
-                    places.insert(key, pending.len());
-                    pending.push(Pending {
-                        announced,
+                    places.insert(key, pending.announced.len());
+                    pending.announced.push(announced);
+                    pending.changes.push(Change {
                         first: Arc::clone(change),
                         last: Arc::clone(change),
                         wanted: false,
@@ -107,13 +112,12 @@ impl<S: Storage> Shelves<S> {
     }
 
     /// What a batch has done to a document.
-    fn settled(&self, pending: Pending) -> Option<Settled> {
-        let Pending {
-            announced,
+    fn settled(&self, announced: Announced, change: Change) -> Option<Settled> {
+        let Change {
             first,
             last,
             wanted,
-        } = pending;
+        } = change;
         let (collection, cache) = self.tier(announced.document.collection)?;
         let before = first.before.as_ref();
         let mut left = places_of(before, collection, cache);
@@ -135,7 +139,7 @@ impl<S: Storage> Shelves<S> {
         })
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Vec<Pending>>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Pending>> {
         // Nothing panics while it holds the lock and leaves the map half changed.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,17 +196,16 @@ impl<S: Storage> Observer for Shelves<S> {
     }
 
     async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) -> Result<()> {
-        let pending = self.pending(changes);
-        let announced: Vec<Announced> = pending.iter().map(|p| p.announced.clone()).collect();
-        // Even what fails on the way can be taken back.
-        self.locked().insert(batch, pending);
-        let wanted = self.storage.announce(batch, &announced).await?;
-        if let Some(pending) = self.locked().get_mut(&batch) {
-            for (pending, wanted) in pending.iter_mut().zip(wanted) {
-                pending.wanted = wanted;
+        let mut pending = self.pending(changes);
+        let wanted = self.storage.announce(batch, &pending.announced).await;
+        if let Ok(wanted) = &wanted {
+            for (change, wanted) in pending.changes.iter_mut().zip(wanted) {
+                change.wanted = *wanted;
             }
         }
-        Ok(())
+        // Even what has failed on the way is to be taken back.
+        self.locked().insert(batch, pending);
+        wanted.map(drop)
     }
 
     async fn settle(&self, batch: BatchId, fate: Fate) {
@@ -211,13 +214,12 @@ impl<S: Storage> Observer for Shelves<S> {
         };
         let result = match fate {
             Fate::Committed => {
-                let settled = pending.into_iter().filter_map(|p| self.settled(p));
+                let both = pending.announced.into_iter().zip(pending.changes);
+                let settled =
+                    both.filter_map(|(announced, change)| self.settled(announced, change));
                 self.storage.settle(batch, settled.collect()).await
             }
-            Fate::Aborted => {
-                let announced: Vec<Announced> = pending.into_iter().map(|p| p.announced).collect();
-                self.storage.abort(batch, &announced).await
-            }
+            Fate::Aborted => self.storage.abort(batch, &pending.announced).await,
         };
         // Its tokens stay, so that its documents are read from the truth.
         if let Err(error) = result {

@@ -52,6 +52,16 @@ pub use publish::Publisher;
 use read::Cached;
 pub use retention::{Retention, Sweep};
 
+/// Deliberate mistakes in the order of reading, for the simulation to find.
+#[cfg(feature = "flaws")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// What a set yields is not held against the question again.
+    NoRecheck,
+    /// What a rule looks up is looked up before the documents are read that it guards.
+    RuleReadFirst,
+}
+
 /// All tiers as one store.
 pub struct Tiers {
     catalog: Arc<Catalog>,
@@ -61,6 +71,8 @@ pub struct Tiers {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     cached: Option<Cached>,
+    #[cfg(feature = "flaws")]
+    flaw: Option<Flaw>,
     /// Set once every module has been set up; modules need the store before that.
     hooks: OnceLock<Vec<Arc<dyn Hook>>>,
 }
@@ -83,6 +95,8 @@ impl Tiers {
             clock,
             random,
             cached: None,
+            #[cfg(feature = "flaws")]
+            flaw: None,
             hooks: OnceLock::new(),
         }
     }
@@ -91,6 +105,14 @@ impl Tiers {
     #[must_use]
     pub fn with_cache(mut self, cache: Arc<dyn Cache>) -> Self {
         self.cached = Some(Cached::new(cache));
+        self
+    }
+
+    /// The same with a deliberate mistake.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn flawed(mut self, flaw: Option<Flaw>) -> Self {
+        self.flaw = flaw;
         self
     }
 

@@ -29,9 +29,11 @@ fn declarations() -> Json {
     ])
 }
 
-/// Remembers what it heard of each document.
+/// Remembers what it heard of each document: revisions before and after.
 #[derive(Default)]
-struct Listener(Mutex<HashMap<Id, Vec<(Option<Revision>, Option<Revision>)>>>);
+struct Listener(Mutex<HashMap<Id, Vec<Step>>>);
+
+type Step = (Option<Revision>, Option<Revision>);
 
 impl Observer for Listener {
     fn observes(&self, _: CollectionId) -> bool {

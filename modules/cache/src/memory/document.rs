@@ -6,11 +6,21 @@ use nubo_core::{cache::Held, observe::BatchId, record::Version};
 use smallvec::SmallVec;
 
 /// What is known of one document.
+///
+/// There are millions of these, so what few have is kept apart.
 #[derive(Debug, Default)]
 pub(super) struct DocumentSlot {
     held: Option<Arc<Held>>,
     /// When what is held is old, in milliseconds since 1970.
     until: Option<i64>,
+    /// When it was last used, in the shard's count.
+    pub(super) used: u64,
+    under_way: Option<Box<UnderWay>>,
+}
+
+/// What is being read or written of a document.
+#[derive(Debug, Default)]
+struct UnderWay {
     /// The newest version that was settled while there were tokens. An older batch that is settled
     /// later must not bring its version back, even where this one is the document's end.
     settled: Option<Version>,
@@ -18,8 +28,6 @@ pub(super) struct DocumentSlot {
     tokens: SmallVec<[BatchId; 2]>,
     /// Somebody has asked the truth after this was left, and nothing was announced since.
     fill: Option<u64>,
-    /// When it was last used, in the shard's count.
-    pub(super) used: u64,
 }
 
 /// What a reader finds.
@@ -32,7 +40,7 @@ pub(super) enum Content {
 impl DocumentSlot {
     /// What is there at a moment.
     pub fn content(&mut self, now: impl FnOnce() -> i64) -> Content {
-        if !self.tokens.is_empty() {
+        if self.is_pinned() {
             return Content::Busy;
         }
         if self.until.is_some_and(|until| until <= now()) {
@@ -47,27 +55,30 @@ impl DocumentSlot {
 
     /// Leaves a fill token, or takes the one that is there: nothing has changed since.
     pub fn leave(&mut self, next: impl FnOnce() -> u64) -> u64 {
-        debug_assert!(self.tokens.is_empty());
-        *self.fill.get_or_insert_with(next)
+        debug_assert!(!self.is_pinned());
+        *self.under_way().fill.get_or_insert_with(next)
     }
 
     /// Holds what was read under a fill token, if that is still there.
     pub fn fill(&mut self, token: u64, held: Arc<Held>, until: Option<i64>) -> bool {
-        let counts = self.fill == Some(token);
+        let own = self.under_way.as_ref().and_then(|under_way| under_way.fill);
+        let counts = own == Some(token);
         if counts {
-            self.fill = None;
+            self.under_way().fill = None;
             self.hold(held, until);
+            self.tidy();
         }
         counts
     }
 
     /// Notes that a batch is about to change it. Whether it is held.
     pub fn announce(&mut self, batch: BatchId) -> bool {
-        self.fill = None;
-        if !self.tokens.contains(&batch) {
-            self.tokens.push(batch);
+        let under_way = self.under_way();
+        under_way.fill = None;
+        if !under_way.tokens.contains(&batch) {
+            under_way.tokens.push(batch);
         }
-        self.held.is_some()
+        self.is_held()
     }
 
     /// Notes what a batch has made of it.
@@ -78,10 +89,11 @@ impl DocumentSlot {
         held: Option<Arc<Held>>,
         until: Option<i64>,
     ) {
-        let known = self.held.as_ref().map(|held| Version::there(held.revision));
-        if known.max(self.settled).is_none_or(|known| known < version) {
+        let own = self.held.as_ref().map(|held| Version::there(held.revision));
+        let known = own.max(self.under_way().settled);
+        if known.is_none_or(|known| known < version) {
             self.held = None;
-            self.settled = Some(version);
+            self.under_way().settled = Some(version);
             if let Some(held) = held {
                 self.hold(held, until);
             }
@@ -91,28 +103,34 @@ impl DocumentSlot {
 
     /// Takes the token of a batch away. What is held stays: nothing has changed.
     pub fn release(&mut self, batch: BatchId) {
-        self.fill = None;
-        self.tokens.retain(|token| *token != batch);
-        if self.tokens.is_empty() {
+        let under_way = self.under_way();
+        under_way.fill = None;
+        under_way.tokens.retain(|token| *token != batch);
+        if under_way.tokens.is_empty() {
             // Every batch that was announced before is settled; later ones have later versions.
-            self.settled = None;
+            under_way.settled = None;
         }
+        self.tidy();
     }
 
     /// Forgets what is held, and what is being read.
     pub fn forget(&mut self) {
         self.held = None;
-        self.fill = None;
+        if let Some(under_way) = &mut self.under_way {
+            under_way.fill = None;
+        }
+        self.tidy();
     }
 
     /// Whether some batch is about to change it: it must stay.
     pub fn is_pinned(&self) -> bool {
-        !self.tokens.is_empty()
+        let tokens = self.under_way.as_ref().map(|under_way| &under_way.tokens);
+        tokens.is_some_and(|tokens| !tokens.is_empty())
     }
 
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
-        self.held.is_none() && self.fill.is_none() && !self.is_pinned()
+        self.held.is_none() && self.under_way.is_none()
     }
 
     /// Whether a document is held.
@@ -126,15 +144,29 @@ impl DocumentSlot {
             // The counts of the Arc, and what Bytes keeps beside its bytes.
             size_of::<Held>() + 16 + 32 + held.json.len() + held.excerpt.size()
         });
-        let tokens = match self.tokens.spilled() {
-            true => self.tokens.capacity() * size_of::<BatchId>(),
-            false => 0,
-        };
-        held + tokens
+        let under_way = self.under_way.as_ref().map_or(0, |under_way| {
+            let tokens = match under_way.tokens.spilled() {
+                true => under_way.tokens.capacity() * size_of::<BatchId>(),
+                false => 0,
+            };
+            size_of::<UnderWay>() + tokens
+        });
+        held + under_way
     }
 
     fn hold(&mut self, held: Arc<Held>, until: Option<i64>) {
         self.held = Some(held);
         self.until = until;
+    }
+
+    fn under_way(&mut self) -> &mut UnderWay {
+        self.under_way.get_or_insert_default()
+    }
+
+    /// Where nothing is under way, nothing is kept of that.
+    fn tidy(&mut self) {
+        let nothing =
+            |under_way: &mut Box<UnderWay>| under_way.fill.is_none() && under_way.tokens.is_empty();
+        self.under_way.take_if(nothing);
     }
 }

@@ -90,6 +90,15 @@ impl Memory {
         }
     }
 
+    /// What there is anything of, in the order in which it was used.
+    pub fn keys(&self) -> (Vec<DocumentKey>, Vec<SetName>) {
+        let mut keys = (Vec::new(), Vec::new());
+        for shard in &self.shards {
+            lock(shard).add_keys(&mut keys);
+        }
+        keys
+    }
+
     /// Throws a document out, unless some batch is about to change it.
     pub fn evict_document(&self, key: DocumentKey) {
         self.document_shard(key).evict_document(key);

@@ -65,6 +65,12 @@ impl Shard {
         self.bytes
     }
 
+    /// Adds what there is anything of.
+    pub fn add_keys(&self, keys: &mut (Vec<DocumentKey>, Vec<SetName>)) {
+        keys.0.extend(self.documents.keys());
+        keys.1.extend(self.sets.keys().cloned());
+    }
+
     /// What is counted of a collection.
     pub fn count(&mut self, collection: CollectionId) -> &mut CollectionStatistics {
         &mut self.statistics[collection.index()]

@@ -133,6 +133,8 @@ impl Tiers {
             start,
             collection,
             cache,
+            #[cfg(feature = "flaws")]
+            flaw: self.flaw,
         };
         list.read(self, cached).await
     }
@@ -147,6 +149,8 @@ struct List<'a> {
     start: Option<Position>,
     collection: &'a Collection,
     cache: &'a CacheTier,
+    #[cfg(feature = "flaws")]
+    flaw: Option<crate::Flaw>,
 }
 
 /// A document and where it stands.
@@ -237,6 +241,10 @@ impl List<'_> {
             Reach::To(end) => position <= *end,
             Reach::End => true,
         };
+        #[cfg(feature = "flaws")]
+        if self.flaw == Some(crate::Flaw::NoRecheck) {
+            return Some(Candidate { position, held });
+        }
         let fields = self.collection.fields();
         let belongs = begins && ends && self.query.filter.matches(&held.excerpt, fields, &());
         belongs.then_some(Candidate { position, held })

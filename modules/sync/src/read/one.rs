@@ -21,11 +21,19 @@ impl Tiers {
             return Ok(body.map(|body| Answer::truth(body, why)));
         };
         let mut reading = Reading::new(self, cached);
+        let mut looked_up = LookedUp::default();
+        #[cfg(feature = "flaws")]
+        if self.flaw == Some(crate::Flaw::RuleReadFirst) {
+            let before = reading.documents(collection, cache, &[id]).await?;
+            for held in before.into_iter().flatten() {
+                let seen = reading.passes(&view.condition, &held, collection, &mut looked_up);
+                seen.await?;
+            }
+        }
         let found = reading.documents(collection, cache, &[id]).await?;
         let Some(held) = found.into_iter().next().flatten() else {
             return Ok(None);
         };
-        let mut looked_up = LookedUp::default();
         let seen = reading.passes(&view.condition, &held, collection, &mut looked_up);
         if !seen.await? {
             return Ok(None);

@@ -52,6 +52,12 @@ pub(crate) fn plan(query: &Query, view: &View, collection: &Collection) -> Resul
     let Some(cache) = &collection.tiers.cache else {
         return Err(format!("{} is not cached", collection.name));
     };
+    if cache.sets.is_empty() {
+        return Err(format!(
+            "the order of {} has no binary form, in which documents could be kept",
+            collection.name
+        ));
+    }
     if matches!(query.start, Start::Offset(_)) {
         return Err("pages by number are counted by the truth".into());
     }
@@ -77,7 +83,7 @@ pub(crate) fn plan(query: &Query, view: &View, collection: &Collection) -> Resul
     }
     demanded(&view.condition, &mut demands);
     let Some(sets) = best(collection, cache, &demands) else {
-        return Err(format!("the order of {} keeps no sets", collection.name));
+        return Err(format!("{} has no sets", collection.name));
     };
     if sets.fields.is_empty() {
         if !query.filter.is_always() {

@@ -1,0 +1,57 @@
+//! Deliberate mistakes. Each breaks one thing that the promises rest on, so each must be found; a
+//! check that does not find them checks nothing.
+//!
+//! Most are made around the real code, by a storage or a truth that does a step wrongly. Two are in
+//! the order in which the store reads, and are switches that exist in this package's build alone.
+
+use nubo_sync::Flaw;
+
+/// What is done wrongly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub enum Mutant {
+    /// What was read is put into the cache whatever was announced meanwhile.
+    FillWithoutToken,
+    /// Batches are announced when they are committed already.
+    AnnounceAfterCommit,
+    /// Whoever settles last wins, however old.
+    RevisionNotCompared,
+    /// The end of a document leaves nothing that an older version would meet.
+    TombstoneForgotten,
+    /// The token of a set's builder is taken when the truth has been read.
+    BuildTokenAfterSnapshot,
+    /// Whoever leaves a set takes out the entry of a later version, too.
+    RemovalIgnoresRevision,
+    /// What a set yields is believed.
+    NoRecheck,
+    /// A document that is about to be changed is thrown out.
+    EvictionWithToken,
+    /// A document that moves within a set is not put at its new place.
+    EntryLostWhenMoved,
+    /// What a rule looks up is looked up before the document is read.
+    RuleReadFirst,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::FillWithoutToken,
+        Self::AnnounceAfterCommit,
+        Self::RevisionNotCompared,
+        Self::TombstoneForgotten,
+        Self::BuildTokenAfterSnapshot,
+        Self::RemovalIgnoresRevision,
+        Self::NoRecheck,
+        Self::EvictionWithToken,
+        Self::EntryLostWhenMoved,
+        Self::RuleReadFirst,
+    ];
+
+    /// The switch of the store, where it is one.
+    pub const fn flaw(self) -> Option<Flaw> {
+        match self {
+            Self::NoRecheck => Some(Flaw::NoRecheck),
+            Self::RuleReadFirst => Some(Flaw::RuleReadFirst),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! One run, and the way to a shorter one that fails as well.
+
+use std::{
+    future::Future,
+    pin::pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
+
+use fastrand::Rng;
+use nubo_core::{caller::Caller, query::Start, store::Store};
+use serde_json::json;
+
+use crate::{
+    check::Checker,
+    mutant::Mutant,
+    scheduler::{End, Moment, Scheduler},
+    workload::{self, Client, Observations, Observed},
+    world::{self, World},
+};
+
+/// How many steps a run takes at most. One in which nobody gets on takes them all.
+const LONGEST: u64 = 60_000;
+/// How many orders a shorter run is tried in.
+const ORDERS: u64 = 20;
+/// How many runs may be made on the way to the shortest.
+const TRIES: usize = 6_000;
+
+/// What is to be run.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The collections and, at first, what clients do follow from it.
+    pub seed: u64,
+    /// Who goes on at each step follows from it.
+    pub order: u64,
+    pub clients: Vec<Client>,
+    pub mutant: Option<Mutant>,
+}
+
+/// What came of a run in which everything was right.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Report {
+    /// How many steps were made.
+    pub steps: Moment,
+    /// How many answers were checked.
+    pub answers: usize,
+    /// How many of them came from the cache.
+    pub cached: usize,
+}
+
+/// A run in which something was wrong.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub run: Run,
+    pub what: String,
+    /// What happened, step by step, where that was asked for.
+    pub log: Vec<String>,
+}
+
+impl Run {
+    /// The run of a seed.
+    pub fn of(seed: u64, mutant: Option<Mutant>) -> Self {
+        let mut random = Rng::with_seed(seed ^ 0x5eed_0f1d_ea5e_ed0f);
+        Self {
+            seed,
+            order: seed,
+            clients: workload::draw(&mut random),
+            mutant,
+        }
+    }
+}
+
+/// Runs, and checks every answer.
+pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
+    let scheduler = Scheduler::new(run.order, logging);
+    let fail = |what: String| {
+        Box::new(Failure {
+            run: run.clone(),
+            what,
+            log: scheduler.log(),
+        })
+    };
+    let mut random = Rng::with_seed(run.seed);
+    let world = World::new(&mut random, scheduler.clone(), run.mutant);
+    let world = match now(world) {
+        Some(Ok(world)) => Arc::new(world),
+        Some(Err(error)) => return Err(fail(error.to_string())),
+        None => return Err(fail("the world was not made at once".into())),
+    };
+    let observations = Observations::default();
+    for (number, client) in run.clients.iter().enumerate() {
+        let work = workload::run(world.clone(), number, client.clone(), observations.clone());
+        scheduler.spawn_mortal(format!("client {number}"), work);
+    }
+    match scheduler.run(LONGEST) {
+        End::Done => {}
+        end => return Err(fail(format!("nobody gets on: {end:?}"))),
+    }
+    // Now that all is quiet, everybody sees everything as it is.
+    scheduler.spawn("at the end", quiet(world.clone(), observations.clone()));
+    match scheduler.run(LONGEST) {
+        End::Done => {}
+        end => return Err(fail(format!("the end is not reached: {end:?}"))),
+    }
+    let answers = observations.all();
+    let history = world.truth.history();
+    let checker = Checker {
+        catalog: &world.catalog,
+        history: &history,
+    };
+    for observed in &answers {
+        if let Err(what) = checker.check(observed) {
+            return Err(fail(describe(observed, &what)));
+        }
+    }
+    if let Err(what) = nothing_stays(&world) {
+        return Err(fail(what));
+    }
+    Ok(Report {
+        steps: scheduler.now(),
+        answers: answers.len(),
+        cached: answers.iter().filter(|observed| observed.cached).count(),
+    })
+}
+
+fn describe(observed: &Observed, what: &str) -> String {
+    format!(
+        "client {} between {} and {}{}: {what}",
+        observed.client,
+        observed.from,
+        observed.to,
+        if observed.cached {
+            ", from the cache"
+        } else {
+            ""
+        },
+    )
+}
+
+/// Reads everything, twice: what the first time puts into the cache the second time finds there.
+async fn quiet(world: Arc<World>, observations: Observations) {
+    let notes = world.named("notes").clone();
+    for _ in 0..2 {
+        for caller in [Caller::Server, world::caller(0), world::caller(1)] {
+            for number in 0..5 {
+                let id = world::note(number);
+                workload::get(&world, 99, caller.clone(), "notes", id, &observations).await;
+            }
+            let mut filters = vec![json!({}), json!({ "tags": "a" }), json!({ "state": 1 })];
+            filters.extend((0..2).map(|n| json!({ "room": world::room(n).to_string() })));
+            filters.extend((0..2).map(|n| json!({ "author": world::person(n).to_string() })));
+            for filter in &filters {
+                let first = Start::First;
+                if let Some(query) = workload::query(&world, &notes, filter, first, 4, false) {
+                    let caller = caller.clone();
+                    workload::list(&world, 99, caller, query, false, &observations).await;
+                }
+            }
+        }
+    }
+    if let Err(error) = world.tiers.ready().await {
+        world.scheduler.note(|| error.to_string());
+    }
+}
+
+/// No token is left behind by those who are done or dead.
+fn nothing_stays(world: &World) -> Result<(), String> {
+    use nubo_cache::Storage as _;
+    match now(world.storage.inner().clear()) {
+        Some(Ok(())) => {}
+        _ => return Err("the cache could not be cleared at once".into()),
+    }
+    let (documents, sets) = world.storage.inner().keys();
+    match (documents.len(), sets.len(), world.storage.inner().bytes()) {
+        (0, 0, 0) => Ok(()),
+        (documents, sets, bytes) => Err(format!(
+            "{documents} documents and {sets} sets cannot be thrown out, {bytes} bytes"
+        )),
+    }
+}
+
+/// What a future gives that waits for nobody.
+fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    match future.as_mut().poll(&mut context) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
+    }
+}
+
+/// A shorter run that fails as well: actions and clients are left out as long as it does. Other
+/// orders of the same are tried, too, for what is left may need another one.
+pub fn shortest(failure: Failure) -> Failure {
+    let mut best = failure;
+    let mut tries = 0;
+    'again: loop {
+        let mut candidates = Vec::new();
+        for client in 0..best.run.clients.len() {
+            let mut without = best.run.clone();
+            without.clients.remove(client);
+            candidates.push(without);
+        }
+        for client in 0..best.run.clients.len() {
+            for action in 0..best.run.clients[client].actions.len() {
+                let mut without = best.run.clone();
+                without.clients[client].actions.remove(action);
+                candidates.push(without);
+            }
+        }
+        for candidate in candidates {
+            for attempt in 0..ORDERS {
+                tries += 1;
+                if tries > TRIES {
+                    return best;
+                }
+                let candidate = Run {
+                    order: best.run.order.wrapping_add(attempt),
+                    ..candidate.clone()
+                };
+                if let Err(failure) = run(&candidate, false) {
+                    best = *failure;
+                    continue 'again;
+                }
+            }
+        }
+        return best;
+    }
+}

@@ -1,0 +1,539 @@
+//! A truth in memory: several batches under way at once, each holding the rows that it changes, as in
+//! PostgreSQL. A batch announces, commits, answers and settles, with anything in between; and now and
+//! then it is taken back just before it commits, or nobody hears whether it did.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use nubo_core::{
+    Error, Result,
+    access::View,
+    clock::Clock,
+    document::Document,
+    filter::{Expr, Select, SubQueries},
+    id::Revision,
+    module::SetupError,
+    observe::{BatchId, Fate, Observer, Touched},
+    position::Position,
+    query::{Query, Related, Start},
+    schema::{Catalog, CollectionId, SortKey},
+    truth::{Body, Page, Truth},
+    value::Value,
+    write::{Operation, Outcome, Sequence, Target, Transaction},
+};
+use tokio::sync::oneshot;
+
+use crate::{
+    history::{History, Key},
+    mutant::Mutant,
+    scheduler::Scheduler,
+};
+
+/// How often a batch is taken back: once in so many.
+const ABORT: u32 = 10;
+/// How often nobody hears of a commit: once in so many.
+const UNHEARD: u32 = 25;
+
+type Tables = BTreeMap<Key, Document>;
+
+/// A truth under the scheduler.
+pub struct SimTruth(Arc<Inner>);
+
+struct Inner {
+    catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
+    scheduler: Scheduler,
+    mutant: Option<Mutant>,
+    observers: OnceLock<Vec<Arc<dyn Observer>>>,
+    batches: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    tables: Tables,
+    /// The revisions at which documents ended.
+    ended: BTreeMap<Key, i64>,
+    /// Rows that a batch holds.
+    held: BTreeSet<Key>,
+    history: History,
+}
+
+/// What a transaction does.
+struct Work {
+    tables: Tables,
+    touched: BTreeMap<Key, (Option<Document>, Option<Document>)>,
+    outcomes: Vec<Outcome>,
+}
+
+impl SimTruth {
+    /// An empty truth.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        clock: Arc<dyn Clock>,
+        scheduler: Scheduler,
+        mutant: Option<Mutant>,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            catalog,
+            clock,
+            scheduler,
+            mutant,
+            observers: OnceLock::new(),
+            batches: AtomicU64::new(1),
+            state: Mutex::default(),
+        }))
+    }
+
+    /// What every document was at every moment.
+    pub fn history(&self) -> History {
+        self.0.state().history.clone()
+    }
+
+    /// All documents as they are now.
+    pub fn tables(&self) -> Vec<(Key, Document)> {
+        let state = self.0.state();
+        state.tables.iter().map(|(k, d)| (*k, d.clone())).collect()
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn observers(&self) -> Vec<Arc<dyn Observer>> {
+        self.observers.get().cloned().unwrap_or_default()
+    }
+
+    /// Carries a transaction out, and answers.
+    async fn carry_out(
+        self: Arc<Self>,
+        transaction: Transaction,
+        answer: oneshot::Sender<Result<Vec<Outcome>>>,
+    ) {
+        let work = loop {
+            self.scheduler.step("execute").await;
+            let mut state = self.state();
+            let work = match self.execute(&state, &transaction) {
+                Ok(work) => work,
+                Err(error) => {
+                    drop(state);
+                    // Who has gone away does not need to know.
+                    answer.send(Err(error)).ok();
+                    return;
+                }
+            };
+            // It waits for the rows that others hold, and looks again.
+            if work.touched.keys().any(|key| state.held.contains(key)) {
+                continue;
+            }
+            state.held.extend(work.touched.keys());
+            break work;
+        };
+        let batch = BatchId(self.batches.fetch_add(1, Ordering::Relaxed));
+        let changes: Vec<Arc<Touched>> = work
+            .touched
+            .iter()
+            .map(|((collection, _), (before, after))| {
+                Arc::new(Touched {
+                    collection: *collection,
+                    before: before.clone(),
+                    after: after.clone(),
+                })
+            })
+            .collect();
+        let late = self.mutant == Some(Mutant::AnnounceAfterCommit);
+        if !late {
+            self.announce(batch, &changes).await;
+        }
+        self.scheduler.step("commit").await;
+        let fate = match self.scheduler.draw(|random| random.u32(..ABORT)) {
+            0 => Fate::Aborted,
+            _ => Fate::Committed,
+        };
+        let touched: Vec<Key> = work.touched.keys().copied().collect();
+        if fate == Fate::Committed {
+            self.commit(&work);
+        } else {
+            self.scheduler.note(|| "takes it back".into());
+        }
+        {
+            let mut state = self.state();
+            for key in &touched {
+                state.held.remove(key);
+            }
+        }
+        if late {
+            self.scheduler.step("after the commit").await;
+            self.announce(batch, &changes).await;
+        }
+        self.scheduler.step("answer").await;
+        let unheard = self.scheduler.draw(|random| random.u32(..UNHEARD)) == 0;
+        let result = match fate {
+            _ if unheard => Err(Error::unavailable("outcome_unknown", "nobody knows")),
+            Fate::Committed => Ok(work.outcomes),
+            Fate::Aborted => Err(Error::unavailable("aborted", "it was taken back")),
+        };
+        answer.send(result).ok();
+        self.scheduler.step("before settling").await;
+        for observer in self.observers() {
+            observer.settle(batch, fate).await;
+        }
+        self.scheduler
+            .note(|| format!("has settled batch {}", batch.0));
+    }
+
+    async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) {
+        for observer in self.observers() {
+            let announced = observer.announce(batch, changes).await;
+            debug_assert!(announced.is_ok());
+        }
+        self.scheduler
+            .note(|| format!("has announced batch {}", batch.0));
+    }
+
+    fn commit(&self, work: &Work) {
+        let now = self.scheduler.now();
+        let mut state = self.state();
+        for (key, (before, after)) in &work.touched {
+            match after {
+                Some(document) => {
+                    state.tables.insert(*key, document.clone());
+                }
+                None => {
+                    state.tables.remove(key);
+                    let last = before.as_ref().map_or(0, |d| d.revision().number());
+                    let end = last.max(self.clock.micros()) + 1;
+                    let ended = state.ended.entry(*key).or_insert(0);
+                    *ended = (*ended).max(end);
+                }
+            }
+            state.history.note(now, *key, after.clone());
+        }
+        drop(state);
+        self.scheduler.note(|| {
+            let documents = work.touched.iter().map(|(key, (_, after))| {
+                let id = crate::storage::short(key.1);
+                match after {
+                    Some(after) => format!("{id} at {}", after.revision()),
+                    None => format!("{id} gone"),
+                }
+            });
+            format!("commits {}", documents.collect::<Vec<_>>().join(", "))
+        });
+    }
+
+    fn execute(&self, state: &State, transaction: &Transaction) -> Result<Work> {
+        let mut work = Work {
+            tables: state.tables.clone(),
+            touched: BTreeMap::new(),
+            outcomes: Vec::new(),
+        };
+        for operation in &transaction.operations {
+            let outcome = self.apply(state, &mut work, operation, transaction)?;
+            work.outcomes.push(outcome);
+        }
+        // What came and went in the same transaction was never there.
+        work.touched
+            .retain(|_, (before, after)| before.is_some() || after.is_some());
+        Ok(work)
+    }
+
+    fn apply(
+        &self,
+        state: &State,
+        work: &mut Work,
+        operation: &Operation,
+        transaction: &Transaction,
+    ) -> Result<Outcome> {
+        let schema = self.catalog.get(operation.collection());
+        let put = |work: &mut Work, key: Key, after: Option<Document>| {
+            let before = work.tables.get(&key).cloned();
+            match &after {
+                Some(document) => work.tables.insert(key, document.clone()),
+                None => work.tables.remove(&key),
+            };
+            let entry = work.touched.entry(key).or_insert((before, None));
+            entry.1 = after;
+        };
+        let revision = |last: i64, key: &Key| {
+            let ended = state.ended.get(key).copied().unwrap_or(0);
+            Revision::new(last.max(ended)).next(self.clock.micros())
+        };
+        match operation {
+            Operation::Create { document, .. } => {
+                let id = document.id().ok_or_else(|| Error::internal("no id"))?;
+                let key = (schema.id, id);
+                if work.tables.contains_key(&key) {
+                    return Err(Error::Conflict {
+                        code: "duplicate",
+                        detail: "is there".into(),
+                        errors: Vec::new(),
+                    });
+                }
+                let mut document = document.clone();
+                // It may have ended in this very transaction.
+                let before = work
+                    .touched
+                    .get(&key)
+                    .and_then(|(before, _)| before.as_ref());
+                let last = before.map_or(0, |before| before.revision().number() + 1);
+                document.set_revision(revision(last, &key));
+                put(work, key, Some(document.clone()));
+                Ok(Outcome::Created(document))
+            }
+            Operation::Update { target, change, .. } => {
+                let keys = self.targets(work, schema.id, target)?;
+                let mut last = None;
+                for key in &keys {
+                    let Some(mut document) = work.tables.get(key).cloned() else {
+                        continue;
+                    };
+                    let before = document.revision().number();
+                    change
+                        .apply(&mut document, schema, transaction.now)
+                        .map_err(Error::Invalid)?;
+                    document.set_revision(revision(before, key));
+                    document.touch(transaction.now);
+                    put(work, *key, Some(document.clone()));
+                    last = Some(document);
+                }
+                match (target, last) {
+                    (Target::One { .. }, Some(document)) => Ok(Outcome::Updated(document)),
+                    _ => Ok(Outcome::Changed {
+                        matched: keys.len() as u64,
+                        modified: keys.len() as u64,
+                    }),
+                }
+            }
+            Operation::Delete { target, .. } => {
+                let keys = self.targets(work, schema.id, target)?;
+                for key in &keys {
+                    put(work, *key, None);
+                }
+                match target {
+                    Target::One { .. } => Ok(Outcome::Deleted),
+                    Target::Matching(_) => Ok(Outcome::Removed(keys.len() as u64)),
+                }
+            }
+        }
+    }
+
+    fn targets(&self, work: &Work, collection: CollectionId, target: &Target) -> Result<Vec<Key>> {
+        let schema = self.catalog.get(collection);
+        match target {
+            Target::One { id, guard } => {
+                let key = (collection, *id);
+                let found = work.tables.get(&key);
+                let document = found.ok_or_else(|| Error::no_document(&schema.name))?;
+                match &guard.revisions {
+                    Some(revisions) if !revisions.contains(&document.revision()) => {
+                        Err(Error::internal("another revision"))
+                    }
+                    _ => Ok(vec![key]),
+                }
+            }
+            Target::Matching(filter) => {
+                let matching = work.tables.iter().filter(|((of, _), document)| {
+                    *of == collection && filter.matches(*document, schema.fields(), &())
+                });
+                Ok(matching.map(|(key, _)| *key).collect())
+            }
+        }
+    }
+
+    /// Documents at this moment, as a view shows them.
+    fn select(
+        &self,
+        collection: CollectionId,
+        filter: &Expr,
+        sort: &[SortKey],
+        view: &View,
+    ) -> Vec<Document> {
+        let fields = self.catalog.get(collection).fields();
+        let state = self.state();
+        let look_up = LookUp {
+            catalog: &self.catalog,
+            tables: &state.tables,
+        };
+        let mut found: Vec<Document> = state
+            .tables
+            .iter()
+            .filter(|((of, _), _)| *of == collection)
+            .map(|(_, document)| document.clone())
+            .filter(|document| filter.matches(document, fields, &look_up))
+            .filter(|document| view.condition.matches(document, fields, &look_up))
+            .collect();
+        for document in &mut found {
+            let whole = document.clone();
+            for mask in &view.masks {
+                if !mask.shown.matches(&whole, fields, &look_up) {
+                    document.set(mask.field, Value::Null);
+                }
+            }
+        }
+        found.sort_by_key(|document| Position::of(sort, document));
+        found
+    }
+
+    fn page(&self, query: &Query, view: &View) -> Vec<Document> {
+        let mut found = self.select(query.collection, &query.filter, &query.sort, view);
+        match &query.start {
+            Start::First => {}
+            Start::Offset(skip) => {
+                found.drain(..found.len().min(*skip as usize));
+            }
+            Start::After(keys) => {
+                let after = Position::of_values(&query.sort, keys);
+                found.retain(|document| Position::of(&query.sort, document) > after);
+            }
+        }
+        found
+    }
+
+    async fn ask<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.scheduler.step("ask the truth").await;
+        let found = look();
+        self.scheduler.step("hear the truth").await;
+        found
+    }
+}
+
+/// Sub-queries over tables at one moment.
+pub struct LookUp<'a> {
+    pub catalog: &'a Catalog,
+    pub tables: &'a Tables,
+}
+
+impl SubQueries for LookUp<'_> {
+    fn contains(&self, select: &Select, value: &Value) -> bool {
+        let fields = self.catalog.get(select.collection).fields();
+        self.tables.iter().any(|((of, _), document)| {
+            *of == select.collection
+                && document.value(select.field).same(value)
+                && select.condition.matches(document, fields, self)
+        })
+    }
+}
+
+#[async_trait]
+impl Truth for SimTruth {
+    async fn start(&self, observers: Vec<Arc<dyn Observer>>) -> Result<(), SetupError> {
+        let twice = |_| SetupError::new("started twice");
+        self.0.observers.set(observers).map_err(twice)
+    }
+
+    async fn stop(&self) {}
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn transact(
+        &self,
+        transactions: Vec<Transaction>,
+        _: Sequence,
+    ) -> Vec<Result<Vec<Outcome>>> {
+        let mut results = Vec::new();
+        for transaction in transactions {
+            let (answer, answered) = oneshot::channel();
+            let work = Arc::clone(&self.0).carry_out(transaction, answer);
+            self.0.scheduler.spawn("truth", work);
+            let unknown = |_| Err(Error::unavailable("outcome_unknown", "nobody knows"));
+            results.push(answered.await.unwrap_or_else(unknown));
+        }
+        results
+    }
+
+    async fn get(
+        &self,
+        collection: CollectionId,
+        id: nubo_core::id::Id,
+        view: &View,
+    ) -> Result<Option<Body>> {
+        let inner = &self.0;
+        let schema = inner.catalog.get(collection);
+        let look = || inner.select(collection, &Expr::always(), &[], view);
+        let mut found = inner.ask(look).await;
+        found.retain(|document| document.id() == Some(id));
+        Ok(found.pop().map(|document| {
+            let mut json = Vec::new();
+            document.write_json(schema, &mut json);
+            Body {
+                json: json.into(),
+                revision: document.revision(),
+            }
+        }))
+    }
+
+    async fn page(&self, query: Query, view: &View) -> Result<Page> {
+        let schema = self.0.catalog.get(query.collection);
+        let mut found = self.0.ask(|| self.0.page(&query, view)).await;
+        let limit = query.limit as usize;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let mut out = Vec::new();
+        for (at, document) in found.iter().enumerate() {
+            if at > 0 {
+                out.extend_from_slice(b",\n");
+            }
+            let fields = query.fields.as_deref().unwrap_or(schema.sent_fields());
+            document.write_fields(schema, fields, &mut out);
+        }
+        let keys = |document: &Document| -> Vec<Value> {
+            let keys = query.sort.iter();
+            keys.map(|key| document.value(key.field).clone()).collect()
+        };
+        Ok(Page {
+            documents: out.into(),
+            count: found.len() as u32,
+            next: found.last().filter(|_| more).map(keys),
+        })
+    }
+
+    async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>> {
+        let mut found = self.0.ask(|| self.0.page(&query, view)).await;
+        found.truncate(query.limit as usize);
+        Ok(found)
+    }
+
+    async fn find_related(&self, related: Related, view: &View) -> Result<Vec<Document>> {
+        let look = || {
+            let all = self
+                .0
+                .select(related.collection, &Expr::always(), &related.sort, view);
+            let of_one = related.values.iter().flat_map(|value| {
+                all.iter()
+                    .filter(move |document| document.value(related.field) == value)
+                    .take(related.limit_each as usize)
+                    .cloned()
+            });
+            of_one.collect::<Vec<_>>()
+        };
+        Ok(self.0.ask(look).await)
+    }
+
+    async fn count(&self, collection: CollectionId, filter: Expr, view: &View) -> Result<u64> {
+        let look = || self.0.select(collection, &filter, &[], view).len() as u64;
+        Ok(self.0.ask(look).await)
+    }
+
+    async fn contains(&self, select: &Select, value: &Value) -> Result<bool> {
+        let look = || {
+            let state = self.0.state();
+            let look_up = LookUp {
+                catalog: &self.0.catalog,
+                tables: &state.tables,
+            };
+            look_up.contains(select, value)
+        };
+        Ok(self.0.ask(look).await)
+    }
+}
