@@ -7,7 +7,9 @@ use std::{
     process::{Child, Command, Output, Stdio},
 };
 
+use serde_json::Value as Json;
 use tempfile::TempDir;
+use ureq::{Agent, Body, http::Response};
 
 use crate::postgres::Database;
 
@@ -96,6 +98,13 @@ impl Place {
                 });
             }
         }
+    }
+
+    /// The address of the database for another account.
+    pub fn url_for(&self, user: &str, password: &str) -> String {
+        let database = self.database.as_ref().expect("a database");
+        let (_, rest) = database.url.split_once('@').expect("an address");
+        format!("postgres://{user}:{password}@{rest}")
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -197,15 +206,30 @@ pub struct Server {
 impl Server {
     /// What a route answers, and how.
     pub fn get(&self, path: &str) -> (u16, String) {
-        let agent: ureq::Agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .build()
-            .into();
-        let url = format!("{}{path}", self.url.trim_end_matches('/'));
-        let mut answer = agent.get(url).call().expect("an answer");
-        let status = answer.status().as_u16();
-        (status, answer.body_mut().read_to_string().expect("a body"))
+        let answer = agent().get(self.at(path)).call();
+        read(answer.expect("an answer"))
     }
+
+    /// The same with a body.
+    pub fn post(&self, path: &str, body: &Json) -> (u16, String) {
+        let request = agent().post(self.at(path));
+        let request = request.header("content-type", "application/json");
+        read(request.send(body.to_string()).expect("an answer"))
+    }
+
+    fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+}
+
+fn agent() -> Agent {
+    let config = Agent::config_builder().http_status_as_error(false);
+    config.build().into()
+}
+
+fn read(mut answer: Response<Body>) -> (u16, String) {
+    let status = answer.status().as_u16();
+    (status, answer.body_mut().read_to_string().expect("a body"))
 }
 
 impl Drop for Server {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::place::{Driver, Place};
 
 const CHECK: [(&str, &str); 1] = [("NUBO_TIERS__TRUTH__MIGRATE", "check")];
@@ -66,4 +68,31 @@ pub fn an_empty_database_is_set_up(on: Driver) {
         );
         assert_eq!(said.contains("0001_initial  applied"), with_files, "{said}");
     }
+}
+
+/// An account that may change documents and nothing else serves, where another one has applied the
+/// migrations.
+#[test]
+fn a_server_needs_no_right_to_change_the_schema() {
+    let place = Place::new(Driver::Postgres);
+    place.done(&["migrate", "up"]);
+    let role = format!("clerk_{}", std::process::id());
+    place.sql(&format!(
+        "CREATE ROLE {role} LOGIN PASSWORD 'clerk'; \
+         GRANT USAGE ON SCHEMA nubo, auth, content, messaging, moderation TO {role}; \
+         DO $$ DECLARE name text; BEGIN \
+         FOREACH name IN ARRAY ARRAY['nubo', 'auth', 'content', 'messaging', 'moderation'] LOOP \
+         EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO {role}', name); \
+         END LOOP; END $$"
+    ));
+    let url = place.url_for(&role, "clerk");
+    let started = place.serve("data", &[("DATABASE_URL", &url)]);
+    let created = started.map(|server| {
+        let account = json!({ "username": "ada", "email": "ada@example.org",
+            "password": "correct horse", "first_name": "Ada", "last_name": "Lovelace" });
+        server.post("/signup", &account)
+    });
+    place.sql(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+    let (status, body) = created.expect("it starts");
+    assert_eq!(status, 201, "{body}");
 }
