@@ -12,14 +12,17 @@ use super::{
 };
 use crate::sql::Quoted;
 
-/// Takes risks back that do not come true with the rows that there are.
+/// Takes risks back that do not come true with the rows that there are: of values that are missing,
+/// the same, or lead nowhere. What a change loses it loses wherever its file is applied, even if
+/// nothing is stored here.
 pub(super) async fn examine(
     database: &mut dyn Database,
     actual: &Schema,
     changes: &mut [Change],
 ) -> Result<(), SetupError> {
     let steps: Vec<Step> = changes.iter().map(|change| change.step.clone()).collect();
-    for change in changes.iter_mut().filter(|change| change.risk.is_some()) {
+    let asked = |change: &&mut Change| change.risk.is_some() && hangs_on_rows(&change.step);
+    for change in changes.iter_mut().filter(asked) {
         let found = match question(&change.step, actual, &steps) {
             Some(question) => database.text(question).await?,
             None => None,
@@ -33,6 +36,10 @@ pub(super) async fn examine(
         }
     }
     Ok(())
+}
+
+fn hangs_on_rows(step: &Step) -> bool {
+    names_a_document(step) || matches!(step, Step::AddColumn { .. })
 }
 
 /// Whether it is single documents that are in the way, and not all of them.
