@@ -378,7 +378,7 @@ CREATE INDEX "media_metadata_created_at_desc_id_desc_idx" ON "content"."media_me
 CREATE INDEX "message_index_conversation_id_created_at_desc_idx" ON "messaging"."message_index" ("conversation_id", "created_at" DESC, "id" DESC);
 
 -- Finds and sorts `messages` by sender_id, id.
-CREATE INDEX "message_index_sender_id_idx_b9e6494e" ON "messaging"."message_index" ("sender_id", "id") WHERE ("messaging"."message_index"."state" = '0'::integer);
+CREATE INDEX "message_index_sender_id_idx_199f0669" ON "messaging"."message_index" ("sender_id", "id") WHERE ("messaging"."message_index"."state" = '0'::integer);
 
 -- Finds and sorts `messages` by created_at (descending), id (descending).
 CREATE INDEX "message_index_created_at_desc_id_desc_idx" ON "messaging"."message_index" ("created_at" DESC, "id" DESC);

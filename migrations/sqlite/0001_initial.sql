@@ -335,7 +335,7 @@ CREATE INDEX "media_metadata_created_at_desc_id_desc_idx" ON "media_metadata" ("
 CREATE INDEX "message_index_conversation_id_created_at_desc_idx" ON "message_index" ("conversation_id", "created_at" DESC, "id" DESC);
 
 -- Finds and sorts `messages` by sender_id, id.
-CREATE INDEX "message_index_sender_id_idx_b9e6494e" ON "message_index" ("sender_id", "id") WHERE ("message_index"."state" = 0);
+CREATE INDEX "message_index_sender_id_idx_199f0669" ON "message_index" ("sender_id", "id") WHERE ("message_index"."state" = 0);
 
 -- Finds and sorts `messages` by created_at (descending), id (descending).
 CREATE INDEX "message_index_created_at_desc_id_desc_idx" ON "message_index" ("created_at" DESC, "id" DESC);
