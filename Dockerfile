@@ -18,6 +18,7 @@ COPY --from=build /build/target/release/nubo /usr/local/bin/nubo
 WORKDIR /app
 COPY nubo.yaml ./
 COPY collections collections
+COPY migrations migrations
 COPY openapi/*.schema.json openapi/
 ENV NUBO_SERVER__LISTEN=0.0.0.0:8080 NUBO_DATA=/data
 USER nubo

@@ -3,10 +3,12 @@
 pub mod cache;
 pub mod check;
 pub mod collections;
+pub mod doctor;
 pub mod export;
 pub mod health;
 pub mod import;
 mod layout;
+pub mod migrate;
 mod progress;
 pub mod schema;
 pub mod users;
@@ -71,6 +73,9 @@ enum Command {
     Import(import::Import),
     Export(export::Export),
     Health(health::Health),
+    Doctor(doctor::Doctor),
+    #[command(subcommand)]
+    Migrate(migrate::Migrate),
     #[command(subcommand)]
     Users(users::Users),
     #[command(subcommand)]
@@ -162,6 +167,14 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
         },
         Command::Health(health) => match load_quietly(&options, &modules)? {
             Some(loaded) => health.run(&loaded.settings.server, &mut out)?,
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Doctor(doctor) => {
+            let outcome = config::load(&options, &sections);
+            return Ok(runtime()?.block_on(doctor.run(outcome, &mut out))?);
+        }
+        Command::Migrate(migrate) => match load_quietly(&options, &modules)? {
+            Some(loaded) => return runtime()?.block_on(migrate.run(loaded, &mut out)),
             None => return Ok(ExitCode::FAILURE),
         },
         Command::Users(users) => match load_quietly(&options, &modules)? {

@@ -287,6 +287,10 @@ impl<'a> Loading<'a> {
         settings.collections_dir =
             self.layers
                 .path("/collections_dir", &settings.collections_dir, &self.folder);
+        let migrations = &mut settings.tiers.truth.migrations;
+        *migrations = self
+            .layers
+            .path("/tiers/truth/migrations", migrations, &self.folder);
         if let Some(root) = &mut settings.tiers.truth.tls.root {
             *root = self
                 .layers

@@ -39,6 +39,7 @@ use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
 pub use listen::serve;
+pub use truth::{hold, migrations};
 
 use sessions::LateSessions;
 

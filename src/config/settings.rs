@@ -232,6 +232,23 @@ pub struct TruthSettings {
     /// PostgreSQL: what the database calls this server in its views and logs.
     #[schemars(length(min = 1, max = 63))]
     pub application_name: String,
+    /// What the server does at start where the database differs from the collections. Where nothing
+    /// is said: `auto` with SQLite, `check` with PostgreSQL.
+    pub migrate: Option<MigrateMode>,
+    /// The folder of the migrations, with a folder in it for each driver.
+    #[schemars(extend("format" = "path"))]
+    pub migrations: PathBuf,
+}
+
+/// What a server does at start where the database differs from the collections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum MigrateMode {
+    /// It makes every change by itself that loses nothing.
+    Auto,
+    /// It sets an empty database up, and otherwise does not start before `nubo migrate up` has
+    /// brought what is missing.
+    Check,
 }
 
 impl Default for TruthSettings {
@@ -244,6 +261,8 @@ impl Default for TruthSettings {
             limits: LimitSettings::default(),
             tls: TlsSettings::default(),
             application_name: "nubo".into(),
+            migrate: None,
+            migrations: "migrations".into(),
         }
     }
 }

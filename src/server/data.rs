@@ -55,7 +55,7 @@ fn private(path: &Path) -> io::Result<()> {
 }
 
 /// Keeps other servers out of the data folder as long as it lives.
-pub(super) struct Lock(#[allow(dead_code)] File);
+pub struct Lock(#[allow(dead_code)] File);
 
 impl Lock {
     /// Takes the lock, or says who else may have it.

@@ -8,11 +8,14 @@ use nubo_core::{
     schema::Catalog,
     truth::Truth,
 };
-use nubo_truth::{PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Tls};
+use nubo_truth::{
+    AtStart, Migrations, PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Target, Tls,
+};
 
+use super::data;
 use crate::config::{
     Loaded,
-    settings::{TlsMode, TruthDriver, TruthSettings},
+    settings::{MigrateMode, TlsMode, TruthDriver},
 };
 
 /// Memory for cached pages of the embedded database, for each connection.
@@ -30,22 +33,42 @@ pub(super) fn of(
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
 ) -> Result<Arc<dyn Truth>, SetupError> {
-    let settings = &loaded.settings.tiers.truth;
     let (catalog, clock, random) = (catalog.clone(), clock.clone(), random.clone());
-    Ok(match settings.driver {
-        TruthDriver::Sqlite => {
-            let settings = SqliteSettings {
-                path: file_of(loaded),
-                readers: settings.readers as usize,
-                page_cache: PAGE_CACHE,
-                statement_limit: STATEMENT_LIMIT,
-            };
-            Arc::new(SqliteTruth::new(settings, catalog, clock, random))
-        }
-        TruthDriver::Postgres => {
-            let settings = postgres(settings)?;
+    Ok(match target(loaded)? {
+        Target::Sqlite(settings) => Arc::new(SqliteTruth::new(settings, catalog, clock, random)),
+        Target::Postgres(settings) => {
             Arc::new(PostgresTruth::new(settings, catalog, clock, random))
         }
+    })
+}
+
+/// The migrations of the truth.
+///
+/// # Errors
+/// When settings are missing.
+pub fn migrations(loaded: &Loaded, catalog: Arc<Catalog>) -> Result<Migrations, SetupError> {
+    let folder = &loaded.settings.tiers.truth.migrations;
+    Ok(Migrations::new(target(loaded)?, catalog, folder))
+}
+
+/// Keeps servers away from an embedded database while its schema changes. Those on PostgreSQL may
+/// go on: whether they can work with the change is for whoever reviewed it.
+///
+/// # Errors
+/// When the data folder cannot be used, or a server uses it.
+pub fn hold(loaded: &Loaded) -> Result<Option<data::Lock>, SetupError> {
+    let Some(file) = file(loaded) else {
+        return Ok(None);
+    };
+    data::prepare(&loaded.settings.data, Some(&file))?;
+    data::Lock::take(&loaded.settings.data).map(Some)
+}
+
+/// The driver and its settings.
+fn target(loaded: &Loaded) -> Result<Target, SetupError> {
+    Ok(match loaded.settings.tiers.truth.driver {
+        TruthDriver::Sqlite => Target::Sqlite(sqlite(loaded)),
+        TruthDriver::Postgres => Target::Postgres(postgres(loaded)?),
     })
 }
 
@@ -61,7 +84,29 @@ fn file_of(loaded: &Loaded) -> PathBuf {
     loaded.settings.data.join("nubo.db")
 }
 
-fn postgres(settings: &TruthSettings) -> Result<PostgresSettings, SetupError> {
+/// What a driver does at start, unless the settings say otherwise.
+fn at_start(loaded: &Loaded, otherwise: AtStart) -> AtStart {
+    match loaded.settings.tiers.truth.migrate {
+        Some(MigrateMode::Auto) => AtStart::Apply,
+        Some(MigrateMode::Check) => AtStart::Check,
+        None => otherwise,
+    }
+}
+
+fn sqlite(loaded: &Loaded) -> SqliteSettings {
+    let settings = &loaded.settings.tiers.truth;
+    SqliteSettings {
+        path: file_of(loaded),
+        readers: settings.readers as usize,
+        page_cache: PAGE_CACHE,
+        statement_limit: STATEMENT_LIMIT,
+        at_start: at_start(loaded, AtStart::Apply),
+        migrations: settings.migrations.join("sqlite"),
+    }
+}
+
+fn postgres(loaded: &Loaded) -> Result<PostgresSettings, SetupError> {
+    let settings = &loaded.settings.tiers.truth;
     let url = settings.url.clone();
     Ok(PostgresSettings {
         url: url.ok_or_else(|| SetupError::new("PostgreSQL needs an address: set DATABASE_URL"))?,
@@ -80,5 +125,7 @@ fn postgres(settings: &TruthSettings) -> Result<PostgresSettings, SetupError> {
             TlsMode::VerifyFull => Tls::VerifyFull,
         }),
         tls_root: settings.tls.root.clone(),
+        at_start: at_start(loaded, AtStart::Check),
+        migrations: settings.migrations.join("postgres"),
     })
 }

@@ -44,6 +44,8 @@ impl Truth {
         };
         command.env("DATABASE_URL", url);
         command.env("NUBO_TIERS__TRUTH__DRIVER", "postgres");
+        // As embedded: what tests change between two starts follows by itself.
+        command.env("NUBO_TIERS__TRUTH__MIGRATE", "auto");
         // Many servers run beside each other.
         command.env("NUBO_TIERS__TRUTH__POOL__MIN", "1");
         command.env("NUBO_TIERS__TRUTH__POOL__MAX", "4");

@@ -23,6 +23,9 @@ pub struct CollectionDeclaration {
     /// `flux` for messages that are heard and not stored.
     #[serde(default, skip_serializing_if = "Kind::is_stored")]
     pub kind: Kind,
+    /// What the collection was called before: its table, with all documents, gets the new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
     /// What the collection is for. Shown in the API's documentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -191,6 +194,9 @@ pub struct FieldOptions {
     /// Personal or secret: never written to logs.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sensitive: bool,
+    /// What the field was called before: its column, with all values, gets the new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed_from: Option<String>,
     /// What the field means. Shown in the API's documentation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,

@@ -4,6 +4,8 @@
 //!   bound argument; identifiers come from the checked schema.
 //! * [`engine`] is the writer: it takes whatever transactions wait, executes them as one database
 //!   transaction and answers when that is durable.
+//! * [`migrate`] compares the schema that is there with the one that is declared, and leads from one
+//!   to the other.
 //! * [`sqlite`] and [`postgres`] are the drivers: connections, readers, the [`session`] in which the
 //!   engine works.
 //!
@@ -14,6 +16,7 @@
 
 mod engine;
 mod fault;
+mod migrate;
 mod pages;
 mod postgres;
 mod rows;
@@ -21,5 +24,8 @@ mod session;
 mod sql;
 mod sqlite;
 
+pub use migrate::{
+    AtStart, Change, Facts, Migrations, Planned, Policy, Raised, Risk, State, Status, Target,
+};
 pub use postgres::{PostgresSettings, PostgresTruth, Tls, is_postgres_address};
 pub use sqlite::{SqliteSettings, SqliteTruth};

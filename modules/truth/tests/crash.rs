@@ -45,6 +45,8 @@ fn open(path: PathBuf, round: i64) -> World {
         readers: 1,
         page_cache: 1 << 20,
         statement_limit: std::time::Duration::from_secs(60),
+        at_start: nubo_truth::AtStart::Apply,
+        migrations: PathBuf::new(),
     };
     World {
         truth: Arc::new(SqliteTruth::new(

@@ -247,6 +247,8 @@ pub struct Field {
     pub searchable: bool,
     pub sensitive: bool,
     pub description: Option<String>,
+    /// What it was called before.
+    pub renamed_from: Option<String>,
     /// `id`, `created_at`, `updated_at` or `_rev`.
     pub system: bool,
 }
@@ -281,6 +283,7 @@ impl Field {
             searchable: false,
             sensitive: false,
             description: None,
+            renamed_from: None,
             system: false,
         }
     }

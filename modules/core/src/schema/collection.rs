@@ -26,6 +26,8 @@ pub struct Collection {
     pub name: String,
     /// What one document is called.
     pub singular: String,
+    /// What it was called before.
+    pub renamed_from: Option<String>,
     pub description: Option<String>,
     pub domain: String,
     pub(super) fields: Vec<Field>,

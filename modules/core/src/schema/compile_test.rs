@@ -42,6 +42,28 @@ fn every_mistake_stands_at_its_place() {
             "/virtual_fields/On",
         ),
         (
+            json!({ "name": "n", "renamed_from": "n", "fields": {} }),
+            "/renamed_from",
+        ),
+        (
+            json!({ "name": "n", "fields": { "a": { "type": "int", "renamed_from": "id" } } }),
+            "/fields/a/renamed_from",
+        ),
+        (
+            json!({ "name": "n", "fields": { "a": { "type": "int", "renamed_from": "b" }, "b": "int" } }),
+            "/fields/a/renamed_from",
+        ),
+        (
+            json!({ "name": "n", "fields": {
+                "a": { "type": "int", "renamed_from": "c" }, "b": { "type": "int", "renamed_from": "c" } } }),
+            "/fields/b/renamed_from",
+        ),
+        (
+            json!({ "name": "n", "fields": { "o": { "type": "object", "fields": {
+                "a": { "type": "int", "renamed_from": "c" } } } } }),
+            "/fields/o/fields/a/renamed_from",
+        ),
+        (
             json!({ "name": "n", "fields": { "a": "txet" } }),
             "/fields/a",
         ),

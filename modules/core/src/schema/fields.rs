@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Names that every collection has already.
-const SYSTEM_FIELDS: [&str; 4] = ["id", "created_at", "updated_at", "_rev"];
+pub(super) const SYSTEM_FIELDS: [&str; 4] = ["id", "created_at", "updated_at", "_rev"];
 
 /// Makes all fields of a collection, system fields included. `known` tells the ids of collections.
 pub(super) fn compile(
@@ -91,6 +91,7 @@ fn field(
     field.searchable = options.searchable;
     field.sensitive = options.sensitive;
     field.description.clone_from(&options.description);
+    field.renamed_from.clone_from(&options.renamed_from);
     field.normalize = match &options.normalize {
         None => Vec::new(),
         Some(NormalizeDeclaration::One(step)) => vec![*step],
@@ -488,6 +489,7 @@ fn check_options(
             ("searchable", field.searchable),
             ("readable_by", options.readable_by.is_some()),
             ("writable_by", options.writable_by.is_some()),
+            ("renamed_from", options.renamed_from.is_some()),
             ("to", is_ref),
         ] {
             if set {

@@ -7,8 +7,8 @@
 mod connect;
 mod outcome;
 mod pool;
-mod prepare;
 mod rows;
+mod schema;
 mod session;
 mod settings;
 
@@ -41,11 +41,13 @@ use self::{
 use crate::{
     engine::{Surroundings, Writer},
     fault::Keys,
+    migrate::run,
     pages,
     rows::Rows,
     sql::{Dialect, Statement, postgres::Postgres, select},
 };
 
+pub(crate) use self::schema::{LANGUAGE, PostgresDatabase};
 pub use self::settings::{PostgresSettings, Tls, is_postgres_address};
 
 /// The truth on PostgreSQL.
@@ -101,7 +103,13 @@ impl PostgresTruth {
         };
         let mut first = connector.connect().await.map_err(cannot)?;
         connect::check(&mut first, &address).await?;
-        prepare::run(&mut first, &self.catalog).await?;
+        run::at_start(
+            &mut PostgresDatabase::on(&mut first),
+            &self.catalog,
+            settings.at_start,
+            &settings.migrations,
+        )
+        .await?;
         let mut reading = vec![first];
         while reading.len() < settings.readers.0.max(1) as usize {
             reading.push(connector.connect().await.map_err(cannot)?);

@@ -4,6 +4,8 @@ use std::{path::PathBuf, time::Duration};
 
 use sqlx::postgres::PgConnectOptions;
 
+use crate::migrate::AtStart;
+
 /// How PostgreSQL is reached and used.
 #[derive(Clone)]
 pub struct PostgresSettings {
@@ -27,6 +29,10 @@ pub struct PostgresSettings {
     pub tls: Option<Tls>,
     /// Certificates that the server's may be signed by; those of the system where none is given.
     pub tls_root: Option<PathBuf>,
+    /// What happens at start where the schema differs from the collections.
+    pub at_start: AtStart,
+    /// The folder of its migrations; it need not be there.
+    pub migrations: PathBuf,
 }
 
 /// Whether a text can be the address of a database.

@@ -111,7 +111,7 @@ fn declared(collection: &Collection, index: &Index) -> PlannedIndex {
         (false, IndexKind::Gin) => "_gin",
     });
     if !index.condition.is_always() {
-        let fingerprint = fingerprint(&format!("{:?}", index.condition));
+        let fingerprint = fingerprint(&index.condition.spell(collection.fields()));
         name.push_str(&format!("_{fingerprint:08x}"));
     }
     PlannedIndex {

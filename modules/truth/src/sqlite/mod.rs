@@ -5,13 +5,14 @@
 //! the writer.
 
 mod connection;
-mod migrate;
 mod reader;
+mod schema;
 mod session;
 mod time_limit;
 
 use connection::arguments;
 use reader::read_rows;
+pub(crate) use schema::{LANGUAGE, SqliteDatabase};
 use session::SqliteSession;
 
 use std::{
@@ -42,6 +43,7 @@ use time_limit::TimeLimit;
 
 use crate::{
     engine::{Surroundings, Writer},
+    migrate::{AtStart, run},
     pages,
     rows::Rows,
     sql::{
@@ -61,6 +63,10 @@ pub struct SqliteSettings {
     pub statement_limit: Duration,
     /// Memory for cached pages, in bytes, for each connection.
     pub page_cache: u64,
+    /// What happens at start where the schema differs from the collections.
+    pub at_start: AtStart,
+    /// The folder of its migrations; it need not be there.
+    pub migrations: PathBuf,
 }
 
 /// The truth on SQLite.
@@ -148,7 +154,13 @@ impl Truth for SqliteTruth {
         let options = connection::options(&self.settings);
         let mut writing = options.connect().await.map_err(cannot)?;
         connection::check(&mut writing, &self.settings.path).await?;
-        migrate::run(&mut writing, &self.catalog).await?;
+        run::at_start(
+            &mut SqliteDatabase::on(&mut writing),
+            &self.catalog,
+            self.settings.at_start,
+            &self.settings.migrations,
+        )
+        .await?;
         let mut reading = Vec::with_capacity(self.settings.readers);
         for _ in 0..self.settings.readers.max(1) {
             let reader = connection::options(&self.settings).pragma("query_only", "ON");

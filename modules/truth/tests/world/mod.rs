@@ -34,7 +34,7 @@ use nubo_core::{
     truth::Truth,
     write::{Guard, Operation, Outcome, Sequence, Target, Transaction},
 };
-use nubo_truth::{PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Tls};
+use nubo_truth::{AtStart, PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Tls};
 use serde_json::Value as Json;
 
 #[path = "../../../../tests/services/postgres.rs"]
@@ -60,7 +60,7 @@ impl Clock for HandClock {
 
 /// Numbers that differ and are the same in every run.
 #[derive(Default)]
-pub struct Counter(AtomicU64);
+pub struct Counter(pub AtomicU64);
 
 impl Random for Counter {
     fn fill(&self, buffer: &mut [u8]) {
@@ -154,6 +154,20 @@ pub fn postgres_settings(url: String) -> PostgresSettings {
         idle_limit: Duration::from_secs(60),
         tls: Some(Tls::Off),
         tls_root: None,
+        at_start: AtStart::Apply,
+        migrations: PathBuf::new(),
+    }
+}
+
+/// How tests use a file.
+pub fn sqlite_settings(path: PathBuf) -> SqliteSettings {
+    SqliteSettings {
+        path,
+        readers: 2,
+        page_cache: 2 << 20,
+        statement_limit: Duration::from_secs(60),
+        at_start: AtStart::Apply,
+        migrations: PathBuf::new(),
     }
 }
 
@@ -187,12 +201,7 @@ impl World {
         let truth: Arc<dyn Truth> = match &home {
             Home::File(folder) => {
                 let (catalog, clock, random) = surroundings;
-                let settings = SqliteSettings {
-                    path: Self::file(folder),
-                    readers: 2,
-                    page_cache: 2 << 20,
-                    statement_limit: Duration::from_secs(60),
-                };
+                let settings = sqlite_settings(Self::file(folder));
                 Arc::new(SqliteTruth::new(settings, catalog, clock, random))
             }
             Home::Database(database) => {

@@ -8,6 +8,7 @@ mod cache;
 mod effect;
 mod index;
 mod realtime;
+mod rename;
 mod report;
 mod rule;
 mod tiers;
@@ -172,6 +173,7 @@ fn blank(id: CollectionId, declaration: &CollectionDeclaration) -> Collection {
             .singular
             .clone()
             .unwrap_or_else(|| singular(&declaration.name)),
+        renamed_from: declaration.renamed_from.clone(),
         description: declaration.description.clone(),
         domain: declaration.domain.clone().unwrap_or_else(|| "main".into()),
         fields: Vec::new(),
@@ -242,6 +244,7 @@ fn details(
         }
     }
     tiers::table_names(declarations, excused, catalog, mistakes);
+    rename::check(declarations, excused, mistakes);
     cache::complete(catalog);
 }
 

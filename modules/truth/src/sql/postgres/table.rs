@@ -1,61 +1,81 @@
-//! What a catalog looks like in PostgreSQL: schemas, tables, keys and indexes.
+//! What a schema looks like in PostgreSQL: schemas, tables, keys and indexes.
 //!
 //! Tables come first and their foreign keys after all of them, since references may lead in
 //! circles.
 
-use std::collections::BTreeMap;
+use nubo_core::{declare::IndexKind, field::FieldType, schema::Collection};
+use serde_json::Value as Json;
 
-use nubo_core::{
-    declare::IndexKind,
-    field::{DefaultValue, FieldType},
-    schema::{Catalog, Collection},
-};
-
-use super::{Postgres, literal, types::Type};
-use crate::sql::{
-    Dialect, Quoted, Statement, bare_column, column_of, condition,
-    index::{self, PlannedIndex, fingerprint},
+use super::{Postgres, types::Type};
+use crate::{
+    migrate::{
+        declared::{self, Declares},
+        difference::{Change, Conversion},
+        model::{Column, Index, Place, Table},
+        script::Block,
+        step::Step,
+    },
+    sql::{
+        Dialect, Quoted,
+        index::{self, fingerprint},
+    },
 };
 
 /// The schema of what belongs to no collection.
 pub(crate) const OWN_SCHEMA: &str = "nubo";
+/// What type each column was declared with: PostgreSQL's own types are fewer.
+pub(crate) const FIELDS: &str = "nubo.fields";
+/// Which migrations have been applied.
+pub(crate) const MIGRATIONS: &str = "nubo.migrations";
 
 /// The longest name, in bytes; PostgreSQL cuts off what is beyond.
 const MAX_NAME: usize = 63;
 
-/// A column as the database is to have it.
-pub(crate) struct PlannedColumn {
-    pub name: String,
-    /// As `format_type` of PostgreSQL gives it.
-    pub kind: String,
-    /// What follows the type: a collation, or nothing.
-    pub collation: &'static str,
-    pub not_null: bool,
-    /// The default that existing rows get where the column is new, as SQL.
-    pub default: Option<String>,
+impl Declares for Postgres {
+    const OWN_SCHEMA: Option<&'static str> = Some(OWN_SCHEMA);
+
+    fn column_type(kind: &FieldType) -> String {
+        Type::of(kind).name()
+    }
+
+    fn has_index(_: IndexKind) -> bool {
+        true
+    }
+
+    /// The end of a name that is too long becomes a fingerprint.
+    fn limited(name: String) -> String {
+        if name.len() <= MAX_NAME {
+            return name;
+        }
+        let fingerprint = fingerprint(&name);
+        let mut end = MAX_NAME - 9;
+        while !name.is_char_boundary(end) {
+            end -= 1;
+        }
+        format!("{}_{fingerprint:08x}", &name[..end])
+    }
 }
 
-/// A constraint or an index: its name, and the statement that makes it.
-pub(crate) struct Named {
-    pub name: String,
-    pub statement: String,
-}
-
-/// The schemas, by name: one for each domain, and Nubo's own.
-pub(crate) fn schemas(catalog: &Catalog) -> BTreeMap<String, String> {
-    let collections = catalog.collections().iter();
-    let domains = collections.map(|collection| collection.domain.as_str());
-    domains
-        .chain([OWN_SCHEMA])
-        .map(|name| {
-            let statement = format!("CREATE SCHEMA IF NOT EXISTS {}", Quoted(name));
-            (name.to_owned(), statement)
+/// What is unique in a collection: the name of the key, and its fields.
+pub(crate) fn unique_keys(collection: &Collection) -> Vec<(String, Vec<usize>)> {
+    let unique = index::planned(collection)
+        .into_iter()
+        .filter(|index| index.unique);
+    let mut keys: Vec<(String, Vec<usize>)> = unique
+        .map(|index| {
+            let fields = index.columns.iter().map(|column| column.field).collect();
+            (Postgres::limited(index.name), fields)
         })
-        .collect()
+        .collect();
+    keys.push((
+        declared::primary_key::<Postgres>(collection),
+        vec![Collection::ID],
+    ));
+    keys
 }
 
 /// The tables that belong to no collection.
-pub(crate) fn own_tables() -> Vec<String> {
+fn own_tables() -> Vec<String> {
     let tombstones = Postgres::TOMBSTONES;
     vec![
         format!(
@@ -69,182 +89,382 @@ pub(crate) fn own_tables() -> Vec<String> {
         format!(
             "CREATE INDEX IF NOT EXISTS tombstones_deleted_at_idx ON {tombstones} (deleted_at)"
         ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS {FIELDS} (\n  \
+             \"table\" text COLLATE \"C\" NOT NULL,\n  \
+             field text COLLATE \"C\" NOT NULL,\n  \
+             kind text NOT NULL,\n  \
+             PRIMARY KEY (\"table\", field)\n)"
+        ),
     ]
 }
 
-/// The table of a collection, without what refers to other tables.
-pub(crate) fn create(collection: &Collection) -> String {
-    let mut parts: Vec<String> = columns(collection)
+/// What makes the table of applied migrations.
+pub(crate) fn create_migrations() -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {MIGRATIONS} (number integer PRIMARY KEY, name text NOT NULL, \
+         checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+}
+
+/// The steps in SQL, one block each.
+pub(crate) fn blocks(changes: &[Change]) -> Vec<Block> {
+    let dropped = |place: &Place| {
+        let mut steps = changes.iter().map(|change| &change.step);
+        steps.any(|step| matches!(step, Step::DropTable(table) if table.place == *place))
+    };
+    changes
         .iter()
-        .map(|column| {
-            let not_null = if column.not_null { " NOT NULL" } else { "" };
-            format!(
-                "{} {}{}{not_null}",
-                Quoted(&column.name),
-                column.kind,
-                column.collation
-            )
+        .filter(|change| match &change.step {
+            // They go with their table.
+            Step::DropIndex { place, .. } | Step::Note { place, .. } => !dropped(place),
+            _ => true,
         })
-        .collect();
-    parts.push(format!(
+        .map(|change| {
+            let mut block = Block {
+                comments: vec![change.why.clone()],
+                ..Block::default()
+            };
+            match &change.step {
+                Step::CreateIndex { index, .. } => block.label.clone_from(&index.name),
+                Step::AddKey { key, .. } => block.label.clone_from(&key.name),
+                _ => {}
+            }
+            push(&change.step, &mut block);
+            block
+        })
+        .collect()
+}
+
+fn push(step: &Step, block: &mut Block) {
+    let mut say = |statement: String| block.statements.push(statement);
+    match step {
+        Step::OwnTables => block.statements.extend(own_tables()),
+        Step::CreateSchema(name) => say(format!("CREATE SCHEMA IF NOT EXISTS {}", Quoted(name))),
+        Step::CreateTable(table) => say(create(table)),
+        Step::DropTable(table) => {
+            say(format!("DROP TABLE {}", named(&table.place)));
+            say(forget(&table.place, None));
+        }
+        Step::RenameTable { from, to, labels } => rename_table(from, to, labels, block),
+        Step::RenameConstraint { place, from, to } => say(format!(
+            "ALTER TABLE {} RENAME CONSTRAINT {} TO {}",
+            named(place),
+            Quoted(from),
+            Quoted(to)
+        )),
+        Step::AddColumn { place, column } => add_column(place, column, block),
+        Step::DropColumn { place, column } => say(format!(
+            "ALTER TABLE {} DROP COLUMN {}",
+            named(place),
+            Quoted(&column.name)
+        )),
+        Step::RenameColumn {
+            place,
+            from,
+            to,
+            labels,
+        } => {
+            say(format!(
+                "ALTER TABLE {} RENAME COLUMN {} TO {}",
+                named(place),
+                Quoted(from),
+                Quoted(to)
+            ));
+            say(format!(
+                "UPDATE {FIELDS} SET field = {} WHERE \"table\" = {} AND field = {}",
+                text(&labels.1),
+                text(&place.table),
+                text(&labels.0)
+            ));
+        }
+        Step::ConvertColumn { place, from, to } => match convert(from, to) {
+            Conversion::By(expression) => {
+                block
+                    .comments
+                    .push("Nobody can use the table while all of it is rewritten.".into());
+                block.statements.push(format!(
+                    "ALTER TABLE {} ALTER COLUMN {} TYPE {}{} USING {expression}",
+                    named(place),
+                    Quoted(&from.name),
+                    to.kind,
+                    collation(&to.kind)
+                ));
+            }
+            Conversion::None => {}
+            // Taken back, where the way there has no way back.
+            Conversion::Impossible => {
+                block.comments.push("Its values are lost.".into());
+                replace_column(place, from, to, block);
+            }
+        },
+        Step::ReplaceColumn { place, from, to } => replace_column(place, from, to, block),
+        Step::Require { place, column } => {
+            fill(place, column, block);
+            block.statements.push(alter(place, column, "SET NOT NULL"));
+        }
+        Step::Relax { place, column } => say(alter(place, column, "DROP NOT NULL")),
+        Step::CreateIndex { place, index } => say(create_index(place, index)),
+        Step::DropIndex { place, index } => say(format!(
+            "DROP INDEX {}.{}",
+            Quoted(&place.schema),
+            Quoted(&index.name)
+        )),
+        Step::RenameIndex { place, from, to } => say(format!(
+            "ALTER INDEX {}.{} RENAME TO {}",
+            Quoted(&place.schema),
+            Quoted(&from.name),
+            Quoted(&to.name)
+        )),
+        Step::AddKey { place, key } => say(format!(
+            "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} (\"id\")",
+            named(place),
+            Quoted(&key.name),
+            Quoted(&key.column),
+            named(&key.target)
+        )),
+        Step::DropKey { place, key } => say(format!(
+            "ALTER TABLE {} DROP CONSTRAINT {}",
+            named(place),
+            Quoted(&key.name)
+        )),
+        Step::Note { place, to, .. } => block.statements.extend(note(place, to)),
+    }
+}
+
+fn named(place: &Place) -> String {
+    format!("{}.{}", Quoted(&place.schema), Quoted(&place.table))
+}
+
+fn create(table: &Table) -> String {
+    let columns = table.columns.iter().map(|column| {
+        let not_null = if column.not_null { " NOT NULL" } else { "" };
+        format!("{}{not_null}", typed(column))
+    });
+    let key = format!(
         "CONSTRAINT {} PRIMARY KEY (\"id\")",
-        Quoted(&primary_key(collection))
-    ));
+        Quoted(&table.primary_key)
+    );
+    let parts: Vec<String> = columns.chain([key]).collect();
     format!(
         "CREATE TABLE {} (\n  {}\n)",
-        Postgres::table(collection),
+        named(&table.place),
         parts.join(",\n  ")
     )
 }
 
-/// The columns of a collection, in the order of its fields.
-pub(crate) fn columns(collection: &Collection) -> Vec<PlannedColumn> {
-    let fields = collection.fields().iter().enumerate();
-    fields
-        .map(|(index, field)| {
-            let kind = Type::of(&field.kind);
-            let default = match &field.default {
-                Some(DefaultValue::Literal(value)) if !matches!(field.kind, FieldType::Ref(_)) => {
-                    Some(literal(&Postgres::field_argument(field, value)))
-                }
-                _ => None,
-            };
-            PlannedColumn {
-                name: bare_column(collection, index),
-                kind: kind.name(),
-                collation: kind.collation(),
-                not_null: field.required || index == Collection::ID,
-                default,
-            }
-        })
-        .collect()
+fn typed(column: &Column) -> String {
+    let kind = &column.kind;
+    format!("{} {kind}{}", Quoted(&column.name), collation(kind))
 }
 
-/// What adds one column to a table that has rows, or why it cannot be added.
-pub(crate) fn add_column(collection: &Collection, index: usize) -> Result<String, String> {
-    let field = &collection.fields()[index];
-    let columns = columns(collection);
-    let column = &columns[index];
-    let mut text = format!(
-        "ALTER TABLE {} ADD COLUMN {} {}{}",
-        Postgres::table(collection),
-        Quoted(&column.name),
-        column.kind,
-        column.collation
-    );
-    match (&column.default, column.not_null) {
-        (None, true) => {
-            return Err(format!(
-                "the new field `{}` of `{}` is required and has no default, \
-                 so the documents that exist would have no value",
-                field.name, collection.name
-            ));
-        }
+/// Text compares by code point, whatever the language of the database.
+fn collation(kind: &str) -> &'static str {
+    match kind {
+        "text" | "text[]" => " COLLATE \"C\"",
+        _ => "",
+    }
+}
+
+fn replace_column(place: &Place, from: &Column, to: &Column, block: &mut Block) {
+    block.statements.push(format!(
+        "ALTER TABLE {} DROP COLUMN {}",
+        named(place),
+        Quoted(&from.name)
+    ));
+    add_column(place, to, block);
+}
+
+fn alter(place: &Place, column: &Column, what: &str) -> String {
+    format!(
+        "ALTER TABLE {} ALTER COLUMN {} {what}",
+        named(place),
+        Quoted(&column.name)
+    )
+}
+
+fn add_column(place: &Place, column: &Column, block: &mut Block) {
+    let add = format!("ALTER TABLE {} ADD COLUMN {}", named(place), typed(column));
+    match (&column.fill, column.not_null) {
         (Some(default), not_null) => {
-            if not_null {
-                text.push_str(" NOT NULL");
-            }
-            text.push_str(&format!(" DEFAULT {default}"));
+            let not_null = if not_null { " NOT NULL" } else { "" };
+            block
+                .statements
+                .push(format!("{add}{not_null} DEFAULT {default}"));
+            // New documents bring their value along.
+            block.statements.push(alter(place, column, "DROP DEFAULT"));
         }
-        (None, false) => {}
+        (None, false) => block.statements.push(add),
+        (None, true) => {
+            block.statements.push(add);
+            fill(place, column, block);
+            block.statements.push(alter(place, column, "SET NOT NULL"));
+        }
     }
-    Ok(text)
 }
 
-/// The guards of a collection's references. The server performs `on_delete` itself.
-pub(crate) fn foreign_keys(collection: &Collection, catalog: &Catalog) -> Vec<Named> {
-    let mut keys = Vec::new();
-    for (index, field) in collection.declared_fields() {
-        let FieldType::Ref(reference) = &field.kind else {
-            continue;
+/// Gives rows without a value one before one is demanded. Which one, a person says where the
+/// collection does not.
+fn fill(place: &Place, column: &Column, block: &mut Block) {
+    let name = Quoted(&column.name);
+    let table = named(place);
+    match &column.fill {
+        Some(fill) => block.statements.push(format!(
+            "UPDATE {table} SET {name} = {fill} WHERE {name} IS NULL"
+        )),
+        None => block.comments.push(format!(
+            "Documents that exist need a value before the last statement, which is refused \
+             otherwise, such as: UPDATE {table} SET {name} = … WHERE {name} IS NULL;"
+        )),
+    }
+}
+
+fn create_index(place: &Place, index: &Index) -> String {
+    let columns = index.columns.iter().map(|column| {
+        let name = Quoted(&column.name);
+        // PostgreSQL has nulls last ascending and first descending.
+        let order = match (column.descending, column.nulls_first) {
+            (false, false) => "",
+            (false, true) => " NULLS FIRST",
+            (true, false) => " DESC NULLS LAST",
+            (true, true) => " DESC",
         };
-        let name = limited(format!("{}_{}_fkey", collection.tiers.table, field.name));
-        let statement = format!(
-            "ALTER TABLE {} ADD CONSTRAINT {} FOREIGN KEY ({}) REFERENCES {} (\"id\")",
-            Postgres::table(collection),
-            Quoted(&name),
-            column_of(collection, index),
-            Postgres::table(catalog.get(reference.collection))
-        );
-        keys.push(Named { name, statement });
-    }
-    keys
-}
-
-/// The indexes of a collection.
-pub(crate) fn indexes(collection: &Collection, catalog: &Catalog) -> Vec<Named> {
-    index::planned(collection)
-        .into_iter()
-        .map(|index| {
-            let statement = create_index(collection, catalog, &index);
-            let name = limited(index.name);
-            Named { name, statement }
-        })
-        .collect()
-}
-
-/// What is unique in a collection: the name of the key, and its fields.
-pub(crate) fn unique_keys(collection: &Collection) -> Vec<(String, Vec<usize>)> {
-    let unique = index::planned(collection)
-        .into_iter()
-        .filter(|index| index.unique);
-    let mut keys: Vec<(String, Vec<usize>)> = unique
-        .map(|index| {
-            let fields = index.columns.iter().map(|column| column.field).collect();
-            (limited(index.name), fields)
-        })
-        .collect();
-    keys.push((primary_key(collection), vec![Collection::ID]));
-    keys
-}
-
-fn primary_key(collection: &Collection) -> String {
-    limited(format!("{}_pkey", collection.tiers.table))
-}
-
-fn create_index(collection: &Collection, catalog: &Catalog, index: &PlannedIndex) -> String {
-    let columns: Vec<String> = index
-        .columns
-        .iter()
-        .map(|column| {
-            let name = column_of(collection, column.field);
-            let order = match index.kind {
-                IndexKind::Btree => {
-                    Postgres::direction(collection, column.field, column.descending)
-                }
-                IndexKind::Gin => "",
-            };
-            format!("{name}{order}")
-        })
-        .collect();
+        format!("{name}{order}")
+    });
+    let columns: Vec<String> = columns.collect();
     let unique = if index.unique { "UNIQUE " } else { "" };
     let using = match index.kind {
         IndexKind::Btree => "",
         IndexKind::Gin => " USING gin",
     };
-    let mut text = format!(
+    let mut statement = format!(
         "CREATE {unique}INDEX {} ON {}{using} ({})",
-        Quoted(&limited(index.name.clone())),
-        Postgres::table(collection),
+        Quoted(&index.name),
+        named(place),
         columns.join(", ")
     );
-    if !index.condition.is_always() {
-        let mut condition = Statement::<Postgres>::written_out();
-        condition::push(&mut condition, &index.condition, collection, catalog);
-        text.push_str(&format!(" WHERE {}", condition.text));
+    if let Some(condition) = &index.condition {
+        statement.push_str(&format!(" WHERE {condition}"));
     }
-    text
+    statement
 }
 
-/// A name that PostgreSQL takes whole: the end of one that is too long becomes a fingerprint.
-fn limited(name: String) -> String {
-    if name.len() <= MAX_NAME {
-        return name;
+fn rename_table(from: &Place, to: &Place, labels: &(String, String), block: &mut Block) {
+    let mut say = |statement: String| block.statements.push(statement);
+    if from.schema != to.schema {
+        let schema = Quoted(&to.schema);
+        say(format!("ALTER TABLE {} SET SCHEMA {schema}", named(from)));
     }
-    let fingerprint = fingerprint(&name);
-    let mut end = MAX_NAME - 9;
-    while !name.is_char_boundary(end) {
-        end -= 1;
+    if from.table != to.table {
+        let here = Place {
+            schema: to.schema.clone(),
+            table: from.table.clone(),
+        };
+        let name = Quoted(&to.table);
+        say(format!("ALTER TABLE {} RENAME TO {name}", named(&here)));
     }
-    format!("{}_{fingerprint:08x}", &name[..end])
+    for statement in renamed(from, to, labels, FIELDS, Postgres::TOMBSTONES) {
+        say(statement);
+    }
+}
+
+/// What is noted of a table goes with its name.
+pub(crate) fn renamed(
+    from: &Place,
+    to: &Place,
+    labels: &(String, String),
+    fields: &str,
+    tombstones: &str,
+) -> Vec<String> {
+    let mut statements = Vec::new();
+    if from.table != to.table {
+        statements.push(format!(
+            "UPDATE {fields} SET \"table\" = {} WHERE \"table\" = {}",
+            text(&to.table),
+            text(&from.table)
+        ));
+        statements.push(format!(
+            "UPDATE {fields} SET kind = replace(kind, '\"ref({})\"', '\"ref({})\"')",
+            from.table, to.table
+        ));
+    }
+    if labels.0 != labels.1 {
+        statements.push(format!(
+            "UPDATE {tombstones} SET collection = {} WHERE collection = {}",
+            text(&labels.1),
+            text(&labels.0)
+        ));
+    }
+    statements
+}
+
+fn note(place: &Place, to: &[(String, Option<Json>)]) -> Vec<String> {
+    let mut statements = Vec::new();
+    let rows: Vec<String> = to
+        .iter()
+        .filter_map(|(field, kind)| {
+            let kind = kind.as_ref()?.to_string();
+            let (table, field, kind) = (text(&place.table), text(field), text(&kind));
+            Some(format!("  ({table}, {field}, {kind})"))
+        })
+        .collect();
+    if !rows.is_empty() {
+        statements.push(format!(
+            "INSERT INTO {FIELDS} (\"table\", field, kind) VALUES\n{}\n  \
+             ON CONFLICT (\"table\", field) DO UPDATE SET kind = excluded.kind",
+            rows.join(",\n")
+        ));
+    }
+    let gone = to.iter().filter(|(_, kind)| kind.is_none());
+    statements.extend(gone.map(|(field, _)| forget(place, Some(field))));
+    statements
+}
+
+fn forget(place: &Place, field: Option<&str>) -> String {
+    let table = text(&place.table);
+    match field {
+        Some(field) => format!(
+            "DELETE FROM {FIELDS} WHERE \"table\" = {table} AND field = {}",
+            text(field)
+        ),
+        None => format!("DELETE FROM {FIELDS} WHERE \"table\" = {table}"),
+    }
+}
+
+fn text(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// How values of one column become those of another. The notes say already whether they can.
+pub(crate) fn convert(from: &Column, to: &Column) -> Conversion {
+    if from.kind == to.kind {
+        return Conversion::None;
+    }
+    let name = Quoted(&from.name).to_string();
+    let noted = |column: &Column| match &column.noted {
+        Some(Json::String(word)) => word.clone(),
+        Some(Json::Array(items)) => format!("{}[]", items[0].as_str().unwrap_or_default()),
+        _ => String::new(),
+    };
+    let (was, becomes) = (noted(from), noted(to));
+    Conversion::By(match (was.as_str(), becomes.as_str()) {
+        ("int", "bigint") => format!("{name}::bigint"),
+        ("int[]", "bigint[]") => format!("{name}::bigint[]"),
+        ("uuid", "text") => format!("{name}::text"),
+        ("uuid[]", "text[]") => format!("{name}::text[]"),
+        ("ip", "text") => format!("host({name})"),
+        ("date", "text") => format!("to_char({name}, 'YYYY-MM-DD')"),
+        ("timestamp", "text") => {
+            format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
+        }
+        ("text[]" | "email[]" | "url[]" | "uuid[]" | "int[]" | "bool[]" | "float[]", "json") => {
+            format!("to_jsonb({name})")
+        }
+        // Back again. What does not fit fails, and nothing is changed.
+        ("bigint", "int")
+        | ("bigint[]", "int[]")
+        | ("text", "uuid" | "ip" | "date" | "timestamp")
+        | ("text[]", "uuid[]") => format!("{name}::{}", to.kind),
+        _ => return Conversion::Impossible,
+    })
 }

@@ -113,20 +113,4 @@ impl Type {
             Self::Array(scalar) => scalar.oids().1,
         }
     }
-
-    /// What single values, or the items of an array, are.
-    pub const fn scalar(self) -> Scalar {
-        match self {
-            Self::One(scalar) | Self::Array(scalar) => scalar,
-        }
-    }
-
-    /// What follows the type in a declaration: text compares by code point, whatever the language
-    /// of the database.
-    pub const fn collation(self) -> &'static str {
-        match self.scalar() {
-            Scalar::Text => " COLLATE \"C\"",
-            _ => "",
-        }
-    }
 }
