@@ -407,7 +407,7 @@ CREATE INDEX "users_created_at_desc_id_desc_idx" ON "users" ("created_at" DESC, 
 CREATE INDEX "users_profile_picture_id_ref" ON "users" ("profile_picture_id");
 
 -- Which types the fields of `admin_actions` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('admin_actions', 'id', '"uuid"'),
   ('admin_actions', 'admin_id', '"ref(users)"'),
   ('admin_actions', 'action', '"text"'),
@@ -416,10 +416,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('admin_actions', 'details', '"json"'),
   ('admin_actions', 'created_at', '"timestamp"'),
   ('admin_actions', 'updated_at', '"timestamp"'),
-  ('admin_actions', '_rev', '"bigint"');
+  ('admin_actions', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `audit_logs` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('audit_logs', 'id', '"uuid"'),
   ('audit_logs', 'actor_id', '"uuid"'),
   ('audit_logs', 'action', '"text"'),
@@ -429,10 +430,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('audit_logs', 'ip', '"ip"'),
   ('audit_logs', 'created_at', '"timestamp"'),
   ('audit_logs', 'updated_at', '"timestamp"'),
-  ('audit_logs', '_rev', '"bigint"');
+  ('audit_logs', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `comments` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('comments', 'id', '"uuid"'),
   ('comments', 'post_id', '"ref(posts)"'),
   ('comments', 'user_id', '"ref(users)"'),
@@ -440,10 +442,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('comments', 'like_count', '"int"'),
   ('comments', 'created_at', '"timestamp"'),
   ('comments', 'updated_at', '"timestamp"'),
-  ('comments', '_rev', '"bigint"');
+  ('comments', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `conversation_members` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('conversation_members', 'id', '"uuid"'),
   ('conversation_members', 'conversation_id', '"ref(conversations_meta)"'),
   ('conversation_members', 'user_id', '"ref(users)"'),
@@ -452,10 +455,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('conversation_members', 'unread_count', '"int"'),
   ('conversation_members', 'created_at', '"timestamp"'),
   ('conversation_members', 'updated_at', '"timestamp"'),
-  ('conversation_members', '_rev', '"bigint"');
+  ('conversation_members', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `conversations` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('conversations_meta', 'id', '"uuid"'),
   ('conversations_meta', 'type', '"int"'),
   ('conversations_meta', 'title', '"text"'),
@@ -465,29 +469,32 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('conversations_meta', 'state', '"int"'),
   ('conversations_meta', 'created_at', '"timestamp"'),
   ('conversations_meta', 'updated_at', '"timestamp"'),
-  ('conversations_meta', '_rev', '"bigint"');
+  ('conversations_meta', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `feed_cache` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('feed_cache', 'id', '"uuid"'),
   ('feed_cache', 'user_id', '"ref(users)"'),
   ('feed_cache', 'items', '"json"'),
   ('feed_cache', 'created_at', '"timestamp"'),
   ('feed_cache', 'updated_at', '"timestamp"'),
-  ('feed_cache', '_rev', '"bigint"');
+  ('feed_cache', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `likes` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('likes', 'id', '"uuid"'),
   ('likes', 'target_type', '"int"'),
   ('likes', 'target_id', '"uuid"'),
   ('likes', 'user_id', '"ref(users)"'),
   ('likes', 'created_at', '"timestamp"'),
   ('likes', 'updated_at', '"timestamp"'),
-  ('likes', '_rev', '"bigint"');
+  ('likes', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `media` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('media', 'id', '"uuid"'),
   ('media', 'owner_id', '"ref(users)"'),
   ('media', 'storage_path', '"text"'),
@@ -499,20 +506,22 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('media', 'processing_state', '"int"'),
   ('media', 'created_at', '"timestamp"'),
   ('media', 'updated_at', '"timestamp"'),
-  ('media', '_rev', '"bigint"');
+  ('media', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `media_metadata` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('media_metadata', 'id', '"uuid"'),
   ('media_metadata', 'media_id', '"ref(media)"'),
   ('media_metadata', 'labels', '"json"'),
   ('media_metadata', 'thumbnails', '"json"'),
   ('media_metadata', 'created_at', '"timestamp"'),
   ('media_metadata', 'updated_at', '"timestamp"'),
-  ('media_metadata', '_rev', '"bigint"');
+  ('media_metadata', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `messages` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('message_index', 'id', '"uuid"'),
   ('message_index', 'conversation_id', '"ref(conversations_meta)"'),
   ('message_index', 'sender_id', '"ref(users)"'),
@@ -522,10 +531,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('message_index', 'attachments', '"json"'),
   ('message_index', 'created_at', '"timestamp"'),
   ('message_index', 'updated_at', '"timestamp"'),
-  ('message_index', '_rev', '"bigint"');
+  ('message_index', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `notifications` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('notifications', 'id', '"uuid"'),
   ('notifications', 'user_id', '"ref(users)"'),
   ('notifications', 'kind', '"text"'),
@@ -533,10 +543,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('notifications', 'read', '"bool"'),
   ('notifications', 'created_at', '"timestamp"'),
   ('notifications', 'updated_at', '"timestamp"'),
-  ('notifications', '_rev', '"bigint"');
+  ('notifications', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `posts` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('posts', 'id', '"uuid"'),
   ('posts', 'user_id', '"ref(users)"'),
   ('posts', 'content', '"text"'),
@@ -548,20 +559,22 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('posts', 'comment_count', '"int"'),
   ('posts', 'created_at', '"timestamp"'),
   ('posts', 'updated_at', '"timestamp"'),
-  ('posts', '_rev', '"bigint"');
+  ('posts', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `relations` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('relations', 'id', '"uuid"'),
   ('relations', 'primary_id', '"ref(users)"'),
   ('relations', 'secondary_id', '"ref(users)"'),
   ('relations', 'state', '"int"'),
   ('relations', 'created_at', '"timestamp"'),
   ('relations', 'updated_at', '"timestamp"'),
-  ('relations', '_rev', '"bigint"');
+  ('relations', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `reports` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('reports', 'id', '"uuid"'),
   ('reports', 'actor_id', '"ref(users)"'),
   ('reports', 'target_type', '"int"'),
@@ -570,10 +583,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('reports', 'state', '"int"'),
   ('reports', 'created_at', '"timestamp"'),
   ('reports', 'updated_at', '"timestamp"'),
-  ('reports', '_rev', '"bigint"');
+  ('reports', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `sessions` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('sessions', 'id', '"uuid"'),
   ('sessions', 'user_id', '"ref(users)"'),
   ('sessions', 'refresh_token_hash', '"text"'),
@@ -585,20 +599,22 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('sessions', 'revoked', '"bool"'),
   ('sessions', 'created_at', '"timestamp"'),
   ('sessions', 'updated_at', '"timestamp"'),
-  ('sessions', '_rev', '"bigint"');
+  ('sessions', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `user_activity_logs` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('user_activity_logs', 'id', '"uuid"'),
   ('user_activity_logs', 'user_id', '"uuid"'),
   ('user_activity_logs', 'event', '"text"'),
   ('user_activity_logs', 'data', '"json"'),
   ('user_activity_logs', 'created_at', '"timestamp"'),
   ('user_activity_logs', 'updated_at', '"timestamp"'),
-  ('user_activity_logs', '_rev', '"bigint"');
+  ('user_activity_logs', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `user_settings` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('user_settings', 'id', '"uuid"'),
   ('user_settings', 'user_id', '"ref(users)"'),
   ('user_settings', 'privacy', '{"posts":"text","messages":"text","profile":"text"}'),
@@ -608,10 +624,11 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('user_settings', 'theme', '"int"'),
   ('user_settings', 'created_at', '"timestamp"'),
   ('user_settings', 'updated_at', '"timestamp"'),
-  ('user_settings', '_rev', '"bigint"');
+  ('user_settings', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;
 
 -- Which types the fields of `users` have.
-INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
+INSERT INTO nubo_fields ("table", field, kind) VALUES
   ('users', 'id', '"uuid"'),
   ('users', 'username', '"text"'),
   ('users', 'email', '"email"'),
@@ -637,4 +654,5 @@ INSERT OR REPLACE INTO nubo_fields ("table", field, kind) VALUES
   ('users', 'last_login', '"timestamp"'),
   ('users', 'created_at', '"timestamp"'),
   ('users', 'updated_at', '"timestamp"'),
-  ('users', '_rev', '"bigint"');
+  ('users', '_rev', '"bigint"')
+  ON CONFLICT ("table", field) DO UPDATE SET kind = excluded.kind;

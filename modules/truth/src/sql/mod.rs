@@ -7,6 +7,7 @@
 
 pub(crate) mod condition;
 pub(crate) mod index;
+mod notes;
 pub(crate) mod postgres;
 pub(crate) mod select;
 pub(crate) mod sqlite;

@@ -18,6 +18,7 @@ use crate::{
     sql::{
         Dialect, Quoted,
         index::{self, fingerprint},
+        notes,
     },
 };
 
@@ -144,7 +145,7 @@ fn push(step: &Step, block: &mut Block) {
         Step::CreateTable(table) => say(create(table)),
         Step::DropTable(table) => {
             say(format!("DROP TABLE {}", named(&table.place)));
-            say(forget(&table.place, None));
+            say(notes::forget(FIELDS, &table.place));
         }
         Step::RenameTable { from, to, labels } => rename_table(from, to, labels, block),
         Step::RenameConstraint { place, from, to } => say(format!(
@@ -171,12 +172,7 @@ fn push(step: &Step, block: &mut Block) {
                 Quoted(from),
                 Quoted(to)
             ));
-            say(format!(
-                "UPDATE {FIELDS} SET field = {} WHERE \"table\" = {} AND field = {}",
-                text(&labels.1),
-                text(&place.table),
-                text(&labels.0)
-            ));
+            say(notes::rename_field(FIELDS, place, labels));
         }
         Step::ConvertColumn { place, from, to } => match convert(from, to) {
             Conversion::By(expression) => {
@@ -228,7 +224,7 @@ fn push(step: &Step, block: &mut Block) {
             named(place),
             Quoted(&key.name)
         )),
-        Step::Note { place, to, .. } => block.statements.extend(note(place, to)),
+        Step::Note { place, to, .. } => block.statements.extend(notes::note(FIELDS, place, to)),
     }
 }
 
@@ -363,76 +359,9 @@ fn rename_table(from: &Place, to: &Place, labels: &(String, String), block: &mut
         let name = Quoted(&to.table);
         say(format!("ALTER TABLE {} RENAME TO {name}", named(&here)));
     }
-    for statement in renamed(from, to, labels, FIELDS, Postgres::TOMBSTONES) {
+    for statement in notes::rename_table(FIELDS, Postgres::TOMBSTONES, (from, to), labels) {
         say(statement);
     }
-}
-
-/// What is noted of a table goes with its name.
-pub(crate) fn renamed(
-    from: &Place,
-    to: &Place,
-    labels: &(String, String),
-    fields: &str,
-    tombstones: &str,
-) -> Vec<String> {
-    let mut statements = Vec::new();
-    if from.table != to.table {
-        statements.push(format!(
-            "UPDATE {fields} SET \"table\" = {} WHERE \"table\" = {}",
-            text(&to.table),
-            text(&from.table)
-        ));
-        statements.push(format!(
-            "UPDATE {fields} SET kind = replace(kind, '\"ref({})\"', '\"ref({})\"')",
-            from.table, to.table
-        ));
-    }
-    if labels.0 != labels.1 {
-        statements.push(format!(
-            "UPDATE {tombstones} SET collection = {} WHERE collection = {}",
-            text(&labels.1),
-            text(&labels.0)
-        ));
-    }
-    statements
-}
-
-fn note(place: &Place, to: &[(String, Option<Json>)]) -> Vec<String> {
-    let mut statements = Vec::new();
-    let rows: Vec<String> = to
-        .iter()
-        .filter_map(|(field, kind)| {
-            let kind = kind.as_ref()?.to_string();
-            let (table, field, kind) = (text(&place.table), text(field), text(&kind));
-            Some(format!("  ({table}, {field}, {kind})"))
-        })
-        .collect();
-    if !rows.is_empty() {
-        statements.push(format!(
-            "INSERT INTO {FIELDS} (\"table\", field, kind) VALUES\n{}\n  \
-             ON CONFLICT (\"table\", field) DO UPDATE SET kind = excluded.kind",
-            rows.join(",\n")
-        ));
-    }
-    let gone = to.iter().filter(|(_, kind)| kind.is_none());
-    statements.extend(gone.map(|(field, _)| forget(place, Some(field))));
-    statements
-}
-
-fn forget(place: &Place, field: Option<&str>) -> String {
-    let table = text(&place.table);
-    match field {
-        Some(field) => format!(
-            "DELETE FROM {FIELDS} WHERE \"table\" = {table} AND field = {}",
-            text(field)
-        ),
-        None => format!("DELETE FROM {FIELDS} WHERE \"table\" = {table}"),
-    }
-}
-
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// How values of one column become those of another. The notes say already whether they can.

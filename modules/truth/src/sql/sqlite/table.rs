@@ -19,7 +19,7 @@ use crate::{
         script::Block,
         step::Step,
     },
-    sql::{Dialect, Quoted, postgres::table::renamed},
+    sql::{Dialect, Quoted, notes},
 };
 
 const TOMBSTONES: &str = Sqlite::TOMBSTONES;
@@ -251,7 +251,7 @@ fn push(step: &Step, block: &mut Block) {
         Step::OwnTables => block.statements.extend(own_tables()),
         Step::DropTable(table) => {
             say(format!("DROP TABLE {}", Quoted(&table.place.table)));
-            say(forget(&table.place, None));
+            say(notes::forget(FIELDS, &table.place));
         }
         Step::RenameTable { from, to, labels } => {
             say(format!(
@@ -261,7 +261,7 @@ fn push(step: &Step, block: &mut Block) {
             ));
             block
                 .statements
-                .extend(renamed(from, to, labels, FIELDS, TOMBSTONES));
+                .extend(notes::rename_table(FIELDS, TOMBSTONES, (from, to), labels));
         }
         Step::RenameColumn {
             place,
@@ -275,12 +275,7 @@ fn push(step: &Step, block: &mut Block) {
                 Quoted(from),
                 Quoted(to)
             ));
-            say(format!(
-                "UPDATE {FIELDS} SET field = {} WHERE \"table\" = {} AND field = {}",
-                text(&labels.1),
-                text(&place.table),
-                text(&labels.0)
-            ));
+            say(notes::rename_field(FIELDS, place, labels));
         }
         Step::CreateIndex { place, index } => {
             say(create_index(place, index));
@@ -291,7 +286,7 @@ fn push(step: &Step, block: &mut Block) {
             say(format!("DROP INDEX {}", Quoted(&from.name)));
             say(create_index(place, to));
         }
-        Step::Note { place, to, .. } => block.statements.extend(note(place, to)),
+        Step::Note { place, to, .. } => block.statements.extend(notes::note(FIELDS, place, to)),
         // SQLite has no schemas and no names of keys; the rest is done by `shape`.
         _ => {}
     }
@@ -362,42 +357,6 @@ fn create_index(place: &Place, index: &Index) -> String {
         statement.push_str(&format!(" WHERE {condition}"));
     }
     statement
-}
-
-fn note(place: &Place, to: &[(String, Option<Json>)]) -> Vec<String> {
-    let mut statements = Vec::new();
-    let rows: Vec<String> = to
-        .iter()
-        .filter_map(|(field, kind)| {
-            let kind = kind.as_ref()?.to_string();
-            let (table, field, kind) = (text(&place.table), text(field), text(&kind));
-            Some(format!("  ({table}, {field}, {kind})"))
-        })
-        .collect();
-    if !rows.is_empty() {
-        statements.push(format!(
-            "INSERT OR REPLACE INTO {FIELDS} (\"table\", field, kind) VALUES\n{}",
-            rows.join(",\n")
-        ));
-    }
-    let gone = to.iter().filter(|(_, kind)| kind.is_none());
-    statements.extend(gone.map(|(field, _)| forget(place, Some(field))));
-    statements
-}
-
-fn forget(place: &Place, field: Option<&str>) -> String {
-    let table = text(&place.table);
-    match field {
-        Some(field) => format!(
-            "DELETE FROM {FIELDS} WHERE \"table\" = {table} AND field = {}",
-            text(field)
-        ),
-        None => format!("DELETE FROM {FIELDS} WHERE \"table\" = {table}"),
-    }
-}
-
-fn text(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }
 
 /// How values of one column become those of another. What the notes allow is stored alike.
