@@ -45,7 +45,7 @@ pub use self::{
     environment::Variables,
     position::{Position, Positions},
     problem::{Place, Problem, Severity},
-    settings::{CacheDriver, LogLevel, Settings, TruthDriver, TruthSettings},
+    settings::{CacheDriver, LogLevel, Settings, TierSettings, TruthDriver},
 };
 
 /// The file that is read where none is named.
@@ -305,7 +305,7 @@ impl<'a> Loading<'a> {
             .map(|(name, section)| (*name, self.section(name, section, &merged)))
             .collect();
         self.examine(&settings, &sections, &collections, problems);
-        self.examine_truth(&settings.tiers.truth, problems);
+        self.examine_tiers(&settings.tiers, problems);
         let files = self.files.iter().chain(&folder.files);
         Some(Loaded {
             settings,
@@ -352,8 +352,9 @@ impl<'a> Loading<'a> {
         }
     }
 
-    /// What a schema cannot say of the truth's settings.
-    fn examine_truth(&self, truth: &TruthSettings, problems: &mut Vec<Problem>) {
+    /// What a schema cannot say of the tiers' settings.
+    fn examine_tiers(&self, tiers: &TierSettings, problems: &mut Vec<Problem>) {
+        let truth = &tiers.truth;
         let place = |setting: &str| {
             let pointer = format!("/tiers/truth/{setting}");
             let named = || Place::Named(pointer.trim_start_matches('/').replace('/', "."));
@@ -375,6 +376,15 @@ impl<'a> Loading<'a> {
                 "is not used: the truth's driver is `sqlite`",
             )),
             _ => {}
+        }
+        if truth.driver == TruthDriver::Postgres && tiers.cache.driver == CacheDriver::Memory {
+            let named = || Place::Named("tiers.cache.driver".to_owned());
+            problems.push(Problem::warning(
+                self.layers
+                    .written("/tiers/cache/driver")
+                    .unwrap_or_else(named),
+                "is right only as long as nothing but this one server writes to the database",
+            ));
         }
         if truth.pool.min > truth.pool.max {
             let message = "must not be more than `max`";

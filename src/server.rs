@@ -44,7 +44,7 @@ pub use truth::{hold, migrations};
 use sessions::LateSessions;
 
 use crate::{
-    config::{CacheDriver, Loaded},
+    config::{CacheDriver, Loaded, TruthDriver},
     control::Administration,
     system::{SystemClock, SystemRandom},
 };
@@ -377,7 +377,12 @@ impl Cached {
     /// None where the settings want none.
     fn new(loaded: &Loaded, catalog: &Arc<Catalog>, clock: &Arc<dyn Clock>) -> Option<Self> {
         let settings = &loaded.settings.tiers.cache;
-        if settings.driver == CacheDriver::None {
+        let is_wanted = match settings.driver {
+            CacheDriver::Auto => loaded.settings.tiers.truth.driver == TruthDriver::Sqlite,
+            CacheDriver::Memory => true,
+            CacheDriver::None => false,
+        };
+        if !is_wanted {
             return None;
         }
         let budget = Budget {

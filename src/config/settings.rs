@@ -201,8 +201,10 @@ impl Default for CacheSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheDriver {
-    /// The server's own memory.
+    /// The server's own memory on SQLite, nothing on PostgreSQL, which others may write to.
     #[default]
+    Auto,
+    /// The server's own memory. Right as long as everything is written through this one server.
     Memory,
     /// Nothing: every read goes to the truth.
     None,

@@ -18,6 +18,7 @@ use std::{
     sync::{Arc, PoisonError, RwLock, RwLockWriteGuard},
 };
 
+use async_trait::async_trait;
 use indexmap::IndexMap;
 use nubo_core::{
     document::Document,
@@ -95,10 +96,16 @@ impl Registry {
     }
 }
 
+#[async_trait]
 impl Observer for Registry {
     fn observes(&self, collection: CollectionId) -> bool {
         collection == self.model.sessions.collection.id
             || collection == self.model.accounts.collection.id
+    }
+
+    async fn overtaken(&self) {
+        self.sessions.clear();
+        self.accounts.clear();
     }
 
     fn committed(&self, changes: &[Arc<Touched>]) {
@@ -276,6 +283,13 @@ impl<T> Shelf<T> {
                 entries.map.swap_remove(&id);
             }
         }
+    }
+
+    /// Nothing is known any longer, and nothing that is being loaded counts.
+    fn clear(&self) {
+        let mut entries = self.write();
+        entries.map.clear();
+        entries.hand = 0;
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Entries<T>> {

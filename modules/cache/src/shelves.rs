@@ -226,6 +226,12 @@ impl<S: Storage> Observer for Shelves<S> {
             tracing::error!(%error, "a batch could not be settled in the cache");
         }
     }
+
+    async fn overtaken(&self) {
+        if let Err(error) = self.storage.clear().await {
+            tracing::error!(%error, "the cache could not be cleared");
+        }
+    }
 }
 
 #[async_trait]

@@ -32,6 +32,10 @@ pub trait Observer: Send + Sync + 'static {
     /// What has become of a batch that was announced. Batches may be settled in another order than
     /// they were committed in.
     async fn settle(&self, _: BatchId, _: Fate) {}
+
+    /// Somebody else has written to the truth, such as a person with SQL, and nobody knows what: all
+    /// that is kept may be out of date.
+    async fn overtaken(&self) {}
 }
 
 /// Tells one batch from the others of this process.

@@ -1,6 +1,6 @@
 //! What the engine asks of a driver: a connection that writes, inside a database transaction.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use nubo_core::{
     Result,
@@ -41,6 +41,9 @@ pub(crate) trait Session: Send + 'static {
     /// Whether others write at the same time, so that rows must be locked and attempts may come to
     /// nothing.
     const CONCURRENT: bool;
+
+    /// How often to look whether somebody else has written to the database, where that can be seen.
+    const WATCH: Option<Duration>;
 
     /// Begins a database transaction. With care, a refused statement leaves no trace and the
     /// transaction goes on.
@@ -84,6 +87,9 @@ pub(crate) trait Session: Send + 'static {
 
     /// Connects again where the connection is gone.
     fn connect(&mut self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Whether somebody else has written to the database since this was asked last.
+    fn was_overtaken(&mut self) -> impl Future<Output = Result<bool>> + Send;
 
     /// Whether the transaction was committed of which that was unknown, as far as it can be found
     /// out while a client waits.

@@ -95,6 +95,13 @@ impl Announcer {
         Ok(())
     }
 
+    /// Tells all observers that somebody else has written.
+    pub async fn overtaken(&self) {
+        for observer in &self.observers {
+            observer.overtaken().await;
+        }
+    }
+
     /// The next place in the order.
     pub fn ticket(self: &Arc<Self>) -> Ticket {
         let mut turns = self.turns();

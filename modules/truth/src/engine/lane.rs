@@ -19,16 +19,46 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Works until the queue is closed and empty.
 pub(super) async fn run<S: Session>(mut engine: Engine<S>, queue: Arc<Queue>) {
+    let mut looked = None;
     loop {
         if !engine.session.is_connected() && !reconnect(&mut engine, &queue).await {
             break;
         }
-        let Some(mut taken) = queue.take().await else {
+        let taken = match S::WATCH {
+            None => queue.take().await,
+            Some(every) => {
+                if looked.is_none_or(|looked: Instant| looked.elapsed() >= every) {
+                    look_for_others(&mut engine).await;
+                    looked = Some(Instant::now());
+                }
+                match tokio::time::timeout(every, queue.take()).await {
+                    Ok(taken) => taken,
+                    Err(_elapsed) => continue,
+                }
+            }
+        };
+        let Some(mut taken) = taken else {
             break;
         };
         attempt::commit(&mut engine, std::mem::take(&mut taken.jobs)).await;
     }
     engine.session.close().await;
+}
+
+/// Tells the observers if somebody else has written meanwhile.
+async fn look_for_others<S: Session>(engine: &mut Engine<S>) {
+    match engine.session.was_overtaken().await {
+        Ok(false) => {}
+        Ok(true) => {
+            tracing::info!(
+                "somebody else has written to the database; what is cached is forgotten"
+            );
+            engine.touched.overtaken().await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "it cannot be seen whether somebody else writes");
+        }
+    }
 }
 
 /// Tries to get a connection until there is one. Meanwhile, if no lane has one, what waits is

@@ -74,6 +74,11 @@ impl Changes {
         }
     }
 
+    /// Tells all observers that somebody else has written.
+    pub async fn overtaken(&self) {
+        self.announcer.overtaken().await;
+    }
+
     /// The place of the commit that is about to be made.
     pub fn ticket(&self) -> Ticket {
         self.announcer.ticket()

@@ -250,6 +250,12 @@ impl Session for PostgresSession {
     type Rows = PostgresRows;
 
     const CONCURRENT: bool = true;
+    /// Others may write at any time; that is why nothing is kept above it that they could outdate.
+    const WATCH: Option<Duration> = None;
+
+    async fn was_overtaken(&mut self) -> Result<bool> {
+        Ok(false)
+    }
 
     /// The number of the transaction comes along: it is what its outcome is looked up by.
     async fn begin(&mut self, care: bool) -> Result<()> {

@@ -1,5 +1,7 @@
 //! The session in which the engine works: the one connection that writes, inside a transaction.
 
+use std::time::Duration;
+
 use nubo_core::{Result, document::Document, id::Id, schema::Collection};
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
@@ -23,11 +25,17 @@ const MAX_ARGUMENTS: usize = 30_000;
 pub(crate) struct SqliteSession {
     connection: SqliteConnection,
     limit: TimeLimit,
+    /// What SQLite counts up at every commit of another connection.
+    data_version: Option<i64>,
 }
 
 impl SqliteSession {
     pub fn new(connection: SqliteConnection, limit: TimeLimit) -> Self {
-        Self { connection, limit }
+        Self {
+            connection,
+            limit,
+            data_version: None,
+        }
     }
 
     async fn execute_text(&mut self, text: String, values: Vec<Argument>) -> Result<(), Refusal> {
@@ -56,6 +64,14 @@ impl Session for SqliteSession {
     type Rows = SqliteRows;
 
     const CONCURRENT: bool = false;
+    const WATCH: Option<Duration> = Some(Duration::from_millis(400));
+
+    async fn was_overtaken(&mut self) -> Result<bool> {
+        let version = self.rows(Statement::new("PRAGMA data_version")).await?;
+        let version = version.integer(0, 0)?;
+        let before = self.data_version.replace(version);
+        Ok(before.is_some_and(|before| before != version))
+    }
 
     /// Takes the write lock. A refused statement leaves the transaction as it was in any case.
     async fn begin(&mut self, _: bool) -> Result<()> {
