@@ -32,6 +32,11 @@ CREATE TABLE IF NOT EXISTS nubo.fields (
   kind text NOT NULL,
   PRIMARY KEY ("table", field)
 );
+CREATE TABLE IF NOT EXISTS nubo.commits (
+  lane uuid PRIMARY KEY,
+  batch bigint NOT NULL,
+  at timestamp with time zone NOT NULL
+) WITH (fillfactor = 20);
 
 -- The collection `admin_actions` is new.
 CREATE TABLE "moderation"."admin_actions" (

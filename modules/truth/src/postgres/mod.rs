@@ -122,7 +122,10 @@ impl PostgresTruth {
         });
         let mut writing = Vec::with_capacity(settings.writers as usize);
         for _ in 0..settings.writers.max(1) {
-            let session = PostgresSession::open(Arc::clone(&known)).await;
+            let mut bytes = [0; 16];
+            self.random.fill(&mut bytes);
+            let id = uuid::Builder::from_random_bytes(bytes).into_uuid();
+            let session = PostgresSession::open(Arc::clone(&known), id).await;
             writing.push(session.map_err(cannot)?);
         }
         let surroundings = Surroundings {

@@ -1,31 +1,50 @@
 //! What became of a transaction whose COMMIT was sent and not answered.
 //!
-//! The server keeps the outcome of every transaction of late by its number, so that it is looked up
-//! and never guessed: <https://www.postgresql.org/docs/current/functions-info.html>.
+//! Every batch writes its number into the row of its connection, in its own transaction. What stands
+//! there afterwards is the batch that was committed last, so that the outcome is read and never
+//! guessed. The server's own record of transactions (`pg_xact_status`) would not do: a transaction of
+//! which nothing had reached the disk when the server crashed leaves its number to another one.
 
 use std::time::{Duration, Instant};
 
-use sqlx::{PgConnection, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::session::{Backend, PostgresSession};
+use crate::sql::postgres::table::COMMITS;
 
 /// How long a client is kept waiting for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long is waited before it is looked up again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A transaction of which nobody knows whether it was committed.
+/// The transactions of one connection, and the number of the one under way.
+#[derive(Clone, Copy)]
+pub(super) struct Lane {
+    pub id: uuid::Uuid,
+    pub batch: i64,
+}
+
+impl Lane {
+    /// Begins a transaction and writes its number down.
+    pub fn begin(&mut self) -> String {
+        self.batch += 1;
+        format!(
+            "BEGIN; INSERT INTO {COMMITS} (lane, batch, at) VALUES ('{}', {}, now()) \
+             ON CONFLICT (lane) DO UPDATE SET batch = excluded.batch, at = excluded.at",
+            self.id, self.batch
+        )
+    }
+}
+
+/// A batch of which nobody knows whether it was committed.
 pub(super) struct Doubt {
-    transaction: String,
+    lane: Lane,
     backend: Backend,
 }
 
 impl Doubt {
-    pub fn new(transaction: String, backend: Backend) -> Self {
-        Self {
-            transaction,
-            backend,
-        }
+    pub fn new(lane: Lane, backend: Backend) -> Self {
+        Self { lane, backend }
     }
 
     /// Looks the outcome up over new connections until it is known or patience ends: whether it was
@@ -35,8 +54,7 @@ impl Doubt {
         while Instant::now() < end {
             let left = end.saturating_duration_since(Instant::now());
             match tokio::time::timeout(left, self.ask(session)).await {
-                Ok(Ok(Some(committed))) => return Some(committed),
-                Ok(Ok(None)) => {}
+                Ok(Ok(committed)) => return Some(committed),
                 Ok(Err(error)) => {
                     tracing::debug!(%error, "the outcome of a commit cannot be looked up yet");
                     session.give_up();
@@ -48,22 +66,20 @@ impl Doubt {
         None
     }
 
-    /// None while it is not decided yet, and for good where the transaction is too old to be known.
-    async fn ask(&self, session: &mut PostgresSession) -> Result<Option<bool>, sqlx::Error> {
+    /// Whether the number of the batch is there. Writing to the row waits for whoever holds it, so
+    /// that what is read is decided.
+    async fn ask(&self, session: &mut PostgresSession) -> Result<bool, sqlx::Error> {
         let connection = session.fresh().await?;
-        let row = sqlx::query("SELECT pg_xact_status($1::text::xid8)")
-            .bind(&self.transaction)
+        self.end(connection).await?;
+        let text = format!(
+            "INSERT INTO {COMMITS} (lane, batch, at) VALUES ($1::text::uuid, 0, now()) \
+             ON CONFLICT (lane) DO UPDATE SET at = excluded.at RETURNING batch"
+        );
+        let row = sqlx::query(AssertSqlSafe(text))
+            .bind(self.lane.id.to_string())
             .fetch_one(&mut *connection)
             .await?;
-        let status: Option<String> = row.try_get(0)?;
-        match status.as_deref() {
-            Some("committed") => Ok(Some(true)),
-            Some("aborted") => Ok(Some(false)),
-            _ => {
-                self.end(connection).await?;
-                Ok(None)
-            }
-        }
+        Ok(row.try_get::<i64, _>(0)? == self.lane.batch)
     }
 
     /// Ends the server's side of the old connection. Whether it was about to commit or waits for a

@@ -21,7 +21,7 @@ use crate::{
         Dialect, Quoted,
         postgres::{
             Postgres,
-            table::{self, FIELDS, MIGRATIONS, OWN_SCHEMA},
+            table::{self, COMMITS, FIELDS, MIGRATIONS, OWN_SCHEMA},
         },
     },
 };
@@ -209,7 +209,9 @@ impl Database for PostgresDatabase<'_> {
     }
 
     async fn schema(&mut self) -> Result<Schema, SetupError> {
-        let own = self.exists(Postgres::TOMBSTONES).await? && self.exists(FIELDS).await?;
+        let own = self.exists(Postgres::TOMBSTONES).await?
+            && self.exists(FIELDS).await?
+            && self.exists(COMMITS).await?;
         let names = sqlx::query("SELECT nspname::text FROM pg_namespace");
         let names = self.connection().fetch_all(names).await.map_err(failed)?;
         let schemas = names.iter().map(|row| row.try_get::<String, _>(0));

@@ -18,11 +18,11 @@ use nubo_core::{
     schema::{Catalog, Collection, CollectionId},
     value::Value,
 };
-use sqlx::{Executor, PgConnection, Row};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row};
 
 use super::{
     connect::{Connector, close},
-    outcome::Doubt,
+    outcome::{Doubt, Lane},
     rows::{PostgresRows, execute, read_rows},
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
     session::{Lock, Session, Trouble},
     sql::{
         Dialect, Statement,
-        postgres::{Postgres, write},
+        postgres::{Postgres, table::COMMITS, write},
         select,
         write::update,
     },
@@ -59,8 +59,8 @@ pub(crate) struct PostgresSession {
     connection: Option<PgConnection>,
     /// Who this is to the server, to find out what became of it.
     backend: Backend,
-    /// The number of the transaction under way.
-    transaction: String,
+    /// The number of the transaction under way, by which its outcome is looked up.
+    lane: Lane,
     doubt: Option<Doubt>,
     trouble: Option<Trouble>,
     care: bool,
@@ -78,13 +78,13 @@ pub(super) struct Backend {
 }
 
 impl PostgresSession {
-    /// A session that is connected.
-    pub async fn open(known: Arc<Known>) -> Result<Self, sqlx::Error> {
+    /// A session that is connected, under an id that nobody else has.
+    pub async fn open(known: Arc<Known>, id: uuid::Uuid) -> Result<Self, sqlx::Error> {
         let mut session = Self {
             known,
             connection: None,
             backend: Backend::default(),
-            transaction: String::new(),
+            lane: Lane { id, batch: 0 },
             doubt: None,
             trouble: None,
             care: false,
@@ -92,6 +92,11 @@ impl PostgresSession {
             put_off: BTreeMap::new(),
         };
         session.reconnect().await?;
+        // What servers that are gone have left; one that is merely quiet makes its row again.
+        let text = format!("DELETE FROM {COMMITS} WHERE at < now() - interval '7 days'");
+        session
+            .with(async |connection| connection.execute(AssertSqlSafe(text)).await.map(drop))
+            .await?;
         Ok(session)
     }
 
@@ -257,19 +262,16 @@ impl Session for PostgresSession {
         Ok(false)
     }
 
-    /// The number of the transaction comes along: it is what its outcome is looked up by.
     async fn begin(&mut self, care: bool) -> Result<()> {
         self.care = care;
         self.prefetched.clear();
         self.put_off.clear();
+        let text = self.lane.begin();
         let begun = self.with(async |connection| {
-            let row = connection
-                .fetch_one("BEGIN; SELECT pg_current_xact_id()::text")
-                .await?;
-            row.try_get::<String, _>(0)
+            let text = AssertSqlSafe(text);
+            connection.execute(text).await.map(drop)
         });
-        self.transaction = begun.await.map_err(postgres_failure)?;
-        Ok(())
+        begun.await.map_err(postgres_failure)
     }
 
     async fn complete(&mut self) -> Result<(), Refusal> {
@@ -280,7 +282,7 @@ impl Session for PostgresSession {
         match self.run("COMMIT").await {
             Ok(()) => Ok(()),
             Err(error) if is_lost(&error) => {
-                let doubt = Doubt::new(self.transaction.clone(), self.backend.clone());
+                let doubt = Doubt::new(self.lane, self.backend.clone());
                 self.doubt = Some(doubt);
                 self.trouble = Some(Trouble::Unknown);
                 Err(postgres_failure(error))

@@ -26,6 +26,8 @@ use crate::{
 pub(crate) const OWN_SCHEMA: &str = "nubo";
 /// What type each column was declared with: PostgreSQL's own types are fewer.
 pub(crate) const FIELDS: &str = "nubo.fields";
+/// For each connection that writes, the batch that it has committed last.
+pub(crate) const COMMITS: &str = "nubo.commits";
 /// Which migrations have been applied.
 pub(crate) const MIGRATIONS: &str = "nubo.migrations";
 
@@ -96,6 +98,13 @@ fn own_tables() -> Vec<String> {
              field text COLLATE \"C\" NOT NULL,\n  \
              kind text NOT NULL,\n  \
              PRIMARY KEY (\"table\", field)\n)"
+        ),
+        // Written to with every batch, so that pages keep room for that.
+        format!(
+            "CREATE TABLE IF NOT EXISTS {COMMITS} (\n  \
+             lane uuid PRIMARY KEY,\n  \
+             batch bigint NOT NULL,\n  \
+             at timestamp with time zone NOT NULL\n) WITH (fillfactor = 20)"
         ),
     ]
 }
