@@ -30,7 +30,16 @@ impl Site {
         for round in 1..=self.options.plan.rounds {
             self.database.empty(&self.table)?;
             let order = self.sides[0]
-                .order(&self.data, &["import", "messages", lines_name])
+                .order(
+                    &self.data,
+                    &[
+                        "import",
+                        "--keep-going",
+                        "--collection",
+                        "messages",
+                        lines_name,
+                    ],
+                )
                 .context("Nubo comes first")?;
             let started = Instant::now();
             run(order, LIMIT, interrupt)?;
