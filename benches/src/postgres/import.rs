@@ -96,13 +96,15 @@ impl Site {
                     .unwrap_or_default()
                     .replace('"', "\"\"")
             };
+            // What a line leaves out is the default.
+            let number = |name: &str| fields[name].as_i64().unwrap_or_default();
             writeln!(
                 rows,
                 "{id},{},{},{},{},\"{}\",2026-01-01T00:00:00.000Z,2026-01-01T00:00:00.000Z,{}",
                 text("conversation_id"),
                 text("sender_id"),
-                fields["message_type"],
-                fields["state"],
+                number("message_type"),
+                number("state"),
                 text("content"),
                 1_767_225_600_000_000_u64 + index as u64,
             )?;
