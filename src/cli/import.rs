@@ -17,6 +17,7 @@ mod rows;
 use std::{
     fs::File,
     io::{self, Read, Write},
+    mem,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Instant,
@@ -32,7 +33,7 @@ use nubo_core::{
 pub(super) use self::report::reason;
 use self::{
     key::Key,
-    load::{Candidate, Loader},
+    load::{Candidate, Loader, Prepared},
     mapping::Plan,
     report::Report,
     rows::{Format, Row, Rows},
@@ -42,7 +43,7 @@ use crate::{config::Problem, server::Assembly, system::SystemRandom};
 
 /// What one transaction may hold. All of it is in memory until it is written: a row of six fields
 /// takes 2 KB if it is new and 5 KB if it replaces a document.
-const MAX_ROWS: usize = 250_000;
+const MAX_ROWS: u64 = 250_000;
 const MAX_BYTES: u64 = 256 << 20;
 
 const EXAMPLES: &str = "\
@@ -222,27 +223,19 @@ impl Import {
         progress: &Progress,
     ) -> Result<Report, Failure> {
         let mut report = Report::default();
-        let (mut waiting, mut seen, mut bytes) = (Vec::new(), 0, 0);
+        let mut read = Extent::default();
+        let (mut waiting, mut ready) = (Vec::new(), Vec::new());
         progress.doing("reading");
         loop {
-            let mut batch = Vec::with_capacity(self.batch.into());
-            let mut ended = true;
-            for row in rows.by_ref().take(self.batch.into()) {
-                ended = false;
-                bytes += row.bytes as u64;
-                seen += 1;
-                batch.extend(candidate(row, plan, loader.collection, &mut report));
-            }
-            if ended {
-                break;
-            }
-            if !self.keep_going && (seen > MAX_ROWS || bytes > MAX_BYTES) {
-                let source_name = self.source_name();
-                return Err(Failure::TooMuch { source_name });
-            }
-            let prepared = loader.prepare(batch, &mut report).await?;
+            // The database writes a batch while the next one is read.
+            let (written, prepared) = tokio::join!(
+                load::write_apart(loader.store, loader.collection, mem::take(&mut ready)),
+                self.next_batch(&mut loader, plan, &mut rows, &mut read, &mut report),
+            );
+            written.count(&mut report)?;
+            let Some(prepared) = prepared? else { break };
             if self.keep_going {
-                loader.write_apart(prepared, &mut report).await?;
+                ready = prepared;
             } else if report.rejected == 0 {
                 waiting.extend(prepared);
             } else {
@@ -257,6 +250,39 @@ impl Import {
         }
         Ok(report)
     }
+
+    /// The next rows, ready to be written, unless there are no more.
+    async fn next_batch(
+        &self,
+        loader: &mut Loader<'_>,
+        plan: &mut Plan,
+        rows: &mut Rows<impl Read>,
+        read: &mut Extent,
+        report: &mut Report,
+    ) -> Result<Option<Vec<Prepared>>, Failure> {
+        let mut batch = Vec::with_capacity(self.batch.into());
+        let before = read.rows;
+        for row in rows.take(self.batch.into()) {
+            read.rows += 1;
+            read.bytes += row.bytes as u64;
+            batch.extend(candidate(row, plan, loader.collection, report));
+        }
+        if read.rows == before {
+            return Ok(None);
+        }
+        if !self.keep_going && (read.rows > MAX_ROWS || read.bytes > MAX_BYTES) {
+            let source_name = self.source_name();
+            return Err(Failure::TooMuch { source_name });
+        }
+        Ok(Some(loader.prepare(batch, report).await?))
+    }
+}
+
+/// How much has been read.
+#[derive(Default)]
+struct Extent {
+    rows: u64,
+    bytes: u64,
 }
 
 /// A row under the names of fields, unless that is impossible.

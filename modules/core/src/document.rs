@@ -1,5 +1,7 @@
 //! One document: a value for each field of its collection, in their order.
 
+use std::convert::Infallible;
+
 use crate::{
     id::{Id, Revision},
     schema::Collection,
@@ -102,24 +104,36 @@ impl Document {
 
     /// Appends the document with these fields only.
     pub fn write_fields(&self, collection: &Collection, fields: &[usize], out: &mut Vec<u8>) {
-        out.push(b'{');
-        for (position, &index) in fields.iter().enumerate() {
+        write_fields(collection, fields, out, |index, out| {
             let field = &collection.fields()[index];
-            if position > 0 {
-                out.push(b',');
-            }
-            // Names come from the schema and need no escaping.
-            out.push(b'"');
-            out.extend_from_slice(field.name.as_bytes());
-            out.extend_from_slice(b"\":");
-            match self.value(index) {
-                // Microseconds since 1970 stay below 2⁵³ until the year 2255.
-                Value::Int(number) if field.system => {
-                    out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
-                }
-                value => field.kind.write_json(value, out),
-            }
-        }
-        out.push(b'}');
+            field.write_json(self.value(index), out);
+            Ok::<_, Infallible>(())
+        })
+        .unwrap_or_else(|never| match never {});
     }
+}
+
+/// Appends a document of these fields; `write` appends the value of each.
+///
+/// # Errors
+/// The first one of `write`, and the document ends there.
+pub fn write_fields<E>(
+    collection: &Collection,
+    fields: &[usize],
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(usize, &mut Vec<u8>) -> Result<(), E>,
+) -> Result<(), E> {
+    out.push(b'{');
+    for (position, &index) in fields.iter().enumerate() {
+        if position > 0 {
+            out.push(b',');
+        }
+        // Names come from the schema and need no escaping.
+        out.push(b'"');
+        out.extend_from_slice(collection.fields()[index].name.as_bytes());
+        out.extend_from_slice(b"\":");
+        write(index, out)?;
+    }
+    out.push(b'}');
+    Ok(())
 }

@@ -32,20 +32,32 @@ impl Timestamp {
     pub fn date(self) -> Date {
         Date(self.0.div_euclid(DAY_MS) as i32)
     }
+
+    /// Its text in ASCII. Every document has two of them, for which the ways of `fmt` are long.
+    pub fn text(self) -> [u8; 24] {
+        let in_day = self.0.rem_euclid(DAY_MS);
+        let (seconds, millis) = (in_day / 1000, in_day % 1000);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        text[..10].copy_from_slice(&self.date().text());
+        put_digits(&mut text[11..13], seconds / 3600);
+        put_digits(&mut text[14..16], seconds / 60 % 60);
+        put_digits(&mut text[17..19], seconds % 60);
+        put_digits(&mut text[20..23], millis);
+        text
+    }
+}
+
+/// Fills a place with the last digits of a number.
+fn put_digits(place: &mut [u8], mut number: i64) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let in_day = self.0.rem_euclid(DAY_MS);
-        let (seconds, millis) = (in_day / 1000, in_day % 1000);
-        write!(
-            f,
-            "{}T{:02}:{:02}:{:02}.{millis:03}Z",
-            self.date(),
-            seconds / 3600,
-            seconds / 60 % 60,
-            seconds % 60,
-        )
+        f.write_str(str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -109,6 +121,16 @@ impl Date {
         Self(self.0.saturating_add(days).clamp(first, last))
     }
 
+    /// Its text in ASCII.
+    pub fn text(self) -> [u8; 10] {
+        let (year, month, day) = self.civil().to_calendar_date();
+        let mut text = *b"0000-00-00";
+        put_digits(&mut text[..4], i64::from(year));
+        put_digits(&mut text[5..7], i64::from(u8::from(month)));
+        put_digits(&mut text[8..], i64::from(day));
+        text
+    }
+
     fn civil(self) -> time::Date {
         time::Date::from_julian_day(self.0 + EPOCH_JULIAN_DAY).unwrap_or(time::Date::MIN)
     }
@@ -116,8 +138,7 @@ impl Date {
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = self.civil().to_calendar_date();
-        write!(f, "{year:04}-{:02}-{day:02}", u8::from(month))
+        f.write_str(str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
     }
 }
 

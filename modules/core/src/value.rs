@@ -134,15 +134,16 @@ impl Value {
             }
             Self::Float(number) => write_serde(out, number),
             Self::Decimal(number) => write_quoted(out, number),
-            Self::Text(text) => write_serde(out, text),
+            Self::Text(text) => write_text(text, out),
             Self::Uuid(uuid) => {
                 let mut buffer = [0; 36];
-                out.push(b'"');
-                out.extend_from_slice(uuid.as_hyphenated().encode_lower(&mut buffer).as_bytes());
-                out.push(b'"');
+                push_quoted(
+                    out,
+                    uuid.as_hyphenated().encode_lower(&mut buffer).as_bytes(),
+                );
             }
-            Self::Timestamp(time) => write_quoted(out, time),
-            Self::Date(date) => write_quoted(out, date),
+            Self::Timestamp(time) => push_quoted(out, &time.text()),
+            Self::Date(date) => push_quoted(out, &date.text()),
             Self::Duration(duration) => write_quoted(out, duration),
             Self::Ip(address) => write_quoted(out, address),
             Self::Bytes(bytes) => {
@@ -230,11 +231,23 @@ pub fn compare_int_float(integer: i64, float: f64) -> Ordering {
     })
 }
 
+/// Appends a text as it is sent.
+pub fn write_text(text: &str, out: &mut Vec<u8>) {
+    write_serde(out, text);
+}
+
 fn write_serde<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     // Writing plain data into memory cannot fail.
     if serde_json::to_writer(&mut *out, value).is_err() {
         out.extend_from_slice(b"null");
     }
+}
+
+/// Puts bytes that need no escaping between quotes.
+fn push_quoted(out: &mut Vec<u8>, text: &[u8]) {
+    out.push(b'"');
+    out.extend_from_slice(text);
+    out.push(b'"');
 }
 
 /// Writes something whose text needs no escaping.

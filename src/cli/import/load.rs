@@ -19,7 +19,7 @@ use nubo_core::{
     schema::{Catalog, Collection, SortKey},
     store::Store,
     value::Value,
-    write::{Guard, Operation, Sequence, Target},
+    write::{Guard, Operation, Outcome, Sequence, Target},
 };
 use serde_json::Value as Json;
 
@@ -141,32 +141,6 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// Writes each row for itself; those that fail are rejected.
-    ///
-    /// # Errors
-    /// When the store fails rather than the row.
-    pub async fn write_apart(&self, mut rows: Vec<Prepared>, report: &mut Report) -> Result<()> {
-        order::parents_first(self.collection, &mut rows);
-        let (sources, operations) = split(rows);
-        if operations.is_empty() {
-            return Ok(());
-        }
-        let results = self
-            .store
-            .write_each(&Caller::Server, operations, Sequence::Independent);
-        let mut failure = None;
-        for (result, (line, before)) in results.await.into_iter().zip(sources) {
-            match result {
-                Ok(outcome) => report.count(&outcome, before),
-                Err(error @ (Error::Unavailable { .. } | Error::Internal(_))) => {
-                    failure.get_or_insert(error);
-                }
-                Err(error) => report.reject(line, report::reason(&error)),
-            }
-        }
-        failure.map_or(Ok(()), Err)
-    }
-
     /// Which of these documents are there, and at which revision.
     async fn existing(&self, ids: Vec<Id>) -> Result<HashMap<Id, Revision>> {
         if ids.is_empty() {
@@ -254,6 +228,50 @@ impl<'a> Loader<'a> {
             }
         }
         error
+    }
+}
+
+/// Writes each row for itself.
+pub async fn write_apart(
+    store: &dyn Store,
+    collection: &Collection,
+    mut rows: Vec<Prepared>,
+) -> Apart {
+    order::parents_first(collection, &mut rows);
+    let (origins, operations) = split(rows);
+    let results = match operations.is_empty() {
+        true => Vec::new(),
+        false => {
+            let written = store.write_each(&Caller::Server, operations, Sequence::Independent);
+            written.await
+        }
+    };
+    Apart { results, origins }
+}
+
+/// What became of rows that were written each for itself.
+pub struct Apart {
+    results: Vec<Result<Outcome>>,
+    origins: Origins,
+}
+
+impl Apart {
+    /// Counts the rows; those that failed are rejected.
+    ///
+    /// # Errors
+    /// When the store failed rather than a row.
+    pub fn count(self, report: &mut Report) -> Result<()> {
+        let mut failure = None;
+        for (result, (line, before)) in self.results.into_iter().zip(self.origins) {
+            match result {
+                Ok(outcome) => report.count(&outcome, before),
+                Err(error @ (Error::Unavailable { .. } | Error::Internal(_))) => {
+                    failure.get_or_insert(error);
+                }
+                Err(error) => report.reject(line, report::reason(&error)),
+            }
+        }
+        failure.map_or(Ok(()), Err)
     }
 }
 

@@ -266,6 +266,17 @@ pub enum DefaultValue {
 }
 
 impl Field {
+    /// Appends a value of it as it is sent.
+    pub fn write_json(&self, value: &Value, out: &mut Vec<u8>) {
+        match value {
+            // Microseconds since 1970 stay below 2⁵³ until the year 2255.
+            Value::Int(number) if self.system => {
+                out.extend_from_slice(itoa::Buffer::new().format(*number).as_bytes());
+            }
+            value => self.kind.write_json(value, out),
+        }
+    }
+
     /// A field without options.
     pub fn plain(name: &str, kind: FieldType) -> Self {
         Self {

@@ -210,8 +210,7 @@ impl Truth for PostgresTruth {
         let collection = self.catalog.get(query.collection);
         let rows = select::one_more(&query);
         let statement = select::documents(&query, rows, collection, &self.catalog, view);
-        let documents = self.ask(statement).await?.documents(collection)?;
-        Ok(pages::of_documents(documents, &query, collection))
+        self.ask(statement).await?.page(&query, collection)
     }
 
     async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>> {

@@ -1,7 +1,15 @@
 //! Asking over a connection, and what comes back.
 
 use futures_util::TryStreamExt;
-use nubo_core::{Error, Result, document::Document, id::Id, schema::Collection};
+use nubo_core::{
+    Error, Result,
+    document::{Document, write_fields},
+    id::Id,
+    query::Query,
+    schema::Collection,
+    truth::Page,
+    value::Value,
+};
 use sqlx::{
     AssertSqlSafe, Executor, PgConnection, Row,
     encode::{Encode, IsNull},
@@ -15,7 +23,10 @@ use crate::{
     rows::{Rows, unexpected},
     sql::{
         Statement,
-        postgres::{Argument, Postgres, decode::decode},
+        postgres::{
+            Argument, Postgres,
+            decode::{decode, write_json},
+        },
     },
 };
 
@@ -87,6 +98,39 @@ impl PostgresRows {
             false => value.as_bytes().map(Some).map_err(Error::internal),
         }
     }
+
+    /// A page of what a list of all columns found, one row more than the limit where it goes on.
+    pub fn page(&self, query: &Query, collection: &Collection) -> Result<Page> {
+        let limit = query.limit as usize;
+        let count = self.0.len().min(limit);
+        let fields = query.fields.as_deref().unwrap_or(collection.sent_fields());
+        let mut json = Vec::with_capacity(count * 512);
+        for row in 0..count {
+            if row > 0 {
+                json.extend_from_slice(b",\n");
+            }
+            write_fields(collection, fields, &mut json, |index, out| {
+                let stored = self.bytes(row, index)?;
+                write_json(&collection.fields()[index], stored, out).map_err(Error::internal)
+            })?;
+        }
+        let last = count.checked_sub(1).filter(|_| self.0.len() > limit);
+        Ok(Page {
+            documents: json.into(),
+            count: u32::try_from(count).map_err(Error::internal)?,
+            next: last
+                .map(|row| {
+                    let keys = query.sort.iter();
+                    keys.map(|key| self.value(row, key.field, collection))
+                        .collect()
+                })
+                .transpose()?,
+        })
+    }
+
+    fn value(&self, row: usize, index: usize, collection: &Collection) -> Result<Value> {
+        decode(&collection.fields()[index], self.bytes(row, index)?).map_err(Error::internal)
+    }
 }
 
 impl Rows for PostgresRows {
@@ -116,9 +160,8 @@ impl Rows for PostgresRows {
     }
 
     fn document(&self, row: usize, collection: &Collection) -> Result<Document> {
-        let fields = collection.fields().iter().enumerate();
-        let values = fields
-            .map(|(index, field)| decode(field, self.bytes(row, index)?).map_err(Error::internal));
+        let fields = 0..collection.fields().len();
+        let values = fields.map(|index| self.value(row, index, collection));
         values.collect::<Result<_>>().map(Document::from_values)
     }
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use nubo_core::{
     field::{Field, FieldType},
     time::{Date, Duration, Timestamp},
-    value::Value,
+    value::{Value, write_text},
 };
 use rust_decimal::Decimal;
 use uuid::Uuid;
@@ -22,6 +22,23 @@ pub(crate) fn decode(field: &Field, stored: Option<&[u8]>) -> Result<Value, Corr
         None => Ok(Value::Null),
         Some(bytes) => decode_kind(&field.kind, bytes).ok_or_else(|| Corrupt::of(field)),
     }
+}
+
+/// Appends the value of a field as it is sent.
+pub(crate) fn write_json(
+    field: &Field,
+    stored: Option<&[u8]>,
+    out: &mut Vec<u8>,
+) -> Result<(), Corrupt> {
+    match (&field.kind, stored) {
+        // Most of a document is text, which needs no copy in between.
+        (FieldType::Text | FieldType::Email | FieldType::Url, Some(bytes)) => {
+            let text = str::from_utf8(bytes).map_err(|_| Corrupt::of(field))?;
+            write_text(text, out);
+        }
+        _ => field.write_json(&decode(field, stored)?, out),
+    }
+    Ok(())
 }
 
 /// A value of a type.
