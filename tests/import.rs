@@ -405,6 +405,39 @@ fn all_or_nothing_unless_asked_to_keep_going() {
 }
 
 #[test]
+fn a_batch_is_written_after_the_ones_before_it() {
+    let site = Site::new();
+    let id = |number: usize| format!("00000000-0000-7000-8000-{number:012}");
+    let film = |number: usize, before: Option<usize>| {
+        json!({
+            "id": id(number),
+            "title": format!("Part {number}"),
+            "released": "1954-04-26",
+            "sequel_of": before.map(id),
+        })
+    };
+    // Each film refers to the one before it, which is mostly in another batch.
+    let mut rows: Vec<Json> = (1..=100)
+        .map(|number| film(number, (number > 1).then(|| number - 1)))
+        .collect();
+    rows.push(film(1, None));
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    site.file("parts.ndjson", &lines);
+    let line = "import parts.ndjson --collection films --batch 3 --keep-going";
+    for expected in [
+        "films: 100 created, 0 updated, 0 unchanged, 1 rejected",
+        "films: 0 created, 0 updated, 100 unchanged, 1 rejected",
+    ] {
+        let imported = site.run(line);
+        assert_eq!(imported.summary(), expected, "{imported:?}");
+        assert_eq!(
+            imported.err,
+            "parts.ndjson:101: is the same document as line 1\n"
+        );
+    }
+}
+
+#[test]
 fn mistakes_on_the_command_line_and_in_the_mapping_are_explained() {
     let site = Site::new();
     site.file("films.json", "[]");

@@ -314,6 +314,10 @@ mod tests {
             timestamp("0001-01-01T00:00:00Z"),
             "0001-01-01T00:00:00.000Z"
         );
+        assert_eq!(
+            Timestamp::from_millis(i64::MAX).to_string(),
+            "9999-12-31T23:59:59.999Z"
+        );
         for wrong in [
             "2026-02-30T00:00:00Z",
             "2026-11-21",

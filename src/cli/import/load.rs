@@ -3,7 +3,8 @@
 //!
 //! Rows go through in batches. Each batch asks once which of its ids exist. Then either its rows
 //! wait until all have been read and are written as one transaction, or, with `keep going`, they are
-//! written at once and each for itself.
+//! written each for itself while the next batch is read, never before the batch in front of them is
+//! stored: they may refer to it.
 
 use std::collections::{HashMap, hash_map::Entry as Seen};
 

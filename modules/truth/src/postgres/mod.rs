@@ -42,7 +42,6 @@ use crate::{
     engine::{Surroundings, Writer},
     fault::Keys,
     migrate::run,
-    pages,
     rows::Rows,
     sql::{Dialect, Statement, postgres::Postgres, select},
 };
@@ -202,8 +201,7 @@ impl Truth for PostgresTruth {
         } else {
             select::seen_columns(&id, schema, &self.catalog, view)
         };
-        let document = self.ask(statement).await?.first(schema)?;
-        Ok(document.map(|document| pages::body(&document, schema)))
+        self.ask(statement).await?.body(schema)
     }
 
     async fn page(&self, query: Query, view: &View) -> Result<Page> {

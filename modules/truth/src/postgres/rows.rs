@@ -4,10 +4,10 @@ use futures_util::TryStreamExt;
 use nubo_core::{
     Error, Result,
     document::{Document, write_fields},
-    id::Id,
+    id::{Id, Revision},
     query::Query,
     schema::Collection,
-    truth::Page,
+    truth::{Body, Page},
     value::Value,
 };
 use sqlx::{
@@ -109,10 +109,7 @@ impl PostgresRows {
             if row > 0 {
                 json.extend_from_slice(b",\n");
             }
-            write_fields(collection, fields, &mut json, |index, out| {
-                let stored = self.bytes(row, index)?;
-                write_json(&collection.fields()[index], stored, out).map_err(Error::internal)
-            })?;
+            self.write_json(row, collection, fields, &mut json)?;
         }
         let last = count.checked_sub(1).filter(|_| self.0.len() > limit);
         Ok(Page {
@@ -125,6 +122,34 @@ impl PostgresRows {
                         .collect()
                 })
                 .transpose()?,
+        })
+    }
+
+    /// The first row as it is sent, where there is one, from a row of all columns.
+    pub fn body(&self, collection: &Collection) -> Result<Option<Body>> {
+        if self.0.is_empty() {
+            return Ok(None);
+        }
+        let mut json = Vec::with_capacity(512);
+        self.write_json(0, collection, collection.sent_fields(), &mut json)?;
+        let revision = self.integer(0, collection.revision())?;
+        Ok(Some(Body {
+            json: json.into(),
+            revision: Revision::new(revision),
+        }))
+    }
+
+    /// Appends a row as it is sent, without a document in between.
+    fn write_json(
+        &self,
+        row: usize,
+        collection: &Collection,
+        fields: &[usize],
+        out: &mut Vec<u8>,
+    ) -> Result<()> {
+        write_fields(collection, fields, out, |index, out| {
+            let stored = self.bytes(row, index)?;
+            write_json(&collection.fields()[index], stored, out).map_err(Error::internal)
         })
     }
 
