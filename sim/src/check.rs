@@ -255,14 +255,18 @@ impl Checker<'_> {
             return brought.is_null();
         };
         let key = (rooms.id, nubo_core::id::Id::from_uuid(*room));
-        let view = View::all();
+        let view = self.view(rooms.id, &observed.caller);
         let (from, to) = (observed.from, observed.to);
-        self.history
-            .moments(from, to)
-            .any(|moment| match self.history.at(key, moment) {
-                None => brought.is_null(),
-                Some(room) => self.looks_like((brought, room), rooms.id, &view, moment, to),
-            })
+        self.history.moments(from, to).any(|moment| {
+            let Some(room) = self.history.at(key, moment) else {
+                return brought.is_null();
+            };
+            let seen = self.passes(&view.condition, room, rooms.id, moment, to);
+            match brought.is_null() {
+                true => seen.no,
+                false => seen.yes && self.looks_like((brought, room), rooms.id, &view, moment, to),
+            }
+        })
     }
 
     /// Whether a document may have passed, where what is looked up is of any moment in a span.

@@ -137,14 +137,15 @@ fn describe(observed: &Observed, what: &str) -> String {
     )
 }
 
-/// Reads everything, twice: what the first time puts into the cache the second time finds there.
+/// Reads everything several times: what the first time puts into the cache the next time finds there.
 async fn quiet(world: Arc<World>, observations: Observations) {
     let notes = world.named("notes").clone();
-    for _ in 0..2 {
+    for expand in [false, false, true] {
         for caller in [Caller::Server, world::caller(0), world::caller(1)] {
             for number in 0..5 {
                 let id = world::note(number);
-                workload::get(&world, 99, caller.clone(), "notes", id, &observations).await;
+                let asked = ("notes", id);
+                workload::get(&world, 99, caller.clone(), asked, None, &observations).await;
             }
             let mut filters = vec![json!({}), json!({ "tags": "a" }), json!({ "state": 1 })];
             filters.extend((0..2).map(|n| json!({ "room": world::room(n).to_string() })));
@@ -153,7 +154,7 @@ async fn quiet(world: Arc<World>, observations: Observations) {
                 let first = Start::First;
                 if let Some(query) = workload::query(&world, &notes, filter, first, 4, false) {
                     let caller = caller.clone();
-                    workload::list(&world, 99, caller, query, false, &observations).await;
+                    workload::list(&world, 99, caller, query, expand, &observations).await;
                 }
             }
         }

@@ -1,7 +1,10 @@
 //! What clients do: a list of actions for each, drawn before anything runs, so that a failing history
 //! can be made shorter by leaving actions out.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use fastrand::Rng;
 use nubo_core::{
@@ -44,6 +47,8 @@ pub enum Action {
         caller: Option<u8>,
         collection: &'static str,
         id: Id,
+        /// Only if it is another than the one that the client has, as with `If-None-Match`.
+        if_new: bool,
     },
     List {
         caller: Option<u8>,
@@ -124,6 +129,7 @@ fn wandering(random: &mut Rng) -> [Client; 3] {
                 caller: None,
                 collection: "notes",
                 id: note,
+                if_new: false,
             });
         }
         reads.push(Action::Evict);
@@ -141,7 +147,7 @@ fn expulsion(random: &mut Rng) -> [Client; 2] {
     let mut acts = vec![Action::Write(vec![Write::Create(
         "notes",
         note,
-        json!({ "room": room, "state": 1, "body": said(random) }),
+        json!({ "room": room, "state": 1, "body": said(random), "secret": said(random) }),
     )])];
     let mut looks = Vec::new();
     for _ in 0..random.usize(2..5) {
@@ -157,6 +163,7 @@ fn expulsion(random: &mut Rng) -> [Client; 2] {
             caller: Some(who),
             collection: "notes",
             id: note,
+            if_new: true,
         }));
     }
     [Client { actions: acts }, Client { actions: looks }]
@@ -179,6 +186,7 @@ fn action(random: &mut Rng) -> Action {
                 caller: caller(random),
                 collection,
                 id,
+                if_new: random.bool(),
             }
         }
         12..=17 => Action::List {
@@ -232,6 +240,7 @@ fn write(random: &mut Rng) -> Write {
         ),
         16 => Write::Change("members", member, json!({ "role": random.u8(..3) })),
         17 => Write::Delete("members", member),
+        18 if random.u8(..3) == 0 => Write::Delete("rooms", world::room(random.u8(..ROOMS))),
         18 => Write::Create(
             "rooms",
             world::room(random.u8(..ROOMS)),
@@ -353,6 +362,8 @@ impl Observations {
 pub async fn run(world: Arc<World>, number: usize, client: Client, observations: Observations) {
     // Where the list before has ended, and which list that was.
     let mut ended: Option<(Json, Vec<Value>)> = None;
+    // The documents that it has, and as whom it got them.
+    let mut kept: BTreeMap<(Option<u8>, &str, Id), (Json, i64)> = BTreeMap::new();
     for action in client.actions {
         world.scheduler.step("begin an action").await;
         world.scheduler.note(|| format!("{action:?}"));
@@ -371,9 +382,22 @@ pub async fn run(world: Arc<World>, number: usize, client: Client, observations:
                 caller,
                 collection,
                 id,
+                if_new,
             } => {
+                let whose = (caller, collection, id);
                 let caller = caller.map_or(Caller::Server, world::caller);
-                get(&world, number, caller, collection, id, &observations).await;
+                let known = kept.remove(&whose).filter(|_| if_new);
+                let got = get(
+                    &world,
+                    number,
+                    caller,
+                    (collection, id),
+                    known,
+                    &observations,
+                );
+                if let Some(got) = got.await {
+                    kept.insert(whose, got);
+                }
             }
             Action::List {
                 caller,
@@ -409,35 +433,45 @@ pub async fn run(world: Arc<World>, number: usize, client: Client, observations:
     }
 }
 
-/// Reads one document, and notes the answer.
+/// Reads one document, and notes the answer: what the client has in the end, and is returned. Where
+/// that is still the newest version it keeps what it knows, as after `304 Not Modified`.
 pub async fn get(
     world: &World,
     client: usize,
     caller: Caller,
-    collection: &str,
-    id: Id,
+    (name, id): (&str, Id),
+    known: Option<(Json, i64)>,
     observations: &Observations,
-) {
-    let collection = world.named(collection).id;
+) -> Option<(Json, i64)> {
+    let collection = world.named(name);
     let from = world.scheduler.now();
-    let answer = world.tiers.get(&caller, collection, id).await;
+    let answer = world.tiers.get(&caller, collection.id, id).await;
     let to = world.scheduler.now();
     let cached = matches!(&answer, Ok(Some(answer)) if answer.tier.name() == "cache");
     let what = match answer {
         Ok(answer) => {
-            let read = answer.map(|answer| {
-                let json = serde_json::from_slice(&answer.content.json).unwrap_or_default();
-                (json, answer.content.revision.number())
+            let found = answer.map(|answer| {
+                let revision = answer.content.revision.number();
+                let kept =
+                    known.filter(|(_, known)| *known == revision && collection.looks_the_same());
+                kept.unwrap_or_else(|| {
+                    let json = serde_json::from_slice(&answer.content.json).unwrap_or_default();
+                    (json, revision)
+                })
             });
             What::One {
-                collection,
+                collection: collection.id,
                 id,
-                found: read,
+                found,
             }
         }
         Err(error) => What::Error(error.to_string()),
     };
     world.scheduler.note(|| format!("is told {}", told(&what)));
+    let found = match &what {
+        What::One { found, .. } => found.clone(),
+        _ => None,
+    };
     observations.add(Observed {
         client,
         from,
@@ -446,6 +480,7 @@ pub async fn get(
         what,
         cached,
     });
+    found
 }
 
 /// Reads a list, and notes the answer. Where it goes on.

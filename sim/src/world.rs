@@ -79,9 +79,11 @@ impl World {
         let memory = Memory::divided(1, &catalog, clock.clone(), usize::MAX);
         let storage = Arc::new(Stepping::new(memory, scheduler.clone(), mutant));
         let cache = Arc::new(Shelves::new(catalog.clone(), storage.clone()));
+        let counting = Arc::new(Counting::default());
         let truth = Arc::new(SimTruth::new(
             catalog.clone(),
             clock.clone(),
+            counting.clone(),
             scheduler.clone(),
             mutant,
         ));
@@ -92,7 +94,7 @@ impl World {
             Arc::new(NoBus),
             Arc::new(NoPasswords),
             clock.clone(),
-            Arc::new(Counting::default()),
+            counting,
         );
         let tiers = tiers
             .with_cache(cache)
@@ -144,16 +146,27 @@ fn catalog(random: &mut Rng) -> anyhow::Result<Catalog> {
     member_sets.retain(|_| random.bool());
     let order = orders[random.usize(..orders.len())].clone();
     let rule = rules[random.usize(..rules.len())].clone();
+    let entered = json!({ "$select": "members.room", "$where": { "person": "$auth.id" } });
+    let room_rule = match random.u8(..3) {
+        0 => json!({ "id": { "$in": entered } }),
+        1 => json!({ "open": true }),
+        _ => json!("public"),
+    };
+    let mask = match random.bool() {
+        true => json!("owner"),
+        false => membership(json!({ "person": "$auth.id" })),
+    };
+    let on_delete = ["cascade", "set_null"][random.usize(..2)];
     let mut notes = json!({
         "name": "notes", "owner": "author", "order": order,
         "fields": {
-            "room": { "type": "ref", "to": "rooms" },
+            "room": { "type": "ref", "to": "rooms", "on_delete": on_delete },
             "author": "uuid",
             "rank": "int",
             "state": "int",
             "tags": "text[]",
             "body": "text",
-            "secret": { "type": "text", "readable_by": "owner" },
+            "secret": { "type": "text", "readable_by": mask },
         },
         "access": { "read": rule },
         "tiers": { "cache": { "sets": sets } },
@@ -172,13 +185,46 @@ fn catalog(random: &mut Rng) -> anyhow::Result<Catalog> {
     }
     let rooms = json!({
         "name": "rooms",
-        "fields": { "open": "bool" },
-        "access": { "read": "public" },
+        "fields": { "open": "bool", "notes": "int" },
+        "access": { "read": room_rule },
         "tiers": { "cache": { "sets": [] } },
     });
+    for (declaration, effects) in [
+        (&mut notes, note_effects()),
+        (&mut members, member_effects()),
+    ] {
+        let drawn: Vec<Json> = effects.into_iter().filter(|_| random.bool()).collect();
+        declaration["effects"] = drawn.into();
+    }
     let declarations = serde_json::from_value::<Vec<_>>(json!([notes, members, rooms]))?;
     Catalog::compile(&declarations, &[])
         .map_err(|mistakes| anyhow::anyhow!("the collections are wrong: {mistakes:?}"))
+}
+
+/// Rooms count their notes, and tell all of them when one has gone.
+fn note_effects() -> Vec<Json> {
+    let room = json!({ "id": "$doc.room" });
+    let counts = |on: &str, by: i64| json!({ "on": on, "update": "rooms", "where": room, "change": { "$inc": { "notes": by } } });
+    vec![
+        counts("create", 1),
+        counts("delete", -1),
+        json!({ "on": "delete", "when": { "state": 1 }, "update": "notes",
+            "where": { "room": "$doc.room" }, "set": { "rank": 2 } }),
+        json!({ "on": "update", "when": { "rank": { "$gte": 3 } }, "delete": "notes",
+            "where": { "id": "$doc.id" } }),
+    ]
+}
+
+/// Whoever comes into a room finds what they wrote there, and takes it along on leaving.
+fn member_effects() -> Vec<Json> {
+    let theirs = json!({ "room": "$doc.room", "author": "$doc.person" });
+    vec![
+        json!({ "on": "create", "for_each": { "in": "notes", "where": theirs },
+            "update": "notes", "where": { "id": "$each.id" }, "set": { "state": 1, "body": "again" } }),
+        json!({ "on": "delete", "delete": "notes", "where": theirs }),
+        json!({ "on": "delete", "create": "notes",
+            "set": { "room": "$doc.room", "state": 0, "body": "has left" } }),
+    ]
 }
 
 /// Goes on as steps are made, sometimes not at all and sometimes backwards.

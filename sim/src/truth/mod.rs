@@ -2,6 +2,8 @@
 //! PostgreSQL. A batch announces, commits, answers and settles, with anything in between; and now and
 //! then it is taken back just before it commits, or nobody hears whether it did.
 
+mod work;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -14,10 +16,9 @@ use async_trait::async_trait;
 use nubo_core::{
     Error, Result,
     access::View,
-    clock::Clock,
+    clock::{Clock, Random},
     document::Document,
     filter::{Expr, Select, SubQueries},
-    id::Revision,
     module::SetupError,
     observe::{BatchId, Fate, Observer, Touched},
     position::Position,
@@ -25,10 +26,11 @@ use nubo_core::{
     schema::{Catalog, CollectionId, SortKey},
     truth::{Body, Page, Truth},
     value::Value,
-    write::{Operation, Outcome, Sequence, Target, Transaction},
+    write::{Outcome, Sequence, Transaction},
 };
 use tokio::sync::oneshot;
 
+use self::work::Work;
 use crate::{
     history::{History, Key},
     mutant::Mutant,
@@ -48,6 +50,7 @@ pub struct SimTruth(Arc<Inner>);
 struct Inner {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
     scheduler: Scheduler,
     mutant: Option<Mutant>,
     observers: OnceLock<Vec<Arc<dyn Observer>>>,
@@ -65,9 +68,8 @@ struct State {
     history: History,
 }
 
-/// What a transaction does.
-struct Work {
-    tables: Tables,
+/// What a transaction comes to.
+struct Done {
     touched: BTreeMap<Key, (Option<Document>, Option<Document>)>,
     outcomes: Vec<Outcome>,
 }
@@ -77,12 +79,14 @@ impl SimTruth {
     pub fn new(
         catalog: Arc<Catalog>,
         clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
         scheduler: Scheduler,
         mutant: Option<Mutant>,
     ) -> Self {
         Self(Arc::new(Inner {
             catalog,
             clock,
+            random,
             scheduler,
             mutant,
             observers: OnceLock::new(),
@@ -199,7 +203,7 @@ impl Inner {
             .note(|| format!("has announced batch {}", batch.0));
     }
 
-    fn commit(&self, work: &Work) {
+    fn commit(&self, work: &Done) {
         let now = self.scheduler.now();
         let mut state = self.state();
         for (key, (before, after)) in &work.touched {
@@ -230,123 +234,21 @@ impl Inner {
         });
     }
 
-    fn execute(&self, state: &State, transaction: &Transaction) -> Result<Work> {
+    fn execute(&self, state: &State, transaction: &Transaction) -> Result<Done> {
         let mut work = Work {
+            catalog: &self.catalog,
+            clock: self.clock.as_ref(),
+            random: self.random.as_ref(),
+            ended: &state.ended,
+            now: transaction.now,
             tables: state.tables.clone(),
             touched: BTreeMap::new(),
-            outcomes: Vec::new(),
         };
-        for operation in &transaction.operations {
-            let outcome = self.apply(state, &mut work, operation, transaction)?;
-            work.outcomes.push(outcome);
-        }
-        // What came and went in the same transaction was never there.
-        work.touched
-            .retain(|_, (before, after)| before.is_some() || after.is_some());
-        Ok(work)
-    }
-
-    fn apply(
-        &self,
-        state: &State,
-        work: &mut Work,
-        operation: &Operation,
-        transaction: &Transaction,
-    ) -> Result<Outcome> {
-        let schema = self.catalog.get(operation.collection());
-        let put = |work: &mut Work, key: Key, after: Option<Document>| {
-            let before = work.tables.get(&key).cloned();
-            match &after {
-                Some(document) => work.tables.insert(key, document.clone()),
-                None => work.tables.remove(&key),
-            };
-            let entry = work.touched.entry(key).or_insert((before, None));
-            entry.1 = after;
-        };
-        let revision = |last: i64, key: &Key| {
-            let ended = state.ended.get(key).copied().unwrap_or(0);
-            Revision::new(last.max(ended)).next(self.clock.micros())
-        };
-        match operation {
-            Operation::Create { document, .. } => {
-                let id = document.id().ok_or_else(|| Error::internal("no id"))?;
-                let key = (schema.id, id);
-                if work.tables.contains_key(&key) {
-                    return Err(Error::Conflict {
-                        code: "duplicate",
-                        detail: "is there".into(),
-                        errors: Vec::new(),
-                    });
-                }
-                let mut document = document.clone();
-                // It may have ended in this very transaction.
-                let before = work
-                    .touched
-                    .get(&key)
-                    .and_then(|(before, _)| before.as_ref());
-                let last = before.map_or(0, |before| before.revision().number() + 1);
-                document.set_revision(revision(last, &key));
-                put(work, key, Some(document.clone()));
-                Ok(Outcome::Created(document))
-            }
-            Operation::Update { target, change, .. } => {
-                let keys = self.targets(work, schema.id, target)?;
-                let mut last = None;
-                for key in &keys {
-                    let Some(mut document) = work.tables.get(key).cloned() else {
-                        continue;
-                    };
-                    let before = document.revision().number();
-                    change
-                        .apply(&mut document, schema, transaction.now)
-                        .map_err(Error::Invalid)?;
-                    document.set_revision(revision(before, key));
-                    document.touch(transaction.now);
-                    put(work, *key, Some(document.clone()));
-                    last = Some(document);
-                }
-                match (target, last) {
-                    (Target::One { .. }, Some(document)) => Ok(Outcome::Updated(document)),
-                    _ => Ok(Outcome::Changed {
-                        matched: keys.len() as u64,
-                        modified: keys.len() as u64,
-                    }),
-                }
-            }
-            Operation::Delete { target, .. } => {
-                let keys = self.targets(work, schema.id, target)?;
-                for key in &keys {
-                    put(work, *key, None);
-                }
-                match target {
-                    Target::One { .. } => Ok(Outcome::Deleted),
-                    Target::Matching(_) => Ok(Outcome::Removed(keys.len() as u64)),
-                }
-            }
-        }
-    }
-
-    fn targets(&self, work: &Work, collection: CollectionId, target: &Target) -> Result<Vec<Key>> {
-        let schema = self.catalog.get(collection);
-        match target {
-            Target::One { id, guard } => {
-                let key = (collection, *id);
-                let found = work.tables.get(&key);
-                let document = found.ok_or_else(|| Error::no_document(&schema.name))?;
-                match &guard.revisions {
-                    Some(revisions) if !revisions.contains(&document.revision()) => {
-                        Err(Error::internal("another revision"))
-                    }
-                    _ => Ok(vec![key]),
-                }
-            }
-            Target::Matching(filter) => {
-                let matching = work.tables.iter().filter(|((of, _), document)| {
-                    *of == collection && filter.matches(*document, schema.fields(), &())
-                });
-                Ok(matching.map(|(key, _)| *key).collect())
-            }
-        }
+        let outcomes = work.carry_out(transaction)?;
+        Ok(Done {
+            touched: work.touched,
+            outcomes,
+        })
     }
 
     /// Documents at this moment, as a view shows them.
