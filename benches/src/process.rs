@@ -25,25 +25,29 @@ pub fn own_cpu_time() -> Result<Duration> {
 
 /// Sum of the peak resident memory (`VmHWM`) of a process and its descendants, in bytes.
 pub fn peak_memory(root: u32) -> Result<u64> {
-    let mut bytes = 0;
+    memory(root, "VmHWM:")
+}
+
+/// Sum of the memory of a process and its descendants that is their own now (`RssAnon`), without
+/// pages of files that they have mapped, in bytes.
+pub fn own_memory(root: u32) -> Result<u64> {
+    memory(root, "RssAnon:")
+}
+
+/// Sum of a figure of `/proc/PID/status` (proc(5)) over a process and its descendants, in bytes.
+fn memory(root: u32, figure: &str) -> Result<u64> {
+    let kib_of = |status: &str| -> Option<u64> {
+        let value = status.lines().find_map(|line| line.strip_prefix(figure))?;
+        value.trim().trim_end_matches("kB").trim().parse().ok()
+    };
+    let mut kib = 0;
     for pid in tree(root)? {
-        let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
-            continue;
-        };
-        let kib = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .and_then(|value| {
-                value
-                    .trim()
-                    .trim_end_matches("kB")
-                    .trim()
-                    .parse::<u64>()
-                    .ok()
-            });
-        bytes += kib.unwrap_or(0) * 1024;
+        // One that has ended meanwhile takes nothing.
+        if let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) {
+            kib += kib_of(&status).unwrap_or(0);
+        }
     }
-    Ok(bytes)
+    Ok(kib * 1024)
 }
 
 /// Time all processors together have spent on anything but idling and waiting for I/O.
@@ -149,7 +153,8 @@ mod tests {
     #[test]
     fn sees_its_own_process() {
         let own = std::process::id();
-        assert!(peak_memory(own).unwrap() > 100_000);
+        assert!(own_memory(own).unwrap() > 100_000);
+        assert!(peak_memory(own).unwrap() > own_memory(own).unwrap());
         assert!(machine_busy().unwrap() >= cpu_time(own).unwrap());
         assert!(tree(1).unwrap().contains(&own) || tree(own).unwrap() == [own]);
     }

@@ -17,7 +17,7 @@ use crate::fixture::Fixture;
 use crate::interrupt::Interrupt;
 use crate::load::Generator;
 use crate::peer::{Nubo, Peer, Program};
-use crate::process::peak_memory;
+use crate::process::own_memory;
 use crate::server::Server;
 
 /// Documents that are read to learn what one takes.
@@ -87,7 +87,7 @@ pub fn run(options: Options, interrupt: &Interrupt) -> Result<()> {
     let skewed = Skewed::new(ids.len(), options.skew);
     let data = fixture.fresh(true)?;
     let server = Server::start(&nubo, &data, interrupt)?;
-    let empty = peak_memory(server.pid())?;
+    let empty = own_memory(server.pid())?;
     let mut generator = Generator::connect(server.address, usize::from(options.concurrency))?;
     let mut next = request_of(&nubo, &ids, move || skewed.draw(&mut rng))?;
     println!("| second | requests/s | hits | documents | cache MiB | process MiB | evictions |");
@@ -105,7 +105,7 @@ pub fn run(options: Options, interrupt: &Interrupt) -> Result<()> {
             (now.hits - before.hits) as f64 * 100.0 / asked as f64,
             now.documents,
             now.bytes as f64 / MIB,
-            peak_memory(server.pid())? as f64 / MIB,
+            own_memory(server.pid())? as f64 / MIB,
             now.evictions,
         );
         ensure!(
@@ -115,9 +115,9 @@ pub fn run(options: Options, interrupt: &Interrupt) -> Result<()> {
         );
         before = now;
     }
-    let process = peak_memory(server.pid())?.saturating_sub(empty);
+    let process = own_memory(server.pid())?.saturating_sub(empty);
     println!(
-        "\nThe process grew by {:.1} MiB, of which the cache says {:.1}; SQLite's pages are in the rest.",
+        "\nThe process's own memory, without mapped files, grew by {:.1} MiB. The cache says {:.1}.",
         process as f64 / MIB,
         before.bytes as f64 / MIB
     );
