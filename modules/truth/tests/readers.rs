@@ -7,11 +7,14 @@ mod world;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use nubo_core::{
     Result,
     access::View,
+    filter::{Expr, Path, Test},
     observe::{BatchId, Observer, Touched},
     schema::CollectionId,
+    value::Value,
 };
 use serde_json::{Value as Json, json};
 use tokio::{sync::Notify, time::timeout};
@@ -188,5 +191,107 @@ async fn related_documents_come_in_order_and_so_many_for_each(on: Driver) {
             .map(|c| format!("{:?}", c.value(value)))
             .collect();
         assert_eq!(found, expected, "{name}");
+    }
+}
+
+on_each_truth!(each_in_a_crowd_of_questions_gets_its_own_answer);
+async fn each_in_a_crowd_of_questions_gets_its_own_answer(on: Driver) {
+    const CROWD: usize = 24;
+    let world = on
+        .world(json!([{ "name": "things", "order": "-stars", "fields": {
+            "name": "text", "price": "decimal", "ip": "ip", "raw": "bytes", "size": "bigint",
+            "stars": "int", "score": "float", "at": "timestamp", "day": "date", "took": "duration",
+            "kin": "uuid", "open": "bool", "tags": "text[]", "meta": "json" } }]))
+        .await;
+    let kin: Vec<String> = (0..CROWD).map(|_| world.id().to_string()).collect();
+    let raw = ["AA==", "AQ==", "/w=="];
+    let thing = |n: usize| {
+        json!({
+            "name": format!("n'{n}\" $1"), "price": format!("{n}.50"), "ip": format!("10.0.0.{n}"),
+            "raw": raw[n % 3], "size": n * 1_000_000_007, "stars": n,
+            "score": n as f64 / 4.0, "at": format!("2026-01-01T00:00:{n:02}Z"),
+            "day": format!("2026-01-{:02}", n + 1), "took": format!("PT{n}S"), "kin": kin[n],
+            "open": n % 2 == 0, "tags": [format!("t{n}")],
+        })
+    };
+    let mut ids = Vec::new();
+    for n in 0..CROWD {
+        ids.push(world.given("things", thing(n)).await);
+    }
+    // Every field, compared with the value of each at once: more than go at the same time.
+    for field in thing(0).as_object().unwrap().keys() {
+        let asked = (0..CROWD).map(|n| {
+            let value = match field.as_str() {
+                "tags" => thing(n)[field][0].clone(),
+                _ => thing(n)[field].clone(),
+            };
+            world.count("things", json!({ field: value }))
+        });
+        let expected = (0..CROWD).map(|n| match field.as_str() {
+            "open" => 12,
+            "raw" => (0..CROWD).filter(|m| m % 3 == n % 3).count() as u64,
+            _ => 1,
+        });
+        assert_eq!(
+            join_all(asked).await,
+            expected.collect::<Vec<_>>(),
+            "{field}"
+        );
+    }
+    // By id, those among them that are not there.
+    let others: Vec<_> = (0..CROWD).map(|_| world.id()).collect();
+    let asked = ids.iter().chain(&others).map(|id| world.see("things", *id));
+    for (n, found) in join_all(asked).await.into_iter().enumerate() {
+        let name = found.map(|thing| thing["name"].clone());
+        assert_eq!(name, (n < CROWD).then(|| thing(n)["name"].clone()));
+    }
+    // Lists that go on from one another's documents keep their own order and their own end.
+    let stars = world.collection("things").field_named("stars").unwrap().0;
+    let asked = (0..CROWD).map(|n| {
+        let filter = json!({ "stars": { "$lte": n }, "open": true });
+        let query = world.query("things", &filter, 3);
+        async { world.truth.find(query, &View::all()).await.unwrap() }
+    });
+    for (n, found) in join_all(asked).await.into_iter().enumerate() {
+        let found: Vec<String> = found
+            .iter()
+            .map(|thing| format!("{:?}", thing.value(stars)))
+            .collect();
+        let expected = (0..=n).rev().filter(|n| n % 2 == 0).take(3);
+        assert_eq!(found, expected.map(|n| n.to_string()).collect::<Vec<_>>());
+    }
+    // Equal questions share what is found.
+    let asked =
+        (0..CROWD).map(|_| world.count("things", json!({ "open": true, "stars": { "$gt": 3 } })));
+    assert_eq!(join_all(asked).await, [10; CROWD]);
+}
+
+/// PostgreSQL refuses a text with NUL in it, which clients cannot send: what fails in company must
+/// fail alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_fails_takes_no_other_along() {
+    let declared = json!([{ "name": "things", "fields": { "name": "text" } }]);
+    let world = Driver::Postgres.world(declared).await;
+    world.given("things", json!({ "name": "7" })).await;
+    let things = world.collection("things");
+    let (index, name) = things.field_named("name").unwrap();
+    for _ in 0..20 {
+        let asked = (0..24).map(|n| {
+            let text = match n % 8 {
+                5 => "a\0b".to_owned(),
+                _ => n.to_string(),
+            };
+            let filter = Expr::Test {
+                path: Path::to_field(index, name),
+                test: Test::Equal(Value::Text(text)),
+            };
+            async { world.truth.count(things.id, filter, &View::all()).await }
+        });
+        for (n, found) in join_all(asked).await.into_iter().enumerate() {
+            match found {
+                Ok(count) => assert_eq!((count, n % 8 == 5), (u64::from(n == 7), false)),
+                Err(error) => assert!(n % 8 == 5, "{n}: {error}"),
+            }
+        }
     }
 }

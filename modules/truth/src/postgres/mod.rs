@@ -5,6 +5,7 @@
 //! server less than building JSON, and the bytes are the ones that are sent anyway.
 
 mod connect;
+mod gather;
 mod outcome;
 mod pool;
 mod rows;
@@ -34,6 +35,7 @@ use nubo_core::{
 
 use self::{
     connect::Connector,
+    gather::Gathering,
     pool::Pool,
     rows::PostgresRows,
     session::{Known, PostgresSession},
@@ -61,7 +63,7 @@ pub struct PostgresTruth {
 /// What exists between start and stop.
 struct Running {
     writer: Writer,
-    pool: Pool,
+    readers: Gathering,
     /// The statement that reads one document by its id, for each collection.
     by_id: Vec<String>,
 }
@@ -90,7 +92,7 @@ impl PostgresTruth {
     }
 
     async fn ask(&self, statement: Statement<Postgres>) -> Result<PostgresRows> {
-        self.running()?.pool.ask(statement).await
+        self.running()?.readers.ask(statement).await
     }
 
     async fn open(&self, observers: Vec<Arc<dyn Observer>>) -> Result<Running, SetupError> {
@@ -138,12 +140,15 @@ impl PostgresTruth {
             writer: Writer::start(writing, surroundings)
                 .await
                 .map_err(|error| SetupError::caused("cannot read the database", error))?,
-            pool: Pool::start(
-                connector,
-                reading,
-                settings.readers.1 as usize,
+            readers: Gathering::new(
+                Pool::start(
+                    connector,
+                    reading,
+                    settings.readers.1 as usize,
+                    settings.acquire_limit,
+                    settings.idle_limit,
+                ),
                 settings.acquire_limit,
-                settings.idle_limit,
             ),
             by_id: collections
                 .map(|collection| {
@@ -166,7 +171,7 @@ impl Truth for PostgresTruth {
     async fn stop(&self) {
         if let Some(running) = self.running.get() {
             running.writer.stop().await;
-            running.pool.stop().await;
+            running.readers.stop().await;
         }
     }
 

@@ -133,12 +133,17 @@ impl Pool {
     }
 }
 
+/// Nobody gave a connection back in time.
+pub(super) fn all_in_use() -> Error {
+    postgres_failure(sqlx::Error::PoolTimedOut)
+}
+
 impl Shared {
     async fn acquire(&self) -> Result<Held> {
         let place = Arc::clone(&self.places).acquire_owned();
         let place = tokio::time::timeout(self.acquire_limit, place)
             .await
-            .map_err(|_| postgres_failure(sqlx::Error::PoolTimedOut))?
+            .map_err(|_| all_in_use())?
             .map_err(|_| Error::unavailable("stopping", "the server is stopping"))?;
         let generation = self.generation.load(Ordering::Relaxed);
         loop {

@@ -1,5 +1,7 @@
 //! Asking over a connection, and what comes back.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt;
 use nubo_core::{
     Error, Result,
@@ -30,8 +32,9 @@ use crate::{
     },
 };
 
-/// What a question found.
-pub(crate) struct PostgresRows(Vec<PgRow>);
+/// What a question found. Equal questions share it.
+#[derive(Clone)]
+pub(crate) struct PostgresRows(Arc<Vec<PgRow>>);
 
 /// Puts a statement to the database.
 pub(super) async fn read_rows(
@@ -41,7 +44,7 @@ pub(super) async fn read_rows(
     let arguments = arguments(statement.arguments)?;
     let query = sqlx::query_with(AssertSqlSafe(statement.text), arguments).persistent(true);
     let rows = connection.fetch(query).try_collect().await?;
-    Ok(PostgresRows(rows))
+    Ok(PostgresRows(Arc::new(rows)))
 }
 
 /// Executes a statement that returns nothing; gives the number of rows it touched.
@@ -90,6 +93,23 @@ impl Encode<'_, sqlx::Postgres> for Encoded {
 }
 
 impl PostgresRows {
+    /// What several questions found that went together, where the last column says whose a row is.
+    pub fn apart(self, questions: usize) -> Result<Vec<Self>> {
+        let mut found: Vec<Vec<PgRow>> = (0..questions).map(|_| Vec::new()).collect();
+        let rows = Arc::into_inner(self.0).ok_or_else(|| unexpected("rows of its own"))?;
+        for row in rows {
+            let column = row.len().saturating_sub(1);
+            let number: i64 = row.try_get(column).map_err(postgres_failure)?;
+            let of_one = usize::try_from(number - 1).ok();
+            let of_one = of_one.and_then(|index| found.get_mut(index));
+            of_one
+                .ok_or_else(|| unexpected("a question's number"))?
+                .push(row);
+        }
+        let found = found.into_iter();
+        Ok(found.map(|rows| Self(Arc::new(rows))).collect())
+    }
+
     fn bytes(&self, row: usize, column: usize) -> Result<Option<&[u8]>> {
         let row = self.0.get(row).ok_or_else(|| unexpected("a row"))?;
         let value = row.try_get_raw(column).map_err(postgres_failure)?;

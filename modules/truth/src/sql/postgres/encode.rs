@@ -61,6 +61,25 @@ impl Argument {
         }
     }
 
+    /// Whether it is one value, and no array.
+    pub const fn is_single(&self) -> bool {
+        matches!(self.kind, Type::One(_))
+    }
+
+    /// Several arguments of one type as an array.
+    pub fn list<'a>(scalar: Scalar, arguments: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut bytes = Vec::new();
+        array(scalar, arguments, &mut bytes, |argument, out| {
+            let value = argument.bytes.as_deref();
+            out.extend_from_slice(value.unwrap_or_default());
+            value.is_some()
+        });
+        Self {
+            kind: Type::Array(scalar),
+            bytes: Some(bytes),
+        }
+    }
+
     /// Several values of one type; nulls among them stay nulls.
     pub fn array<'a>(scalar: Scalar, values: impl IntoIterator<Item = &'a Value>) -> Self {
         let mut bytes = Vec::new();

@@ -7,6 +7,7 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 mod json;
 pub(crate) mod table;
+pub(crate) mod together;
 pub(crate) mod types;
 pub(crate) mod write;
 
