@@ -1,4 +1,5 @@
-//! Between server and database: passes everything on, and cuts connections around COMMIT.
+//! Between server and database: passes everything on, and cuts connections around COMMIT, or around
+//! what commits by itself: a statement that writes its transaction's number down.
 
 use std::{
     io::{Read, Write},
@@ -69,12 +70,13 @@ impl Proxy {
         database.set_nodelay(true).unwrap();
         // The first message has no type.
         let mut first = true;
+        let mut commits = Commits::default();
         while let Ok(message) = read_message(&mut client, first) {
-            first = false;
-            let cut = match message == *b"Q\0\0\0\x0bCOMMIT\0" {
+            let cut = match !first && commits.commits(&message) {
                 true => self.cut(one_in),
                 false => None,
             };
+            first = false;
             match cut {
                 None => {
                     if database.write_all(&message).is_err() {
@@ -104,6 +106,40 @@ impl Proxy {
         }
         let cuts = self.cuts.fetch_add(1, Ordering::Relaxed);
         Some(CUTS[cuts as usize % CUTS.len()])
+    }
+}
+
+/// Which messages commit.
+#[derive(Default)]
+struct Commits {
+    /// The names of prepared statements that are transactions of their own.
+    alone: Vec<Vec<u8>>,
+    /// Whether one of them was bound and waits for its end.
+    bound: bool,
+}
+
+impl Commits {
+    fn commits(&mut self, message: &[u8]) -> bool {
+        let mut parts = message[5..].split(|byte| *byte == 0);
+        match message[0] {
+            b'Q' => parts.next() == Some(b"COMMIT"),
+            // Parse: the statement's name, its text.
+            b'P' => {
+                let (name, text) = (parts.next().unwrap(), parts.next().unwrap());
+                if text.starts_with(b"WITH noted AS (INSERT INTO nubo.commits") {
+                    self.alone.push(name.to_vec());
+                }
+                false
+            }
+            // Bind: the portal's name, the statement's.
+            b'B' => {
+                let name = parts.nth(1).unwrap();
+                self.bound = self.alone.iter().any(|alone| alone == name);
+                false
+            }
+            b'S' => std::mem::take(&mut self.bound),
+            _ => false,
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub struct Transaction {
     pub caller: Caller,
     /// When it was asked for; what `$now` and `$currentDate` mean in it.
     pub now: Timestamp,
+    /// Whether the server has just made up the ids of all documents that it creates, so that none
+    /// of them was ever anybody's.
+    pub new_ids: bool,
 }
 
 /// One operation.

@@ -8,6 +8,7 @@ use nubo_core::{
     caller::Caller,
     change::Action,
     clock,
+    id::Id,
     schema::{Collection, CollectionId},
     time::Timestamp,
     value::Value,
@@ -116,8 +117,9 @@ impl Tiers {
             permits,
             caller: caller.clone(),
             now,
+            new_ids: false,
         };
-        self.complete(&mut transaction, 0)?;
+        let mut made = self.complete(&mut transaction, 0)?;
         for hook in self.hooks.get().into_iter().flatten() {
             let before = transaction.operations.len();
             hook.before_write(&mut transaction, &self.catalog).await?;
@@ -127,8 +129,14 @@ impl Tiers {
                 return Err(Error::internal("a hook moved operations or took some away"));
             }
             // The next hook finds new documents complete, whoever made them.
-            self.complete(&mut transaction, before)?;
+            made.extend(self.complete(&mut transaction, before)?);
         }
+        // A hook may have given a document another id than was made up.
+        let mut operations = transaction.operations.iter().zip(&made);
+        transaction.new_ids = operations.all(|(operation, made)| match operation {
+            Operation::Create { document, .. } => made.is_some() && document.id() == *made,
+            Operation::Update { .. } | Operation::Delete { .. } => true,
+        });
         let operations = transaction.operations.iter().take(asked);
         for (operation, permit) in operations.zip(&mut transaction.permits) {
             if let Operation::Create {
@@ -144,28 +152,33 @@ impl Tiers {
         Ok(transaction)
     }
 
-    /// Gives new documents from the `first` operation on what they still lack.
-    fn complete(&self, transaction: &mut Transaction, first: usize) -> Result<()> {
+    /// Gives new documents from the `first` operation on what they still lack. Gives the ids that it
+    /// has made up, in the places of their operations.
+    fn complete(&self, transaction: &mut Transaction, first: usize) -> Result<Vec<Option<Id>>> {
         let several = transaction.operations.len() > 1;
         let account = transaction.caller.account_id();
         let now = transaction.now;
         let new_id = || clock::new_id(&*self.clock, &*self.random);
+        let mut made = Vec::with_capacity(transaction.operations.len().saturating_sub(first));
         for (index, operation) in transaction.operations.iter_mut().enumerate().skip(first) {
             let Operation::Create {
                 collection,
                 document,
             } = operation
             else {
+                made.push(None);
                 continue;
             };
+            let is_named = document.id().is_some();
             let collection: &Collection = self.catalog.get(*collection);
             let completed = collection.complete(document, now, account, new_id);
             completed.map_err(|error| match several {
                 true => error.nested(&format!("/{index}")),
                 false => error,
             })?;
+            made.push(document.id().filter(|_| !is_named));
         }
-        Ok(())
+        Ok(made)
     }
 
     /// Puts hashes in the place of passwords, one after the other: a single request must not take

@@ -42,6 +42,9 @@ pub(crate) trait Session: Send + 'static {
     /// nothing.
     const CONCURRENT: bool;
 
+    /// How many rows [`Session::insert_alone`] takes at most.
+    const ALONE: usize;
+
     /// How often to look whether somebody else has written to the database, where that can be seen.
     const WATCH: Option<Duration>;
 
@@ -98,13 +101,14 @@ pub(crate) trait Session: Send + 'static {
     /// How many rows [`Session::insert`] takes at once.
     fn rows_at_once(&self, collection: &Collection) -> usize;
 
-    /// Begins, inserts rows and commits, in one exchange with the database, where the driver can.
-    /// Where it fails nothing is left, not even the transaction.
+    /// Begins, inserts rows and commits, in one exchange with the database. Where it fails nothing is
+    /// left, not even the transaction; whether it has failed may be unknown, as with
+    /// [`Session::commit`].
     fn insert_alone(
         &mut self,
         collection: &Collection,
-        documents: &[Document],
-    ) -> impl Future<Output = Option<Result<(), Refusal>>> + Send;
+        documents: &[&Document],
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// New rows.
     fn insert(

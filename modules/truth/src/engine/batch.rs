@@ -61,8 +61,8 @@ pub(super) async fn execute<S: Session>(
     // The most frequent batch by far: creates in one collection and nothing else.
     if others.is_empty()
         && batch.ordered.is_empty()
-        && !engine.has_tombstones()
         && let [(collection, entries)] = &mut groups[..]
+        && may_go_alone(engine, entries)
         && let Some(result) = create_alone(engine, *collection, entries, fates, now).await
     {
         if result.is_err() {
@@ -104,12 +104,8 @@ async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
     engine.touched.announce().await?;
     let ticket = engine.touched.ticket();
     let mut result = engine.session.commit().await;
-    if engine.session.trouble() == Some(Trouble::Unknown) {
-        match find_out(engine).await {
-            Some(true) => result = Ok(()),
-            Some(false) => {}
-            None => engine.doubtful = Some(engine.touched.take_doubtful()),
-        }
+    if was_committed_after_all(engine).await {
+        result = Ok(());
     }
     if result.is_ok() {
         ticket.committed(engine.touched.take()).await;
@@ -117,9 +113,13 @@ async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
     result
 }
 
-/// What became of a commit that was not answered. Meanwhile this lane does not count: should no
-/// other be connected, what waits is not kept waiting.
-async fn find_out<S: Session>(engine: &mut Engine<S>) -> Option<bool> {
+/// Finds out what became of a commit that was not answered, where that is so. Meanwhile this lane
+/// does not count: should no other be connected, what waits is not kept waiting. What cannot be
+/// found out stays in doubt.
+async fn was_committed_after_all<S: Session>(engine: &mut Engine<S>) -> bool {
+    if engine.session.trouble() != Some(Trouble::Unknown) {
+        return false;
+    }
     engine.shared.connected.fetch_sub(1, Ordering::SeqCst);
     let committed = engine.session.was_committed().await;
     engine.shared.connected.fetch_add(1, Ordering::SeqCst);
@@ -128,9 +128,9 @@ async fn find_out<S: Session>(engine: &mut Engine<S>) -> Option<bool> {
             engine.session.take_trouble();
         }
         Some(false) => engine.session.set_trouble(Trouble::Lost),
-        None => {}
+        None => engine.doubtful = Some(engine.touched.take_doubtful()),
     }
-    committed
+    committed == Some(true)
 }
 
 async fn execute_in_turn<S: Session>(
@@ -185,6 +185,21 @@ fn plain_create<S: Session>(engine: &Engine<S>, transaction: &Transaction) -> Op
     }
 }
 
+/// Whether plain creates may go in one exchange, without a look at the revisions at which their ids
+/// ended before. Where others delete at the same time only who has the row could look, so that ids
+/// must be new; and what was refused in company needs care.
+fn may_go_alone<S: Session>(engine: &Engine<S>, entries: &[Entry]) -> bool {
+    match S::CONCURRENT {
+        true => !engine.care && entries.len() <= S::ALONE && have_new_ids(entries.iter()),
+        false => !engine.has_tombstones(),
+    }
+}
+
+/// Whether the ids of these creates were never anybody's.
+fn have_new_ids<'a>(mut entries: impl Iterator<Item = &'a Entry>) -> bool {
+    entries.all(|entry| entry.transaction.new_ids)
+}
+
 /// Takes the documents out of entries that are plain creates, with the revision they get.
 fn documents(entries: &mut [Entry], now: i64) -> Vec<Document> {
     entries
@@ -219,16 +234,24 @@ async fn create_alone<S: Session>(
         return Some(Err(error));
     }
     let ticket = engine.touched.ticket();
-    match engine.session.insert_alone(&schema, &documents).await {
-        Some(Ok(())) => {
+    let rows: Vec<&Document> = documents.iter().collect();
+    let mut inserted = engine.session.insert_alone(&schema, &rows).await;
+    if was_committed_after_all(engine).await {
+        inserted = Ok(());
+    }
+    match inserted {
+        Ok(()) => {
             for (entry, document) in entries.iter().zip(documents) {
                 fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));
             }
             ticket.committed(engine.touched.take()).await;
             Some(Ok(()))
         }
-        Some(Err(Refusal::Other(error))) => Some(Err(error)),
-        Some(Err(Refusal::Duplicate(_) | Refusal::Reference | Refusal::Unfit(_))) | None => {
+        Err(Refusal::Other(error)) => Some(Err(error)),
+        Err(Refusal::Duplicate(_) | Refusal::Reference | Refusal::Unfit(_)) => {
+            engine.session.take_trouble();
+            // The bad one is looked for at once.
+            engine.care = true;
             engine.touched.forget_since(0);
             engine.touched.settle(BatchFate::Aborted).await;
             for (entry, document) in entries.iter_mut().zip(documents) {
@@ -261,8 +284,10 @@ async fn create_group<S: Session>(
         let rows: Vec<&Document> = part.iter().map(|(_, document)| document).collect();
         match engine.session.insert(&schema, &rows).await {
             Ok(()) => {
-                let rows = part.iter_mut().map(|(_, document)| document);
-                engine.correct_revisions(&schema, rows, now).await?;
+                if !have_new_ids(part.iter().map(|(entry, _)| entry)) {
+                    let rows = part.iter_mut().map(|(_, document)| document);
+                    engine.correct_revisions(&schema, rows, now).await?;
+                }
                 for (entry, document) in part {
                     engine.touched.note(collection, None, Some(&document));
                     fates[entry.job][entry.place] = Some(Ok(vec![Outcome::Created(document)]));

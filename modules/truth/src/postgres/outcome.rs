@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::session::{Backend, PostgresSession};
-use crate::sql::postgres::table::COMMITS;
+use crate::sql::postgres::{table::COMMITS, write::note_commit};
 
 /// How long a client is kept waiting for it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -25,14 +25,16 @@ pub(super) struct Lane {
 }
 
 impl Lane {
+    /// The number of another transaction, whose outcome can be looked up from now on.
+    pub fn next(&mut self) -> Self {
+        self.batch += 1;
+        *self
+    }
+
     /// Begins a transaction and writes its number down.
     pub fn begin(&mut self) -> String {
-        self.batch += 1;
-        format!(
-            "BEGIN; INSERT INTO {COMMITS} (lane, batch, at) VALUES ('{}', {}, now()) \
-             ON CONFLICT (lane) DO UPDATE SET batch = excluded.batch, at = excluded.at",
-            self.id, self.batch
-        )
+        let Self { id, batch } = self.next();
+        format!("BEGIN; {}", note_commit(format_args!("'{id}'"), batch))
     }
 }
 

@@ -240,6 +240,12 @@ impl PostgresSession {
             .ok_or_else(|| gone("there is no connection"))
     }
 
+    /// Nobody has heard whether the transaction under way was committed.
+    fn doubt(&mut self) {
+        self.doubt = Some(Doubt::new(self.lane, self.backend.clone()));
+        self.trouble = Some(Trouble::Unknown);
+    }
+
     /// Gives a connection up that has failed.
     pub(super) fn give_up(&mut self) {
         self.connection = None;
@@ -255,6 +261,8 @@ impl Session for PostgresSession {
     type Rows = PostgresRows;
 
     const CONCURRENT: bool = true;
+    /// As many as are not copied in.
+    const ALONE: usize = COPY - 1;
     /// Others may write at any time; that is why nothing is kept above it that they could outdate.
     const WATCH: Option<Duration> = None;
 
@@ -282,9 +290,7 @@ impl Session for PostgresSession {
         match self.run("COMMIT").await {
             Ok(()) => Ok(()),
             Err(error) if is_lost(&error) => {
-                let doubt = Doubt::new(self.lane, self.backend.clone());
-                self.doubt = Some(doubt);
-                self.trouble = Some(Trouble::Unknown);
+                self.doubt();
                 Err(postgres_failure(error))
             }
             Err(error) => Err(postgres_failure(error)),
@@ -348,13 +354,22 @@ impl Session for PostgresSession {
         ROWS
     }
 
-    /// A transaction without its number could not be looked up.
     async fn insert_alone(
         &mut self,
-        _: &Collection,
-        _: &[Document],
-    ) -> Option<Result<(), Refusal>> {
-        None
+        collection: &Collection,
+        documents: &[&Document],
+    ) -> Result<(), Refusal> {
+        let Lane { id, batch } = self.lane.next();
+        let statement = write::insert_alone(collection, documents, id, batch);
+        let inserted = self
+            .with(async |connection| execute(connection, statement).await)
+            .await;
+        inserted.map(drop).map_err(|error| {
+            if is_lost(&error) {
+                self.doubt();
+            }
+            self.known.keys.refusal(error)
+        })
     }
 
     async fn insert(

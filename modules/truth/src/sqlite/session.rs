@@ -64,6 +64,7 @@ impl Session for SqliteSession {
     type Rows = SqliteRows;
 
     const CONCURRENT: bool = false;
+    const ALONE: usize = usize::MAX;
     const WATCH: Option<Duration> = Some(Duration::from_millis(400));
 
     async fn was_overtaken(&mut self) -> Result<bool> {
@@ -134,9 +135,9 @@ impl Session for SqliteSession {
     async fn insert_alone(
         &mut self,
         collection: &Collection,
-        documents: &[Document],
-    ) -> Option<Result<(), Refusal>> {
-        let statement = write::insert(collection, documents);
+        documents: &[&Document],
+    ) -> Result<(), Refusal> {
+        let statement = write::insert(collection, documents.iter().copied());
         let text = format!("BEGIN IMMEDIATE;{};COMMIT", statement.text);
         let result = self.execute_text(text, statement.arguments).await;
         if result.is_err() {
@@ -145,7 +146,7 @@ impl Session for SqliteSession {
                 tracing::debug!(%error, "there was nothing to roll back");
             }
         }
-        Some(result)
+        result
     }
 
     async fn insert(

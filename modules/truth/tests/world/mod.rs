@@ -319,6 +319,7 @@ impl World {
             permits: Vec::new(),
             caller: Caller::Server,
             now: self.clock.now(),
+            new_ids: false,
         }
     }
 

@@ -1,28 +1,63 @@
 //! Rows in PostgreSQL, many at a time: one argument for each column, an array with a value for each
 //! row. The text of the statement is the same for any number of rows.
 
-use nubo_core::{document::Document, field::Field, schema::Collection};
+use std::fmt::Display;
+
+use nubo_core::{document::Document, field::Field, schema::Collection, value::Value};
+use uuid::Uuid;
 
 use super::{
     Argument, Postgres, decode,
     encode::{self, write_field, write_sized},
+    table::COMMITS,
     types::{Scalar, Type},
 };
 use crate::sql::{Dialect, Statement, column_of, select::columns};
 
 /// New rows.
 pub(crate) fn insert(collection: &Collection, documents: &[&Document]) -> Statement<Postgres> {
-    let mut statement = Statement::new(format!(
+    let mut statement = Statement::new("");
+    push_insert(&mut statement, collection, documents);
+    statement
+}
+
+/// New rows and the number of their transaction, which is this statement.
+pub(crate) fn insert_alone(
+    collection: &Collection,
+    documents: &[&Document],
+    lane: Uuid,
+    batch: i64,
+) -> Statement<Postgres> {
+    let mut statement = Statement::new(format!("WITH noted AS ({}) ", note_commit("$1", "$2")));
+    let lane = Argument::new(Type::One(Scalar::Uuid), &Value::Uuid(lane));
+    statement.arguments = vec![lane, Argument::integer(batch)];
+    push_insert(&mut statement, collection, documents);
+    statement
+}
+
+/// Writes down the number of a lane's transaction, in that transaction.
+pub(crate) fn note_commit(lane: impl Display, batch: impl Display) -> String {
+    format!(
+        "INSERT INTO {COMMITS} (lane, batch, at) VALUES ({lane}, {batch}, now()) \
+         ON CONFLICT (lane) DO UPDATE SET batch = excluded.batch, at = excluded.at"
+    )
+}
+
+fn push_insert(
+    statement: &mut Statement<Postgres>,
+    collection: &Collection,
+    documents: &[&Document],
+) {
+    statement.push(format_args!(
         "INSERT INTO {} ({}) SELECT ",
         Postgres::table(collection),
         columns(collection)
     ));
     let fields = 0..collection.fields().len();
-    statement.join(fields.clone(), ", ", |statement, index| {
+    statement.join(fields, ", ", |statement, index| {
         statement.push(row_value(collection, index));
     });
-    push_rows(&mut statement, collection, documents);
-    statement
+    push_rows(statement, collection, documents);
 }
 
 /// Rows that become these documents.
@@ -92,7 +127,7 @@ fn push_rows(
     statement.push(")");
 }
 
-fn array_text(field: &Field, single: Scalar, value: &nubo_core::value::Value) -> Option<String> {
+fn array_text(field: &Field, single: Scalar, value: &Value) -> Option<String> {
     let mut bytes = Vec::new();
     match write_field(field, value, &mut bytes) {
         true => decode::array_text(single, &bytes),
