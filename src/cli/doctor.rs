@@ -253,7 +253,8 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
                 TruthDriver::Sqlite => "see who owns the file, and whether it is Nubo's",
                 TruthDriver::Postgres => {
                     "see whether the server runs, and whether DATABASE_URL has the right host, \
-                     port, user, password and database"
+                     port, user, password and database; tiers.truth.tls is what is demanded of \
+                     its certificate"
                 }
             };
             findings.push(error("database", words(&failure), advice));
@@ -276,12 +277,15 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
             "set fsync and full_page_writes to on in postgresql.conf",
         ));
     }
-    if facts.is_encrypted == Some(false) {
-        findings.push(ok(
-            "encryption",
-            "the connection to the database is not encrypted, which is fine on the same machine \
-             or a network of one's own; see tiers.truth.tls",
-        ));
+    if let Some(is_encrypted) = facts.is_encrypted {
+        let message = match is_encrypted {
+            true => "the connection to the database is encrypted",
+            false => {
+                "the connection to the database is not encrypted, which is fine on the same \
+                 machine or a network of one's own; see tiers.truth.tls"
+            }
+        };
+        findings.push(ok("encryption", message));
     }
     if let Some((most, used)) = facts.connections {
         let pool = &loaded.settings.tiers.truth.pool;

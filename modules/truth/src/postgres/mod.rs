@@ -5,6 +5,7 @@
 //! server less than building JSON, and the bytes are the ones that are sent anyway.
 
 mod connect;
+mod encryption;
 mod outcome;
 mod pool;
 mod rows;
@@ -97,9 +98,7 @@ impl PostgresTruth {
         let settings = &self.settings;
         let connector = Connector::new(settings)?;
         let address = connector.address();
-        let cannot = |error: sqlx::Error| {
-            SetupError::caused(format!("cannot connect to the database {address}"), error)
-        };
+        let cannot = |error: sqlx::Error| connector.cannot_connect(error);
         let mut first = connector.connect().await.map_err(cannot)?;
         connect::check(&mut first, &address).await?;
         run::at_start(

@@ -99,9 +99,8 @@ impl PostgresDatabase<'static> {
     pub async fn open(settings: &PostgresSettings) -> Result<Self, SetupError> {
         let connector = Connector::new(settings)?;
         let address = connector.address();
-        let mut connection = connector.connect().await.map_err(|error| {
-            SetupError::caused(format!("cannot connect to the database {address}"), error)
-        })?;
+        let connecting = connector.connect().await;
+        let mut connection = connecting.map_err(|error| connector.cannot_connect(error))?;
         connect::check(&mut connection, &address).await?;
         Ok(Self(Connected::Own(connection)))
     }
