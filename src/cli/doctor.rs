@@ -180,7 +180,7 @@ async fn examine(mut loaded: Loaded) -> Vec<Finding> {
 }
 
 /// A failure with its causes.
-fn words(failure: &SetupError) -> String {
+pub(super) fn words(failure: &SetupError) -> String {
     let mut text = failure.to_string();
     let mut cause = std::error::Error::source(failure);
     while let Some(inner) = cause {
@@ -286,6 +286,23 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
             }
         };
         findings.push(ok("encryption", message));
+    }
+    let dropped = &facts.dropped_indexes;
+    if let Some(left) = dropped.left_behind() {
+        findings.push(warning(
+            "indexes",
+            left,
+            "`nubo import --rebuild-indexes` builds them again; until then what they are for is \
+             slow",
+        ));
+    } else if !dropped.names.is_empty() {
+        findings.push(ok(
+            "indexes",
+            format!(
+                "an import is under way that builds these again at its end: {}",
+                dropped.names.join(", ")
+            ),
+        ));
     }
     if let Some((most, used)) = facts.connections {
         let pool = &loaded.settings.tiers.truth.pool;

@@ -8,6 +8,7 @@ mod connect;
 mod encryption;
 mod outcome;
 mod pool;
+mod rebuild;
 mod rows;
 mod schema;
 mod session;
@@ -48,7 +49,10 @@ use crate::{
 };
 
 pub(crate) use self::schema::{LANGUAGE, PostgresDatabase};
-pub use self::settings::{PostgresSettings, Tls, is_postgres_address};
+pub use self::{
+    rebuild::{IndexRebuild, Rebuilt},
+    settings::{PostgresSettings, Tls, is_postgres_address},
+};
 
 /// The truth on PostgreSQL.
 pub struct PostgresTruth {
