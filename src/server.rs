@@ -39,7 +39,7 @@ use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
 pub use listen::serve;
-pub use truth::{hold, migrations};
+pub use truth::{hold, index_rebuild, migrations};
 
 use sessions::LateSessions;
 

@@ -4,13 +4,15 @@ use std::{
     fs,
     io::Write,
     path::PathBuf,
-    process::{Command, Output, Stdio},
+    process::{Child, ChildStdin, Command, Output, Stdio},
     time::Duration,
 };
 
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 
+#[path = "import/rebuild.rs"]
+mod rebuild;
 #[path = "services/truth.rs"]
 mod truth;
 
@@ -52,10 +54,11 @@ struct Site(TempDir, Truth);
 
 impl Site {
     fn new() -> Self {
-        let site = Self(
-            TempDir::new().expect("a temporary folder"),
-            Truth::default(),
-        );
+        Self::with(Truth::default())
+    }
+
+    fn with(truth: Truth) -> Self {
+        let site = Self(TempDir::new().expect("a temporary folder"), truth);
         fs::create_dir(site.path("collections")).expect("a folder");
         site.file("nubo.yaml", "log: { level: error }\n");
         site.file("collections/films.yaml", FILMS);
@@ -89,14 +92,7 @@ impl Site {
 
     /// The same with something on standard input.
     fn pipe(&self, line: &str, input: &str) -> Ran {
-        let mut child = self
-            .command(line)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let mut stdin = child.stdin.take().expect("a pipe");
+        let (child, mut stdin) = start(&mut self.command(line));
         stdin.write_all(input.as_bytes()).expect("it reads");
         drop(stdin);
         Ran::from(child.wait_with_output().expect("the binary ends"))
@@ -108,6 +104,14 @@ impl Site {
         assert_eq!(exported.code, 0, "{exported:?}");
         documents(&exported.out)
     }
+}
+
+/// Starts a command that reads what it is given here.
+fn start(command: &mut Command) -> (Child, ChildStdin) {
+    let pipes = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = pipes.stderr(Stdio::piped()).spawn().expect("it runs");
+    let stdin = child.stdin.take().expect("a pipe");
+    (child, stdin)
 }
 
 #[derive(Debug)]

@@ -180,7 +180,7 @@ async fn examine(mut loaded: Loaded) -> Vec<Finding> {
 }
 
 /// A failure with its causes.
-fn words(failure: &SetupError) -> String {
+pub(super) fn words(failure: &SetupError) -> String {
     let mut text = failure.to_string();
     let mut cause = std::error::Error::source(failure);
     while let Some(inner) = cause {
@@ -253,7 +253,8 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
                 TruthDriver::Sqlite => "see who owns the file, and whether it is Nubo's",
                 TruthDriver::Postgres => {
                     "see whether the server runs, and whether DATABASE_URL has the right host, \
-                     port, user, password and database"
+                     port, user, password and database; tiers.truth.tls is what is demanded of \
+                     its certificate"
                 }
             };
             findings.push(error("database", words(&failure), advice));
@@ -276,11 +277,31 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
             "set fsync and full_page_writes to on in postgresql.conf",
         ));
     }
-    if facts.is_encrypted == Some(false) {
+    if let Some(is_encrypted) = facts.is_encrypted {
+        let message = match is_encrypted {
+            true => "the connection to the database is encrypted",
+            false => {
+                "the connection to the database is not encrypted, which is fine on the same \
+                 machine or a network of one's own; see tiers.truth.tls"
+            }
+        };
+        findings.push(ok("encryption", message));
+    }
+    let dropped = &facts.dropped_indexes;
+    if let Some(left) = dropped.left_behind() {
+        findings.push(warning(
+            "indexes",
+            left,
+            "`nubo import --rebuild-indexes` builds them again; until then what they are for is \
+             slow",
+        ));
+    } else if !dropped.names.is_empty() {
         findings.push(ok(
-            "encryption",
-            "the connection to the database is not encrypted, which is fine on the same machine \
-             or a network of one's own; see tiers.truth.tls",
+            "indexes",
+            format!(
+                "an import is under way that builds these again at its end: {}",
+                dropped.names.join(", ")
+            ),
         ));
     }
     if let Some((most, used)) = facts.connections {

@@ -6,6 +6,7 @@
 //! ctrl-c leaves the collection as it was.
 
 mod convert;
+mod indexes;
 mod key;
 mod load;
 mod mapping;
@@ -26,19 +27,21 @@ use std::{
 use clap::Args;
 use nubo_core::{
     clock::Random,
+    module::SetupError,
     schema::{Catalog, Collection},
     store::Store,
 };
 
 pub(super) use self::report::reason;
 use self::{
+    indexes::Indexes,
     key::Key,
     load::{Candidate, Loader, Prepared},
     mapping::Plan,
     report::Report,
     rows::{Format, Row, Rows},
 };
-use super::progress::Progress;
+use super::{doctor::words, progress::Progress};
 use crate::{config::Problem, server::Assembly, system::SystemRandom};
 
 /// What one transaction may hold. All of it is in memory until it is written: a row of six fields
@@ -62,6 +65,9 @@ Examples:
           director: Director
   zcat events.ndjson.gz | nubo import - --collection events --keep-going
       From standard input; rows that are wrong are reported and left out.
+  nubo import events.ndjson --collection events --keep-going --rebuild-indexes
+      On PostgreSQL, for a file that is large beside what the collection has: indexes are dropped
+      before and built again afterwards. Without a file, builds what a killed import has left.
 
 The server must not be running on the same data folder.";
 
@@ -75,11 +81,20 @@ The server must not be running on the same data folder.";
 #[command(after_help = EXAMPLES)]
 pub struct Import {
     /// File to read; `-` is standard input
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    #[arg(
+        value_name = "FILE",
+        requires = "collection",
+        required_unless_present = "rebuild_indexes"
+    )]
+    file: Option<PathBuf>,
     /// Collection that gets the documents
-    #[arg(long, value_name = "NAME")]
-    collection: String,
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "file",
+        required_unless_present = "rebuild_indexes"
+    )]
+    collection: Option<String>,
     /// File that says which column becomes which field
     #[arg(long, value_name = "FILE")]
     mapping: Option<PathBuf>,
@@ -99,6 +114,9 @@ pub struct Import {
     /// Give new documents without a required password one that nobody knows
     #[arg(long)]
     random_passwords: bool,
+    /// Drop the collection's indexes meanwhile and build them again at the end (PostgreSQL)
+    #[arg(long)]
+    rebuild_indexes: bool,
 }
 
 /// Why an import came to nothing, where no row is to blame.
@@ -116,8 +134,12 @@ enum Failure {
         MAX_BYTES >> 20
     )]
     TooMuch { source_name: String },
+    #[error("interrupted")]
+    Interrupted,
     #[error("the import failed")]
     Store(#[from] nubo_core::Error),
+    #[error(transparent)]
+    Indexes(#[from] SetupError),
 }
 
 impl Import {
@@ -126,9 +148,16 @@ impl Import {
     /// # Errors
     /// When the file, the store or the terminal cannot be used.
     pub async fn run(&self, assembly: &Assembly) -> anyhow::Result<ExitCode> {
+        let (Some(file), Some(name)) = (&self.file, &self.collection) else {
+            let indexes = Indexes::to_rebuild(assembly).await?;
+            return Ok(match indexes.build().await?.write(&mut io::stdout())? {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            });
+        };
         let started = Instant::now();
         let catalog = assembly.catalog();
-        let collection = named(catalog, &self.collection)?;
+        let collection = named(catalog, name)?;
         let mut plan = match self.plan(collection)? {
             Ok(plan) => plan,
             Err(problems) => {
@@ -136,30 +165,60 @@ impl Import {
                 return Ok(ExitCode::FAILURE);
             }
         };
-        let (input, size) = self.open()?;
+        let (input, size) = open(file)?;
         let rows = Rows::new(input, self.format);
         let progress = Progress::of_bytes(size);
 
+        let mut indexes = match self.rebuild_indexes {
+            true => Indexes::to_rebuild(assembly).await?,
+            false => Indexes::to_keep(assembly).await?,
+        };
         let open = assembly.open().await?;
         let loader = self.loader(&*open.store, catalog, collection);
-        let result = self.load(loader, &mut plan, rows, &progress).await;
+        let loading = self.load(loader, &mut plan, rows, &progress, &mut indexes);
+        let result = self.until_interrupted(loading).await;
+        // Whatever is still being written holds the table until then.
         assembly.close(open).await;
+        progress.wait("building indexes");
+        let rebuilt = indexes.build().await;
         drop(progress);
+        let all_built = match rebuilt {
+            Ok(rebuilt) => rebuilt.write(&mut io::stderr())?,
+            Err(error) => {
+                writeln!(io::stderr(), "{}", words(&error))?;
+                false
+            }
+        };
         let report = result?;
 
         write_problems(&plan.unseen_columns())?;
-        report.write_rejected(&self.source_name(), &mut io::stderr().lock())?;
+        report.write_rejected(&source_name(file), &mut io::stderr().lock())?;
         let mut out = io::stdout().lock();
         if report.rejected > 0 && !self.keep_going {
-            let (rejected, name) = (report.rejected, &self.collection);
+            let rejected = report.rejected;
             writeln!(out, "{name}: nothing was imported, {rejected} rejected")?;
         } else {
-            report.write_summary(&self.collection, started.elapsed(), &mut out)?;
+            report.write_summary(name, started.elapsed(), &mut out)?;
         }
-        Ok(match report.rejected {
-            0 => ExitCode::SUCCESS,
-            _ => ExitCode::FAILURE,
+        Ok(match report.rejected == 0 && all_built {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
         })
+    }
+
+    /// Without indexes to build again, ctrl-c just ends the process.
+    async fn until_interrupted(
+        &self,
+        loading: impl Future<Output = Result<Report, Failure>>,
+    ) -> Result<Report, Failure> {
+        if !self.rebuild_indexes {
+            return loading.await;
+        }
+        tokio::select! {
+            biased;
+            () = indexes::interruption() => Err(Failure::Interrupted),
+            result = loading => result,
+        }
     }
 
     fn plan(&self, collection: &Collection) -> Result<Result<Plan, Vec<Problem>>, Failure> {
@@ -180,29 +239,6 @@ impl Import {
         Ok(Ok(plan))
     }
 
-    /// The file, and its size where it has one.
-    fn open(&self) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
-        if self.file == Path::new("-") {
-            return Ok((Box::new(io::stdin()), None));
-        }
-        let failed = |source| Failure::Open {
-            path: self.file.clone(),
-            source,
-        };
-        let file = File::open(&self.file).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let size = metadata.is_file().then_some(metadata.len());
-        Ok((Box::new(file), size))
-    }
-
-    /// The file in messages about its rows.
-    fn source_name(&self) -> String {
-        match self.file == Path::new("-") {
-            true => "<stdin>".to_owned(),
-            false => self.file.display().to_string(),
-        }
-    }
-
     fn loader<'a>(
         &self,
         store: &'a dyn Store,
@@ -221,6 +257,7 @@ impl Import {
         plan: &mut Plan,
         mut rows: Rows<impl Read>,
         progress: &Progress,
+        indexes: &mut Indexes,
     ) -> Result<Report, Failure> {
         let mut report = Report::default();
         let mut read = Extent::default();
@@ -235,6 +272,9 @@ impl Import {
             written.count(&mut report)?;
             let Some(prepared) = prepared? else { break };
             if self.keep_going {
+                if !prepared.is_empty() {
+                    indexes.drop_of(loader.collection).await?;
+                }
                 ready = prepared;
             } else if report.rejected == 0 {
                 waiting.extend(prepared);
@@ -245,6 +285,9 @@ impl Import {
             progress.at(rows.offset());
         }
         if report.rejected == 0 {
+            if !waiting.is_empty() {
+                indexes.drop_of(loader.collection).await?;
+            }
             progress.wait(format!("writing {} documents", waiting.len()));
             loader.write_together(waiting, &mut report).await?;
         }
@@ -271,10 +314,33 @@ impl Import {
             return Ok(None);
         }
         if !self.keep_going && (read.rows > MAX_ROWS || read.bytes > MAX_BYTES) {
-            let source_name = self.source_name();
+            let source_name = self.file.as_deref().map(source_name).unwrap_or_default();
             return Err(Failure::TooMuch { source_name });
         }
         Ok(Some(loader.prepare(batch, report).await?))
+    }
+}
+
+/// A file, and its size where it has one.
+fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), None));
+    }
+    let failed = |source| Failure::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let size = metadata.is_file().then_some(metadata.len());
+    Ok((Box::new(file), size))
+}
+
+/// A file in messages about its rows.
+fn source_name(path: &Path) -> String {
+    match path == Path::new("-") {
+        true => "<stdin>".to_owned(),
+        false => path.display().to_string(),
     }
 }
 

@@ -345,8 +345,7 @@ impl Default for LimitSettings {
 pub struct TlsSettings {
     /// What is demanded. Where nothing is said, what the address says (`?sslmode=`), else `prefer`.
     pub mode: Option<TlsMode>,
-    /// A file with the certificates that the database's may be signed by; where none is given,
-    /// those of the system.
+    /// A file with certificates that the database's may be signed by, beside those of the system.
     #[schemars(extend("format" = "path"))]
     pub root: Option<PathBuf>,
 }

@@ -9,7 +9,8 @@ use nubo_core::{
     truth::Truth,
 };
 use nubo_truth::{
-    AtStart, Migrations, PostgresSettings, PostgresTruth, SqliteSettings, SqliteTruth, Target, Tls,
+    AtStart, IndexRebuild, Migrations, PostgresSettings, PostgresTruth, SqliteSettings,
+    SqliteTruth, Target, Tls,
 };
 
 use super::data;
@@ -49,6 +50,19 @@ pub(super) fn of(
 pub fn migrations(loaded: &Loaded, catalog: Arc<Catalog>) -> Result<Migrations, SetupError> {
     let folder = &loaded.settings.tiers.truth.migrations;
     Ok(Migrations::new(target(loaded)?, catalog, folder))
+}
+
+/// What drops indexes of the truth and builds them again.
+///
+/// # Errors
+/// When the truth has no need of it, or cannot be reached.
+pub async fn index_rebuild(loaded: &Loaded) -> Result<IndexRebuild, SetupError> {
+    match target(loaded)? {
+        Target::Postgres(settings) => IndexRebuild::begin(&settings).await,
+        Target::Sqlite(_) => Err(SetupError::new(
+            "indexes are rebuilt on PostgreSQL only: import without --rebuild-indexes",
+        )),
+    }
 }
 
 /// Keeps servers away from an embedded database while its schema changes. Those on PostgreSQL may

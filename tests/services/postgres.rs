@@ -8,6 +8,7 @@
 
 use std::{
     net::TcpListener,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -145,13 +146,7 @@ impl Server {
             settings,
             running: None,
         };
-        if is_root() {
-            let status = Command::new("chown").arg(USER).arg(&server.folder).status();
-            assert!(
-                status.unwrap().success(),
-                "there is no user `{USER}`; {NEEDED}"
-            );
-        }
+        give_away(&server.folder);
         let output = server
             .command("initdb")
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8"])
@@ -173,6 +168,27 @@ impl Server {
     /// Where it listens.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Has it offer encryption from now on, with a certificate and its key in PEM. Who connects
+    /// without it may still do so.
+    pub fn encrypt(&self, certificate: &str, key: &str) {
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = self.data().join(name);
+            std::fs::write(&path, text).unwrap();
+            // It refuses a key that others may read.
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            give_away(&path);
+        }
+        run_sql(&self.url(), "ALTER SYSTEM SET ssl = on");
+        run_sql(&self.url(), "SELECT pg_reload_conf()");
+        // Each connection is told what the server had read when it was opened.
+        let end = Instant::now() + Duration::from_secs(60);
+        while run_sql(&self.url(), "SHOW ssl") != "on" {
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(Instant::now() < end, "it takes no certificate: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -281,6 +297,17 @@ const USER: &str = "postgres";
 fn is_root() -> bool {
     let output = Command::new("id").arg("-u").output().unwrap();
     output.stdout.trim_ascii() == b"0"
+}
+
+/// Gives a file or folder to whoever runs the server.
+fn give_away(path: &Path) {
+    if is_root() {
+        let status = Command::new("chown").arg(USER).arg(path).status();
+        assert!(
+            status.unwrap().success(),
+            "there is no user `{USER}`; {NEEDED}"
+        );
+    }
 }
 
 fn free_port() -> u16 {

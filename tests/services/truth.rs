@@ -15,6 +15,7 @@ use postgres::Database;
 pub struct Truth {
     own: OnceLock<Database>,
     given: Option<String>,
+    is_embedded: bool,
 }
 
 /// Whether servers keep the truth in PostgreSQL.
@@ -35,11 +36,19 @@ impl Truth {
         }
     }
 
+    /// SQLite, whatever the environment says.
+    pub fn embedded() -> Self {
+        Self {
+            is_embedded: true,
+            ..Self::default()
+        }
+    }
+
     /// Tells a server, or a command in its folder, what holds the truth.
     pub fn tell(&self, command: &mut Command) {
         let url = match &self.given {
             Some(url) => url,
-            None if is_postgres() => &self.own.get_or_init(Database::new).url,
+            None if is_postgres() && !self.is_embedded => &self.own.get_or_init(Database::new).url,
             None => return,
         };
         command.env("DATABASE_URL", url);

@@ -25,7 +25,10 @@ mod sql;
 mod sqlite;
 
 pub use migrate::{
-    AtStart, Change, Facts, Migrations, Planned, Policy, Raised, Risk, State, Status, Target,
+    AtStart, Change, DroppedIndexes, Facts, Migrations, Planned, Policy, Raised, Risk, State,
+    Status, Target,
 };
-pub use postgres::{PostgresSettings, PostgresTruth, Tls, is_postgres_address};
+pub use postgres::{
+    IndexRebuild, PostgresSettings, PostgresTruth, Rebuilt, Tls, is_postgres_address,
+};
 pub use sqlite::{SqliteSettings, SqliteTruth};

@@ -29,6 +29,30 @@ pub struct Facts {
     /// How many connections it takes, and how many of them are in use; none where that is no
     /// matter.
     pub connections: Option<(u32, u32)>,
+    /// What an import has dropped to be faster.
+    pub dropped_indexes: DroppedIndexes,
+}
+
+/// Indexes that an import has dropped and not built again yet.
+#[derive(Debug, Clone, Default)]
+pub struct DroppedIndexes {
+    /// Their names, with the schema.
+    pub names: Vec<String>,
+    /// Whether that import is still under way. If not, it has died.
+    pub is_under_way: bool,
+}
+
+impl DroppedIndexes {
+    /// What to say of those that an import has left behind, if there are any.
+    pub fn left_behind(&self) -> Option<String> {
+        let is_left = !self.is_under_way && !self.names.is_empty();
+        is_left.then(|| {
+            format!(
+                "an import that was killed has left indexes dropped: {}",
+                self.names.join(", ")
+            )
+        })
+    }
 }
 
 /// What differs between databases, and needs none to be asked.

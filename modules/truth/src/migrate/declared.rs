@@ -45,7 +45,8 @@ pub(crate) fn schema<D: Declares>(catalog: &Catalog) -> Schema {
     }
 }
 
-fn place<D: Declares>(collection: &Collection) -> Place {
+/// Where the table of a collection is.
+pub(crate) fn place<D: Declares>(collection: &Collection) -> Place {
     Place {
         schema: match D::OWN_SCHEMA {
             Some(_) => collection.domain.clone(),

@@ -28,17 +28,17 @@ use std::{
 
 use nubo_core::{module::SetupError, schema::Catalog};
 
-pub use self::{
-    database::Facts,
-    difference::{Change, Risk},
-    run::{AtStart, Raised, State},
-};
 use self::{
     database::{Database, Language},
     difference::{Leftovers, difference},
     files::Migration,
     model::Schema,
-    run::{find, refused, reversed, states, verify},
+    run::{find, refuse_while_indexes_are_dropped, refused, reversed, states, verify},
+};
+pub use self::{
+    database::{DroppedIndexes, Facts},
+    difference::{Change, Risk},
+    run::{AtStart, Raised, State},
 };
 use crate::{
     postgres::{self, PostgresDatabase, PostgresSettings},
@@ -176,6 +176,7 @@ impl Migrations {
         policy: Policy,
         name: Option<&str>,
     ) -> Result<Planned, SetupError> {
+        refuse_while_indexes_are_dropped(database).await?;
         let migrations = files::read(&self.folder)?;
         let applied = database.history().await?;
         verify(&migrations, &applied)?;

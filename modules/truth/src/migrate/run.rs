@@ -296,6 +296,21 @@ pub(super) fn verify(migrations: &[Migration], applied: &[Applied]) -> Result<()
     )))
 }
 
+/// An index that an import has dropped for a while is no change of the schema, and what it is an
+/// index of must be there when it is built again.
+pub(super) async fn refuse_while_indexes_are_dropped(
+    database: &mut dyn Database,
+) -> Result<(), SetupError> {
+    let dropped = database.facts().await?.dropped_indexes;
+    if dropped.names.is_empty() {
+        return Ok(());
+    }
+    Err(SetupError::new(match dropped.left_behind() {
+        Some(left) => format!("{left}; `nubo import --rebuild-indexes` builds them again"),
+        None => "an import is under way that rebuilds indexes; wait until it has ended".into(),
+    }))
+}
+
 /// What `up` has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Raised {
@@ -337,6 +352,7 @@ async fn raise(
 ) -> Result<Raised, SetupError> {
     let applied = database.history().await?;
     verify(migrations, &applied)?;
+    refuse_while_indexes_are_dropped(database).await?;
     let mut adopt = adopt;
     if applied.is_empty() && adopt.is_none() && !migrations.is_empty() {
         adopt = adoptable(database, catalog, migrations).await?;
@@ -420,6 +436,7 @@ async fn lower(
 ) -> Result<Option<String>, SetupError> {
     let applied = database.history().await?;
     verify(migrations, &applied)?;
+    refuse_while_indexes_are_dropped(database).await?;
     let Some(last) = applied.last().filter(|last| last.number > above) else {
         return Ok(None);
     };

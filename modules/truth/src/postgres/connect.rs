@@ -1,6 +1,6 @@
 //! Opening connections, and making sure that the server behind them will do.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use nubo_core::module::SetupError;
 use sqlx::{
@@ -8,7 +8,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgSslMode},
 };
 
-use super::settings::{PostgresSettings, Tls};
+use super::{
+    encryption,
+    settings::{PostgresSettings, Tls},
+};
 
 /// The oldest version that will do: 15.0.
 const OLDEST: u32 = 150_000;
@@ -22,6 +25,7 @@ const STANDSTILL: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Connector {
     options: PgConnectOptions,
+    root: Option<PathBuf>,
     limit: Duration,
 }
 
@@ -29,7 +33,7 @@ impl Connector {
     /// Reads the settings.
     ///
     /// # Errors
-    /// When the address cannot be read.
+    /// When the address or the certificates cannot be read.
     pub fn new(settings: &PostgresSettings) -> Result<Self, SetupError> {
         let options: PgConnectOptions = settings.url.parse().map_err(|_| {
             // The cause may repeat the address, and with it the password.
@@ -63,10 +67,12 @@ impl Connector {
             });
         }
         if let Some(root) = &settings.tls_root {
+            encryption::check_root(root)?;
             options = options.ssl_root_cert(root);
         }
         Ok(Self {
             options,
+            root: settings.tls_root.clone(),
             limit: settings.connect_limit,
         })
     }
@@ -83,6 +89,17 @@ impl Connector {
             self.options.get_port(),
             self.options.get_database().unwrap_or_default()
         )
+    }
+
+    /// What to say of a connection that did not come about.
+    pub fn cannot_connect(&self, error: sqlx::Error) -> SetupError {
+        let mut words = format!("cannot connect to the database {}", self.address());
+        let host = self.options.get_host();
+        if let Some(blame) = encryption::blame(&error, host, self.root.as_deref()) {
+            words.push_str(": ");
+            words.push_str(&blame);
+        }
+        SetupError::caused(words, error)
     }
 
     /// Opens a connection.

@@ -5,9 +5,11 @@
 //! server less than building JSON, and the bytes are the ones that are sent anyway.
 
 mod connect;
+mod encryption;
 mod gather;
 mod outcome;
 mod pool;
+mod rebuild;
 mod rows;
 mod schema;
 mod session;
@@ -49,7 +51,10 @@ use crate::{
 };
 
 pub(crate) use self::schema::{LANGUAGE, PostgresDatabase};
-pub use self::settings::{PostgresSettings, Tls, is_postgres_address};
+pub use self::{
+    rebuild::{IndexRebuild, Rebuilt},
+    settings::{PostgresSettings, Tls, is_postgres_address},
+};
 
 /// The truth on PostgreSQL.
 pub struct PostgresTruth {
@@ -99,9 +104,7 @@ impl PostgresTruth {
         let settings = &self.settings;
         let connector = Connector::new(settings)?;
         let address = connector.address();
-        let cannot = |error: sqlx::Error| {
-            SetupError::caused(format!("cannot connect to the database {address}"), error)
-        };
+        let cannot = |error: sqlx::Error| connector.cannot_connect(error);
         let mut first = connector.connect().await.map_err(cannot)?;
         connect::check(&mut first, &address).await?;
         run::at_start(

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
 
 use super::{
     connect::{self, Connector, close},
+    rebuild,
     settings::PostgresSettings,
 };
 use crate::{
@@ -27,7 +28,7 @@ use crate::{
 };
 
 /// Whom migrations wait for: any number that nobody else uses.
-const LOCK: i64 = 0x6e75_626f;
+pub(super) const LOCK: i64 = 0x6e75_626f;
 /// How long a migration waits for others, and for the locks of tables: longer, and everybody who
 /// came after it would wait along.
 const PATIENCE: &str = "60s";
@@ -99,9 +100,8 @@ impl PostgresDatabase<'static> {
     pub async fn open(settings: &PostgresSettings) -> Result<Self, SetupError> {
         let connector = Connector::new(settings)?;
         let address = connector.address();
-        let mut connection = connector.connect().await.map_err(|error| {
-            SetupError::caused(format!("cannot connect to the database {address}"), error)
-        })?;
+        let connecting = connector.connect().await;
+        let mut connection = connecting.map_err(|error| connector.cannot_connect(error))?;
         connect::check(&mut connection, &address).await?;
         Ok(Self(Connected::Own(connection)))
     }
@@ -365,8 +365,10 @@ impl Database for PostgresDatabase<'_> {
             .fetch_one(question)
             .await
             .map_err(failed)?;
+        let dropped_indexes = rebuild::dropped(self.connection()).await.map_err(failed)?;
         let facts = || {
             Ok(Facts {
+                dropped_indexes,
                 version: format!("PostgreSQL {}", row.try_get::<String, _>(0)?),
                 is_durable: row.try_get(1)?,
                 is_encrypted: Some(row.try_get(2)?),

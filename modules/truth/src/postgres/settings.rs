@@ -27,7 +27,7 @@ pub struct PostgresSettings {
     pub idle_limit: Duration,
     /// Whether connections are encrypted; what the address says where nothing is given.
     pub tls: Option<Tls>,
-    /// Certificates that the server's may be signed by; those of the system where none is given.
+    /// Certificates that the server's may be signed by, beside those of the system.
     pub tls_root: Option<PathBuf>,
     /// What happens at start where the schema differs from the collections.
     pub at_start: AtStart,

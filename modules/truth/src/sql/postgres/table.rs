@@ -31,6 +31,9 @@ pub(crate) const COMMITS: &str = "nubo.commits";
 /// Which migrations have been applied.
 pub(crate) const MIGRATIONS: &str = "nubo.migrations";
 
+/// Indexes that an import has dropped and not built again yet.
+pub(crate) const DROPPED_INDEXES: &str = "nubo.dropped_indexes";
+
 /// The longest name, in bytes; PostgreSQL cuts off what is beyond.
 const MAX_NAME: usize = 63;
 
@@ -114,6 +117,16 @@ pub(crate) fn create_migrations() -> String {
     format!(
         "CREATE TABLE IF NOT EXISTS {MIGRATIONS} (number integer PRIMARY KEY, name text NOT NULL, \
          checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+}
+
+/// What makes the table of dropped indexes. Only an import needs it.
+pub(crate) fn create_dropped_indexes() -> String {
+    format!(
+        "CREATE TABLE IF NOT EXISTS {DROPPED_INDEXES} (\"schema\" text COLLATE \"C\" NOT NULL, \
+         \"table\" text COLLATE \"C\" NOT NULL, name text COLLATE \"C\" NOT NULL, \
+         definition text NOT NULL, dropped_at timestamptz NOT NULL DEFAULT now(), \
+         PRIMARY KEY (\"schema\", name))"
     )
 }
 
@@ -237,7 +250,7 @@ fn push(step: &Step, block: &mut Block) {
     }
 }
 
-fn named(place: &Place) -> String {
+pub(crate) fn named(place: &Place) -> String {
     format!("{}.{}", Quoted(&place.schema), Quoted(&place.table))
 }
 
