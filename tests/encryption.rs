@@ -75,15 +75,24 @@ impl Place {
     }
 
     /// A configuration that reaches the database by this name of its host.
-    fn site(&self, mode: &str, root: &Authority, host: &str) -> Site {
+    fn configured(&self, host: &str, tls: &str) -> Site {
         let site = Site::on_postgres(&self.database.url.replace("127.0.0.1", host));
         site.collection("notes", "name: notes\nfields: { text: text }\n");
-        site.file("root.pem", &root.certificate);
-        site.file(
-            "nubo.yaml",
-            &format!("tiers: {{ truth: {{ tls: {{ mode: {mode}, root: root.pem }} }} }}\n"),
-        );
+        let tls = format!("tiers: {{ truth: {{ tls: {{ {tls} }} }} }}\n");
+        site.file("nubo.yaml", &tls);
         site
+    }
+
+    /// One that has the server's certificate checked.
+    fn site(&self, mode: &str, root: &Authority, host: &str) -> Site {
+        let site = self.configured(host, &format!("mode: {mode}, root: root.pem"));
+        site.file("root.pem", &root.certificate);
+        site
+    }
+
+    /// One that has not.
+    fn unchecked(&self, mode: &str) -> Site {
+        self.configured("localhost", &format!("mode: {mode}"))
     }
 
     /// The connections that a server of this configuration opens, and which are encrypted.
@@ -145,7 +154,7 @@ fn a_certificate_that_nobody_trusted_has_signed_is_refused() {
         Place::assert_refused(&site, &["none of the certificates in root.pem", "tls.root"]);
     }
     // Who asks for no more than encryption gets it.
-    place.assert_encrypted(&place.site("require", &place.foreign, "localhost"));
+    place.assert_encrypted(&place.unchecked("require"));
 }
 
 #[test]
@@ -167,12 +176,14 @@ fn a_certificate_of_another_name_is_refused_unless_every_name_will_do() {
 #[test]
 fn a_server_without_encryption_is_refused_where_it_is_demanded() {
     let place = Place::new();
-    for mode in ["require", "verify-full"] {
-        let site = place.site(mode, &place.trusted, "localhost");
+    for site in [
+        place.unchecked("require"),
+        place.site("verify-full", &place.trusted, "localhost"),
+    ] {
         Place::assert_refused(&site, &["offers no encryption", "tls.mode", "ssl = on"]);
     }
     // Where it is not, `nubo doctor` says how it is.
-    let site = place.site("prefer", &place.trusted, "localhost");
+    let site = place.unchecked("prefer");
     site.start().stop();
     let (state, words) = finding(&site, "encryption");
     assert_eq!(state, "ok");
@@ -190,4 +201,13 @@ fn a_file_of_certificates_that_has_none_is_named() {
     );
     std::fs::remove_file(site.path("root.pem")).unwrap();
     Place::assert_refused(&site, &["root.pem (tiers.truth.tls.root) cannot be read"]);
+}
+
+#[test]
+fn certificates_that_nothing_would_be_checked_with_are_refused() {
+    let place = Place::with_certificate_for(&["localhost"]);
+    for mode in ["require", "prefer", "disable"] {
+        let site = place.site(mode, &place.trusted, "localhost");
+        Place::assert_refused(&site, &["tls.root names root.pem", "verify-full"]);
+    }
 }

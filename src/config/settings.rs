@@ -346,6 +346,7 @@ pub struct TlsSettings {
     /// What is demanded. Where nothing is said, what the address says (`?sslmode=`), else `prefer`.
     pub mode: Option<TlsMode>,
     /// A file with certificates that the database's may be signed by, beside those of the system.
+    /// With `verify-ca` and `verify-full` alone.
     #[schemars(extend("format" = "path"))]
     pub root: Option<PathBuf>,
 }

@@ -211,7 +211,7 @@ async fn each_in_a_crowd_of_questions_gets_its_own_answer(on: Driver) {
             "raw": raw[n % 3], "size": n * 1_000_000_007, "stars": n,
             "score": n as f64 / 4.0, "at": format!("2026-01-01T00:00:{n:02}Z"),
             "day": format!("2026-01-{:02}", n + 1), "took": format!("PT{n}S"), "kin": kin[n],
-            "open": n % 2 == 0, "tags": [format!("t{n}")],
+            "open": n.is_multiple_of(2), "tags": [format!("t{n}")],
         })
     };
     let mut ids = Vec::new();
@@ -257,7 +257,7 @@ async fn each_in_a_crowd_of_questions_gets_its_own_answer(on: Driver) {
             .iter()
             .map(|thing| format!("{:?}", thing.value(stars)))
             .collect();
-        let expected = (0..=n).rev().filter(|n| n % 2 == 0).take(3);
+        let expected = (0..=n).rev().filter(|n| n.is_multiple_of(2)).take(3);
         assert_eq!(found, expected.map(|n| n.to_string()).collect::<Vec<_>>());
     }
     // Equal questions share what is found.

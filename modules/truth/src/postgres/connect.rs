@@ -68,6 +68,10 @@ impl Connector {
         }
         if let Some(root) = &settings.tls_root {
             encryption::check_root(root)?;
+            let mode = options.get_ssl_mode();
+            if !matches!(mode, PgSslMode::VerifyCa | PgSslMode::VerifyFull) {
+                return Err(encryption::unused_root(root));
+            }
             options = options.ssl_root_cert(root);
         }
         Ok(Self {

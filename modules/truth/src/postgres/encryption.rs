@@ -37,6 +37,16 @@ pub(super) fn check_root(root: &Path) -> Result<(), SetupError> {
     }
 }
 
+/// Who names certificates means the server's to be checked, and it would not be.
+pub(super) fn unused_root(root: &Path) -> SetupError {
+    SetupError::new(format!(
+        "tiers.truth.tls.root names {}, and the certificate of the database is checked with \
+         tiers.truth.tls.mode `verify-full` or `verify-ca` alone: set one of them, or leave the \
+         root out",
+        root.display()
+    ))
+}
+
 /// Why the encryption is to blame for a connection that did not come about, unless it is not.
 pub(super) fn blame(error: &sqlx::Error, host: &str, root: Option<&Path>) -> Option<String> {
     match error {
