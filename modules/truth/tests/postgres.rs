@@ -227,3 +227,41 @@ async fn values_that_are_absent_are_not_the_same() {
     assert_eq!(error.errors()[0].path, "/nick");
     world.truth.stop().await;
 }
+
+/// Four reads of the same form that take long stand ahead of one that does not.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_does_not_wait_for_those_that_take_long() {
+    let database = Arc::new(Database::new());
+    let declared = json!([{ "name": "things", "fields": { "name": "text", "slow": "int" } }]);
+    let world = World::at(declared, Home::Database(Arc::clone(&database))).await;
+    let world = Arc::new(world);
+    let mut slow = Vec::new();
+    for n in 0..4 {
+        let thing = json!({ "name": format!("slow {n}"), "slow": 3 });
+        slow.push(world.given("things", thing).await);
+    }
+    let quick = world.given("things", json!({ "name": "quick" })).await;
+    database.sql(
+        "ALTER TABLE main.things RENAME TO stored; \
+         CREATE VIEW main.things AS SELECT id, \
+           CASE WHEN slow > 0 THEN (SELECT name FROM pg_sleep(slow)) ELSE name END AS name, \
+           slow, created_at, updated_at, _rev FROM main.stored",
+    );
+    let slow: Vec<_> = slow
+        .into_iter()
+        .map(|id| {
+            let world = Arc::clone(&world);
+            tokio::spawn(async move { world.see("things", id).await.unwrap()["name"].clone() })
+        })
+        .collect();
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+    while database.sql(asleep) != "4" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let found = world.see("things", quick).await.unwrap();
+    assert_eq!(found["name"], "quick");
+    assert!(slow.iter().all(|slow| !slow.is_finished()));
+    for (n, slow) in slow.into_iter().enumerate() {
+        assert_eq!(slow.await.unwrap(), format!("slow {n}"));
+    }
+}

@@ -6,6 +6,9 @@
 //! for company's sake. A statement begins when all its questions were asked, so that each sees what
 //! it would have seen alone, and equal questions share an answer.
 //!
+//! Nor does one that takes long hold others up: who has waited for [`IMPATIENCE`] waits for another
+//! connection of the pool and for nothing else.
+//!
 //! Where questions of a form turn out to take long, it is the database that works and not the way
 //! there: fewer go together, and in the end each goes alone, so that the database can work on all of
 //! them at once.
@@ -18,7 +21,8 @@ use std::{
 
 use futures_util::future::join_all;
 use nubo_core::{Error, Result};
-use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
+use tokio::{runtime::Handle, sync::oneshot};
+use tokio_util::task::TaskTracker;
 
 use super::{
     pool::{Pool, all_in_use},
@@ -35,6 +39,8 @@ const LANES: usize = 4;
 const MOST: usize = 16;
 /// How long questions may take together, by what those before them took.
 const SPAN: Duration = Duration::from_millis(5);
+/// How long a question waits for those ahead of it to end. They may take long where it would not.
+const IMPATIENCE: Duration = Duration::from_millis(20);
 /// How many forms are remembered that nobody asks at the moment.
 const FORMS: usize = 1024;
 
@@ -47,7 +53,7 @@ struct Shared {
     pool: Pool,
     acquire_limit: Duration,
     forms: Mutex<HashMap<Arc<str>, Form>>,
-    lanes: Mutex<JoinSet<()>>,
+    lanes: TaskTracker,
     runtime: Handle,
 }
 
@@ -108,7 +114,7 @@ impl Gathering {
                 pool,
                 acquire_limit,
                 forms: Mutex::default(),
-                lanes: Mutex::default(),
+                lanes: TaskTracker::new(),
                 runtime: Handle::current(),
             }),
         }
@@ -130,19 +136,20 @@ impl Gathering {
                 lane.shared.took(&lane.form, begun.elapsed(), 1);
                 answer
             }
-            Entered::Waiting(answered) => answered.await.map_err(|_| stopping())?,
+            Entered::Waiting(mut answered, form) => loop {
+                match tokio::time::timeout(IMPATIENCE, &mut answered).await {
+                    Ok(answer) => break answer.map_err(|_| stopping())?,
+                    Err(_elapsed) => Shared::hurry(&self.shared, &form),
+                }
+            },
         }
     }
 
     /// Ends what is under way.
     pub async fn stop(&self) {
         self.shared.pool.stop().await;
-        let mut lanes = std::mem::take(&mut *self.shared.lanes());
-        while let Some(ended) = lanes.join_next().await {
-            if let Err(error) = ended {
-                tracing::error!(%error, "questions to the database did not end cleanly");
-            }
-        }
+        self.shared.lanes.close();
+        self.shared.lanes.wait().await;
     }
 }
 
@@ -151,7 +158,7 @@ enum Entered {
     /// It may go now.
     Lane(Lane, Statement<Postgres>),
     /// It goes with others.
-    Waiting(oneshot::Receiver<Result<PostgresRows>>),
+    Waiting(oneshot::Receiver<Result<PostgresRows>>, Arc<str>),
 }
 
 impl Shared {
@@ -179,22 +186,31 @@ impl Shared {
             asked: Instant::now(),
             answer,
         });
-        Entered::Waiting(answered)
+        Entered::Waiting(answered, text)
     }
 
     /// A statement has ended: its lane goes to those that wait, where there are any.
     fn leave(shared: &Arc<Self>, text: &Arc<str>) {
-        let Some(questions) = shared.next(text) else {
-            return;
-        };
-        let mut lanes = shared.lanes();
-        while lanes.try_join_next().is_some() {}
+        if let Some(questions) = shared.next(text) {
+            Self::send_off(shared, text, questions);
+        }
+    }
+
+    /// Sends those that wait off, although others of their form are under way.
+    fn hurry(shared: &Arc<Self>, text: &Arc<str>) {
+        if let Some(form) = shared.forms().get_mut(text) {
+            form.under_way += 1;
+        }
+        Self::leave(shared, text);
+    }
+
+    fn send_off(shared: &Arc<Self>, text: &Arc<str>, questions: Vec<Question>) {
         let lane = Lane {
             shared: Arc::clone(shared),
             form: Arc::clone(text),
         };
         let together = async move { lane.shared.answer(&lane.form, questions).await };
-        lanes.spawn_on(together, &shared.runtime);
+        shared.lanes.spawn_on(together, &shared.runtime);
     }
 
     /// Those that go together next; none, and one statement less is under way, where nobody waits.
@@ -276,10 +292,6 @@ impl Shared {
 
     fn forms(&self) -> MutexGuard<'_, HashMap<Arc<str>, Form>> {
         self.forms.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lanes(&self) -> MutexGuard<'_, JoinSet<()>> {
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

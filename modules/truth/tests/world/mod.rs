@@ -146,7 +146,7 @@ pub fn postgres_settings(url: String) -> PostgresSettings {
     PostgresSettings {
         url,
         application_name: "nubo-test".into(),
-        readers: (1, 4),
+        readers: (1, 6),
         writers: 3,
         connect_limit: Duration::from_secs(10),
         acquire_limit: Duration::from_secs(60),
