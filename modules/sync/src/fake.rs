@@ -212,6 +212,8 @@ pub(crate) struct Memory {
     pub asked: AtomicUsize,
     /// How often it was handed transactions.
     pub handed: AtomicUsize,
+    /// How many of them created nothing under an id that anybody could have had.
+    pub with_new_ids: AtomicUsize,
     /// Documents that something else still needs.
     pub needed: Mutex<Vec<Id>>,
 }
@@ -223,6 +225,7 @@ impl Memory {
             tables: Mutex::default(),
             asked: AtomicUsize::new(0),
             handed: AtomicUsize::new(0),
+            with_new_ids: AtomicUsize::new(0),
             needed: Mutex::default(),
         }
     }
@@ -365,6 +368,9 @@ impl Truth for Memory {
             if stopped {
                 results.push(Err(Error::internal("not tried by the fake")));
                 continue;
+            }
+            if transaction.new_ids {
+                self.with_new_ids.fetch_add(1, Ordering::Relaxed);
             }
             let before = tables.clone();
             let result = self.execute(&mut tables, transaction);

@@ -248,6 +248,49 @@ async fn hooks_change_append_and_refuse() {
     assert_eq!(world.count("users", &json!({})).await, 1);
 }
 
+/// An id that somebody has chosen.
+const NAMED: &str = "00000000-0000-4000-8000-000000000007";
+
+/// Gives every new document an id of its choice.
+struct Renaming;
+
+#[async_trait]
+impl Hook for Renaming {
+    async fn before_write(&self, transaction: &mut Transaction, _: &Catalog) -> Result<()> {
+        for operation in &mut transaction.operations {
+            if let Operation::Create { document, .. } = operation {
+                let id: Id = NAMED.parse().unwrap();
+                document.set(Collection::ID, Value::Uuid(id.uuid()));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn ids_are_new_unless_somebody_has_named_one() {
+    let world = World::new();
+    let new = || world.truth.with_new_ids.load(Ordering::Relaxed);
+    let write = async |names: &[Json]| {
+        let operations = names.iter().map(|name| world.create("users", name.clone()));
+        let written = world.tiers.write(&somebody(), operations.collect()).await;
+        written.unwrap();
+    };
+    write(&[json!({ "name": "Ada" }), json!({ "name": "Bob" })]).await;
+    assert_eq!(new(), 1);
+    let named = json!({ "name": "Cleo", "id": NAMED });
+    write(&[json!({ "name": "Dora" }), named]).await;
+    assert_eq!(new(), 1);
+    world.tiers.set_hooks(vec![Arc::new(Meddling)]).unwrap();
+    write(&[json!({ "name": "Eve" })]).await;
+    assert_eq!(new(), 2);
+
+    let world = World::new();
+    world.tiers.set_hooks(vec![Arc::new(Renaming)]).unwrap();
+    world.add("users", json!({ "name": "Ada" })).await;
+    assert_eq!(world.truth.with_new_ids.load(Ordering::Relaxed), 0);
+}
+
 #[tokio::test]
 async fn hooks_are_set_once() {
     let world = World::new();
