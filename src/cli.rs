@@ -1,6 +1,7 @@
 //! The command line: what there is to say, and who does it. One file for each command.
 
 pub mod cache;
+mod causes;
 pub mod check;
 pub mod collections;
 pub mod doctor;

@@ -10,11 +10,10 @@ use std::{
 };
 
 use clap::Args;
-use nubo_core::module::SetupError;
 use nubo_truth::{Migrations, State};
 use serde::Serialize;
 
-use super::migrate::in_words;
+use super::{causes::with_causes, migrate::in_words};
 use crate::{
     config::{Loaded, Problem, TruthDriver},
     server,
@@ -161,7 +160,7 @@ async fn examine(mut loaded: Loaded) -> Vec<Finding> {
     match server::migrations(&loaded, catalog) {
         Err(failure) => findings.push(error(
             "database",
-            words(&failure),
+            with_causes(&failure),
             "see .env.example for the names of settings",
         )),
         Ok(migrations) => {
@@ -177,17 +176,6 @@ async fn examine(mut loaded: Loaded) -> Vec<Finding> {
         }
     }
     findings
-}
-
-/// A failure with its causes.
-pub(super) fn words(failure: &SetupError) -> String {
-    let mut text = failure.to_string();
-    let mut cause = std::error::Error::source(failure);
-    while let Some(inner) = cause {
-        text.push_str(&format!(": {inner}"));
-        cause = inner.source();
-    }
-    text
 }
 
 fn secret(loaded: &Loaded) -> Finding {
@@ -257,7 +245,7 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
                      its certificate"
                 }
             };
-            findings.push(error("database", words(&failure), advice));
+            findings.push(error("database", with_causes(&failure), advice));
             return findings;
         }
     };
@@ -331,7 +319,7 @@ async fn schema(migrations: &Migrations) -> Vec<Finding> {
         Err(failure) => {
             return vec![error(
                 "schema",
-                words(&failure),
+                with_causes(&failure),
                 "see whether the user of the database may read it",
             )];
         }

@@ -41,7 +41,7 @@ use self::{
     report::Report,
     rows::{Format, Row, Rows},
 };
-use super::{doctor::words, progress::Progress};
+use super::{causes::with_causes, progress::Progress};
 use crate::{config::Problem, server::Assembly, system::SystemRandom};
 
 /// What one transaction may hold. All of it is in memory until it is written: a row of six fields
@@ -179,13 +179,15 @@ impl Import {
         let result = self.until_interrupted(loading).await;
         // Whatever is still being written holds the table until then.
         assembly.close(open).await;
-        progress.wait("building indexes");
+        if self.rebuild_indexes {
+            progress.wait("building indexes");
+        }
         let rebuilt = indexes.build().await;
         drop(progress);
         let all_built = match rebuilt {
             Ok(rebuilt) => rebuilt.write(&mut io::stderr())?,
             Err(error) => {
-                writeln!(io::stderr(), "{}", words(&error))?;
+                writeln!(io::stderr(), "{}", with_causes(&error))?;
                 false
             }
         };

@@ -12,9 +12,9 @@ use nubo_core::{
     clock::{Clock, Random, new_id},
     declare::{OnDelete, Trigger},
     document::Document,
-    filter::{Bindings, Expr, Operand, Variable},
-    id::Revision,
-    schema::{Catalog, Collection, CollectionId, EffectAction},
+    filter::{Expr, Operand},
+    id::{Id, Revision},
+    schema::{Catalog, Circumstances, Collection, CollectionId, EffectAction},
     time::Timestamp,
     value::Value,
     write::{Operation, Outcome, Target, Transaction},
@@ -37,26 +37,6 @@ pub(super) struct Work<'a> {
     pub tables: Tables,
     /// Each document that is different afterwards: before and after.
     pub touched: BTreeMap<Key, (Option<Document>, Option<Document>)>,
-}
-
-/// What the variables of an effect stand for.
-struct Circumstances<'a> {
-    doc: &'a Document,
-    each: Option<&'a Document>,
-    now: Timestamp,
-}
-
-impl Bindings for Circumstances<'_> {
-    fn value_of(&self, variable: &Variable) -> Value {
-        match variable {
-            Variable::Doc(field) => self.doc.value(*field).clone(),
-            Variable::Each(field) => self
-                .each
-                .map_or(Value::Null, |each| each.value(*field).clone()),
-            Variable::Now => Value::Timestamp(self.now),
-            Variable::Uuid | Variable::Auth(_) => Value::Null,
-        }
-    }
 }
 
 impl Work<'_> {
@@ -274,7 +254,13 @@ impl Work<'_> {
         depth: u32,
     ) -> Result<()> {
         let now = self.now;
-        let circumstances = Circumstances { doc, each, now };
+        let new_id = || self.new_id();
+        let circumstances = Circumstances {
+            doc,
+            each,
+            now,
+            new_id: &new_id,
+        };
         match action {
             EffectAction::Create { collection, values } => {
                 let schema = self.catalog.get(*collection);
@@ -282,8 +268,7 @@ impl Work<'_> {
                 for (field, operand) in values {
                     document.set(*field, operand.value(&circumstances));
                 }
-                let id = || new_id(self.clock, self.random);
-                schema.complete(&mut document, now, None, id)?;
+                schema.complete(&mut document, now, None, new_id)?;
                 self.create(*collection, document, depth).map(drop)
             }
             EffectAction::Update {
@@ -318,7 +303,15 @@ impl Work<'_> {
         doc: &Document,
         each: Option<&Document>,
     ) -> Option<Expr> {
-        let now = self.now;
-        condition.bind(&Circumstances { doc, each, now })
+        condition.bind(&Circumstances {
+            doc,
+            each,
+            now: self.now,
+            new_id: &|| self.new_id(),
+        })
+    }
+
+    fn new_id(&self) -> Id {
+        new_id(self.clock, self.random)
     }
 }

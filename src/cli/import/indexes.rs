@@ -10,7 +10,7 @@ use std::{
 use nubo_core::{module::SetupError, schema::Collection};
 use nubo_truth::{IndexRebuild, Rebuilt};
 
-use super::super::doctor::words;
+use super::super::causes::with_causes;
 use crate::{
     config::TruthDriver,
     server::{self, Assembly},
@@ -113,7 +113,7 @@ impl Outcome {
         let word = if count == 1 { "index" } else { "indexes" };
         writeln!(out, "{count} {word} built again in {seconds:.2} s")?;
         for (name, error) in &rebuilt.failed {
-            let error = words(error);
+            let error = with_causes(error);
             writeln!(io::stderr(), "{name} could not be built again: {error}")?;
         }
         Ok(rebuilt.failed.is_empty())

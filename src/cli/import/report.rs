@@ -7,6 +7,8 @@ use std::{
 
 use nubo_core::{Error, id::Revision, write::Outcome};
 
+use super::super::causes::with_causes;
+
 /// How many rejected rows are shown; of the others only the number is.
 const SHOWN: usize = 50;
 
@@ -104,12 +106,6 @@ pub fn reason(error: &Error) -> String {
             path => format!("{path} {}", violation.message),
         });
     each.collect::<Vec<_>>().join("; ")
-}
-
-/// An error and what caused it: whoever imports may see what a client must not.
-fn with_causes(error: &Error) -> String {
-    let causes = std::iter::successors(std::error::Error::source(error), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -4,7 +4,11 @@ use super::CollectionId;
 use crate::{
     change::Change,
     declare::Trigger,
-    filter::{Expr, Operand},
+    document::Document,
+    filter::{Bindings, Expr, Operand, Variable},
+    id::Id,
+    time::Timestamp,
+    value::Value,
 };
 
 /// What happens elsewhere when a document of this collection is written.
@@ -35,4 +39,30 @@ pub enum EffectAction {
         collection: CollectionId,
         condition: Expr<Operand>,
     },
+}
+
+/// What the variables of an effect stand for.
+pub struct Circumstances<'a> {
+    /// The document that causes it.
+    pub doc: &'a Document,
+    /// The one that it goes through.
+    pub each: Option<&'a Document>,
+    /// When the write was asked for.
+    pub now: Timestamp,
+    /// Makes up what `$uuid` stands for.
+    pub new_id: &'a dyn Fn() -> Id,
+}
+
+impl Bindings for Circumstances<'_> {
+    fn value_of(&self, variable: &Variable) -> Value {
+        match variable {
+            Variable::Doc(field) => self.doc.value(*field).clone(),
+            Variable::Each(field) => self
+                .each
+                .map_or(Value::Null, |each| each.value(*field).clone()),
+            Variable::Now => Value::Timestamp(self.now),
+            Variable::Uuid => Value::Uuid((self.new_id)().uuid()),
+            Variable::Auth(_) => Value::Null,
+        }
+    }
 }

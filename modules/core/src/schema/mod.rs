@@ -20,7 +20,7 @@ pub use cache::CacheTier;
 pub use collection::{Collection, Index, IndexColumn, Reverse, SortKey, Tiers};
 pub use compile::parse_period;
 pub use describe::DocumentSchemas;
-pub use effect::{Effect, EffectAction};
+pub use effect::{Circumstances, Effect, EffectAction};
 pub use realtime::{ACCOUNT_CHANNELS, ChannelTemplate, Realtime};
 pub use rule::{Access, FieldRules, Rule};
 

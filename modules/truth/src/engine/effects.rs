@@ -6,37 +6,12 @@ use nubo_core::{
     clock::new_id,
     declare::Trigger,
     document::Document,
-    filter::{Bindings, Expr, Operand, Variable},
-    id::Id,
-    schema::{Collection, CollectionId, Effect, EffectAction},
-    time::Timestamp,
-    value::Value,
+    filter::{Expr, Operand},
+    schema::{Circumstances, Collection, CollectionId, Effect, EffectAction},
 };
 
 use super::{Engine, execute::Cause, walk::Deed};
 use crate::session::Session;
-
-/// What the variables of an effect stand for.
-struct Circumstances<'a> {
-    doc: &'a Document,
-    each: Option<&'a Document>,
-    now: Timestamp,
-    new_id: &'a dyn Fn() -> Id,
-}
-
-impl Bindings for Circumstances<'_> {
-    fn value_of(&self, variable: &Variable) -> Value {
-        match variable {
-            Variable::Doc(field) => self.doc.value(*field).clone(),
-            Variable::Each(field) => self
-                .each
-                .map_or(Value::Null, |each| each.value(*field).clone()),
-            Variable::Now => Value::Timestamp(self.now),
-            Variable::Uuid => Value::Uuid((self.new_id)().uuid()),
-            Variable::Auth(_) => Value::Null,
-        }
-    }
-}
 
 impl<S: Session> Engine<S> {
     /// Carries out the effects that a write on a document has.

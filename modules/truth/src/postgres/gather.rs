@@ -70,8 +70,11 @@ struct Form {
 struct Question {
     statement: Statement<Postgres>,
     asked: Instant,
-    answer: oneshot::Sender<Result<PostgresRows>>,
+    answer: Answer,
 }
+
+/// Where an answer goes.
+type Answer = oneshot::Sender<Result<PostgresRows>>;
 
 impl Form {
     /// How many questions may go together.
@@ -233,7 +236,42 @@ impl Shared {
 
     async fn answer(&self, text: &Arc<str>, questions: Vec<Question>) {
         let begun = Instant::now();
-        let mut asked: Vec<(Statement<Postgres>, Vec<oneshot::Sender<_>>)> = Vec::new();
+        let (statements, answers) = self.different(questions);
+        let found = match statements.as_slice() {
+            [] => return,
+            [only] => self.pool.ask(only.clone()).await.map(|rows| vec![rows]),
+            several => match self.pool.ask(together(several)).await {
+                Ok(rows) => rows.apart(several.len()),
+                Err(error) => Err(error),
+            },
+        };
+        let count = answers.iter().map(Vec::len).sum();
+        self.took(text, begun.elapsed(), count);
+        match found {
+            Ok(found) => {
+                for (rows, answers) in found.into_iter().zip(answers) {
+                    for answer in answers {
+                        // Who has gone away meanwhile does not need to know.
+                        answer.send(Ok(rows.clone())).ok();
+                    }
+                }
+            }
+            Err(error) if count > 1 => {
+                tracing::debug!(%error, "questions that failed together are asked alone");
+                self.ask_alone(statements, answers).await;
+            }
+            Err(error) => {
+                if let Some(answer) = answers.into_iter().flatten().next() {
+                    answer.send(Err(error)).ok();
+                }
+            }
+        }
+    }
+
+    /// The questions that differ, and for each those who wait for its answer.
+    fn different(&self, questions: Vec<Question>) -> (Vec<Statement<Postgres>>, Vec<Vec<Answer>>) {
+        let (mut statements, mut answers): (Vec<Statement<Postgres>>, Vec<Vec<Answer>>) =
+            Default::default();
         for question in questions {
             // Who has gone away wants no answer.
             if question.answer.is_closed() {
@@ -244,50 +282,28 @@ impl Shared {
                 continue;
             }
             let arguments = &question.statement.arguments;
-            let same = asked.iter_mut().find(|(s, _)| s.arguments == *arguments);
-            match same {
-                Some((_, answers)) => answers.push(question.answer),
-                None => asked.push((question.statement, vec![question.answer])),
-            }
-        }
-        let (statements, answers): (Vec<_>, Vec<_>) = asked.into_iter().unzip();
-        let count = answers.iter().map(Vec::len).sum();
-        let found = match statements.as_slice() {
-            [] => return,
-            [only] => self.pool.ask(only.clone()).await.map(|rows| vec![rows]),
-            several => match self.pool.ask(together(several)).await {
-                Ok(rows) => rows.apart(several.len()),
-                Err(error) => Err(error),
-            },
-        };
-        self.took(text, begun.elapsed(), count);
-        match found {
-            Ok(found) => {
-                for (rows, answers) in found.into_iter().zip(answers) {
-                    for answer in answers {
-                        answer.send(Ok(rows.clone())).ok();
-                    }
-                }
-            }
-            Err(error) if count > 1 => {
-                tracing::debug!(%error, "questions that failed together are asked alone");
-                let alone = statements
-                    .into_iter()
-                    .zip(answers)
-                    .map(|(statement, answers)| {
-                        join_all(answers.into_iter().map(move |answer| {
-                            let statement = statement.clone();
-                            async move { answer.send(self.pool.ask(statement).await).ok() }
-                        }))
-                    });
-                join_all(alone).await;
-            }
-            Err(error) => {
-                if let Some(answer) = answers.into_iter().flatten().next() {
-                    answer.send(Err(error)).ok();
+            match statements.iter().position(|s| s.arguments == *arguments) {
+                Some(same) => answers[same].push(question.answer),
+                None => {
+                    statements.push(question.statement);
+                    answers.push(vec![question.answer]);
                 }
             }
         }
+        (statements, answers)
+    }
+
+    /// Asks each question for itself, all at once as far as the pool has connections.
+    async fn ask_alone(&self, statements: Vec<Statement<Postgres>>, answers: Vec<Vec<Answer>>) {
+        let each = statements
+            .iter()
+            .zip(answers)
+            .flat_map(|(statement, answers)| {
+                answers.into_iter().map(async |answer| {
+                    answer.send(self.pool.ask(statement.clone()).await).ok();
+                })
+            });
+        join_all(each).await;
     }
 
     fn forms(&self) -> MutexGuard<'_, HashMap<Arc<str>, Form>> {
