@@ -6,6 +6,7 @@ mod world;
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use nubo_core::{
     clock::{Clock, Random},
     truth::Truth,
@@ -228,19 +229,24 @@ async fn values_that_are_absent_are_not_the_same() {
     world.truth.stop().await;
 }
 
-/// Four reads of the same form that take long stand ahead of one that does not.
+/// Four reads of the same form that take long stand ahead of some that do not, and that go together
+/// when they have waited for a while.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_does_not_wait_for_those_that_take_long() {
+async fn reads_do_not_wait_for_those_that_take_long() {
     let database = Arc::new(Database::new());
     let declared = json!([{ "name": "things", "fields": { "name": "text", "slow": "int" } }]);
     let world = World::at(declared, Home::Database(Arc::clone(&database))).await;
     let world = Arc::new(world);
     let mut slow = Vec::new();
     for n in 0..4 {
-        let thing = json!({ "name": format!("slow {n}"), "slow": 3 });
+        let thing = json!({ "name": format!("slow {n}"), "slow": 5 });
         slow.push(world.given("things", thing).await);
     }
-    let quick = world.given("things", json!({ "name": "quick" })).await;
+    let mut quick = Vec::new();
+    for n in 0..3 {
+        let thing = json!({ "name": format!("quick {n}") });
+        quick.push(world.given("things", thing).await);
+    }
     database.sql(
         "ALTER TABLE main.things RENAME TO stored; \
          CREATE VIEW main.things AS SELECT id, \
@@ -258,8 +264,13 @@ async fn a_read_does_not_wait_for_those_that_take_long() {
     while database.sql(asleep) != "4" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let found = world.see("things", quick).await.unwrap();
-    assert_eq!(found["name"], "quick");
+    let found = join_all(quick.iter().map(|id| world.see("things", *id))).await;
+    for (n, found) in found.into_iter().enumerate() {
+        assert_eq!(found.unwrap()["name"], format!("quick {n}"));
+    }
+    let together = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+        AND pid <> pg_backend_pid() AND query LIKE '%FROM unnest%nubo_asked%'";
+    assert_eq!(database.sql(together), "1", "one statement for all three");
     assert!(slow.iter().all(|slow| !slow.is_finished()));
     for (n, slow) in slow.into_iter().enumerate() {
         assert_eq!(slow.await.unwrap(), format!("slow {n}"));

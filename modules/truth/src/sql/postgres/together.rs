@@ -8,7 +8,9 @@ use crate::sql::Statement;
 ///
 /// Arguments that are the same in all stay arguments, so that PostgreSQL may plan for their values
 /// as it would for one question: a partial index is used when it is known that its condition holds.
-/// The others become columns of a list of questions, and the question is asked for each of them.
+/// The others become columns of a list of questions, and the question is asked for each of them:
+/// `OFFSET 0` keeps the planner from making one join of it, which may look at more rows than any of
+/// the questions would alone.
 ///
 /// Arguments must be single values, and of the same types in all questions.
 pub(crate) fn together(questions: &[Statement<Postgres>]) -> Statement<Postgres> {
@@ -42,7 +44,8 @@ pub(crate) fn together(questions: &[Statement<Postgres>]) -> Statement<Postgres>
     let question = with_places(&first.text, &places);
     let mut statement = Statement::new(format!(
         "SELECT nubo_found.*, nubo_asked.n FROM unnest({places_of_lists}) WITH ORDINALITY \
-         AS nubo_asked({names}, n), LATERAL ({question}) AS nubo_found"
+         AS nubo_asked({names}, n), LATERAL (SELECT * FROM ({question}) AS nubo_question OFFSET 0) \
+         AS nubo_found"
     ));
     statement.arguments = arguments;
     statement
@@ -99,8 +102,9 @@ mod tests {
         assert_eq!(
             statement.text,
             "SELECT nubo_found.*, nubo_asked.n FROM unnest($2, $3) WITH ORDINALITY \
-             AS nubo_asked(a1, a2, n), LATERAL (SELECT a FROM t WHERE b = $1 AND c = nubo_asked.a1 \
-             AND (b, d) > ($1, nubo_asked.a2) LIMIT 5) AS nubo_found"
+             AS nubo_asked(a1, a2, n), LATERAL (SELECT * FROM (SELECT a FROM t WHERE b = $1 \
+             AND c = nubo_asked.a1 AND (b, d) > ($1, nubo_asked.a2) LIMIT 5) AS nubo_question \
+             OFFSET 0) AS nubo_found"
         );
         assert_eq!(statement.arguments.len(), 3);
         assert_eq!(statement.arguments[0], Argument::text("same"));
