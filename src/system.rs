@@ -14,6 +14,19 @@ impl Clock for SystemClock {
             .unwrap_or_default();
         i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
     }
+
+    #[cfg(target_os = "linux")]
+    fn ticks(&self) -> i64 {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        now.tv_sec * 1_000_000 + now.tv_nsec / 1000
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn ticks(&self) -> i64 {
+        use std::{sync::LazyLock, time::Instant};
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(START.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
 }
 
 /// The operating system's source of randomness.

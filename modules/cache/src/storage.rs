@@ -20,6 +20,7 @@ use std::sync::Arc;
 use nubo_core::{
     Result,
     cache::{Held, Lookup, Members, Scan, SetName, Statistics},
+    coordination::{Epoch, Incarnation},
     id::{Id, Revision},
     observe::BatchId,
     position::Position,
@@ -124,4 +125,39 @@ pub trait Storage: Send + Sync + 'static {
     fn clear(&self) -> impl Future<Output = Result<()>> + Send;
 
     fn statistics(&self) -> Statistics;
+}
+
+/// A server outside this process that holds the cache of several instances.
+///
+/// Every call has a time limit, after which it fails although it may still be carried out. Whatever
+/// the server is asked to do in an epoch it refuses when the epoch is not there, so that what comes
+/// late, or comes to a server that has lost its data, does nothing.
+pub trait Remote: Send + Sync + 'static {
+    /// What holds one epoch.
+    type Storage: Storage;
+
+    /// Whether the server answers, and which incarnation of it. Connects where there is no
+    /// connection.
+    fn reach(&self) -> impl Future<Output = Result<Incarnation>> + Send;
+
+    /// Makes an epoch, which is empty.
+    fn prepare(&self, epoch: Epoch, on: &Incarnation) -> impl Future<Output = Result<()>> + Send;
+
+    /// What holds an epoch, as an instance uses it. It works only over a connection to this very
+    /// incarnation and fails over any other.
+    fn at(&self, epoch: Epoch, on: &Incarnation, instance: Id) -> Self::Storage;
+
+    /// Takes back what an instance has announced and not settled, and refuses what it may still
+    /// announce. The instance is fenced: of what it has announced nobody knows whether it was
+    /// committed, but nothing of it will be from now on. Its documents are not held afterwards and
+    /// have no fill token; what it has put into sets stays there.
+    fn take_back(
+        &self,
+        epoch: Epoch,
+        on: &Incarnation,
+        instance: Id,
+    ) -> impl Future<Output = Result<()>> + Send;
+
+    /// Deletes what is left of the epochs with lower numbers.
+    fn sweep(&self, below: Epoch, on: &Incarnation) -> impl Future<Output = Result<()>> + Send;
 }

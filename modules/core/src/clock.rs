@@ -7,7 +7,13 @@ pub trait Clock: Send + Sync + 'static {
     /// Microseconds since 1970-01-01T00:00:00Z. May go backwards when the machine's clock is set.
     fn micros(&self) -> i64;
 
-    /// The same in the precision of documents.
+    /// Microseconds since some moment, the same one as long as the process lives: for measuring how
+    /// long something took. Never goes backwards, and goes on while the machine sleeps.
+    fn ticks(&self) -> i64 {
+        self.micros()
+    }
+
+    /// The same as [`Clock::micros`] in the precision of documents.
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.micros().div_euclid(1000))
     }

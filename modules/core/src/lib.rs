@@ -19,6 +19,7 @@ pub mod cache;
 pub mod caller;
 pub mod change;
 pub mod clock;
+pub mod coordination;
 pub mod declare;
 pub mod document;
 pub mod error;
