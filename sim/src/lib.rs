@@ -13,6 +13,7 @@
 pub mod check;
 pub mod history;
 pub mod mutant;
+pub mod redis;
 mod run;
 pub mod scheduler;
 pub mod storage;
@@ -21,4 +22,5 @@ pub mod workload;
 pub mod world;
 
 pub use mutant::Mutant;
+use run::now;
 pub use run::{Failure, Report, Run, run, shortest};

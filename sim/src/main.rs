@@ -21,6 +21,9 @@ struct Options {
     /// Runs this seed alone, and shows its shortest failing history.
     #[arg(long, conflicts_with_all = ["first", "seeds", "steps"])]
     seed: Option<u64>,
+    /// With several processes that share a cache, and what goes wrong with them.
+    #[arg(long)]
+    together: bool,
     /// With a deliberate mistake, which is to be found.
     #[arg(long, value_enum)]
     mutant: Option<Mutant>,
@@ -39,7 +42,11 @@ fn main() -> anyhow::Result<()> {
     };
     let (mut steps, mut answers, mut cached, mut runs) = (0, 0, 0, 0);
     for seed in first..=last {
-        match run(&Run::of(seed, options.mutant), false) {
+        let drawn = match options.together {
+            true => Run::together(seed, options.mutant),
+            false => Run::of(seed, options.mutant),
+        };
+        match run(&drawn, false) {
             Ok(report) => {
                 steps += report.steps;
                 answers += report.answers;

@@ -4,6 +4,7 @@
 //! Most are made around the real code, by a storage or a truth that does a step wrongly. Two are in
 //! the order in which the store reads, and are switches that exist in this package's build alone.
 
+use nubo_cache::shared;
 use nubo_sync::Flaw;
 
 /// What is done wrongly.
@@ -29,11 +30,25 @@ pub enum Mutant {
     EntryLostWhenMoved,
     /// What a rule looks up is looked up before the document is read.
     RuleReadFirst,
+    /// An answer is believed although the lease has run out.
+    LeaseUnchecked,
+    /// The gate is closed without waiting for the leases of others.
+    LeasesNotAwaited,
+    /// A batch is committed whatever has become of the gate since it was announced.
+    TermsUnchecked,
+    /// What somebody has announced who is silent is taken back while they may still commit it.
+    FencedLate,
+    /// The server of the cache is believed to be the one that it was before it restarted.
+    IncarnationUnchecked,
+    /// A command that comes late is carried out in the next epoch.
+    EpochUnchecked,
+    /// Tokens of batches run out.
+    TokensExpire,
 }
 
 impl Mutant {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
+    /// Those that are made in what one process does.
+    pub const ALONE: [Self; 10] = [
         Self::FillWithoutToken,
         Self::AnnounceAfterCommit,
         Self::RevisionNotCompared,
@@ -45,6 +60,28 @@ impl Mutant {
         Self::EntryLostWhenMoved,
         Self::RuleReadFirst,
     ];
+
+    /// Those that are made in how several agree.
+    pub const TOGETHER: [Self; 7] = [
+        Self::LeaseUnchecked,
+        Self::LeasesNotAwaited,
+        Self::TermsUnchecked,
+        Self::FencedLate,
+        Self::IncarnationUnchecked,
+        Self::EpochUnchecked,
+        Self::TokensExpire,
+    ];
+
+    /// The switch of the shared cache, where it is one.
+    pub const fn shared_flaw(self) -> Option<shared::Flaw> {
+        match self {
+            Self::LeaseUnchecked => Some(shared::Flaw::LeaseUnchecked),
+            Self::LeasesNotAwaited => Some(shared::Flaw::LeasesNotAwaited),
+            Self::FencedLate => Some(shared::Flaw::FencedLate),
+            Self::IncarnationUnchecked => Some(shared::Flaw::IncarnationUnchecked),
+            _ => None,
+        }
+    }
 
     /// The switch of the store, where it is one.
     pub const fn flaw(self) -> Option<Flaw> {

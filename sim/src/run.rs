@@ -3,7 +3,7 @@
 use std::{
     future::Future,
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll, Waker},
 };
 
@@ -14,13 +14,15 @@ use serde_json::json;
 use crate::{
     check::Checker,
     mutant::Mutant,
-    scheduler::{End, Moment, Scheduler},
+    scheduler::{End, Moment, Scheduler, WORLD},
     workload::{self, Client, Observations, Observed},
-    world::{self, World},
+    world::{self, Event, World},
 };
 
 /// How many steps a run takes at most. One in which nobody gets on takes them all.
-const LONGEST: u64 = 60_000;
+const LONGEST: u64 = 2_000_000;
+/// How many seconds it takes at most until the cache is used again.
+const RECOVERY: u32 = 120;
 /// How many orders a shorter run is tried in.
 const ORDERS: u64 = 20;
 /// How many runs may be made on the way to the shortest.
@@ -34,6 +36,10 @@ pub struct Run {
     /// Who goes on at each step follows from it.
     pub order: u64,
     pub clients: Vec<Client>,
+    /// How many processes share a cache; 0 where one is alone.
+    pub instances: usize,
+    /// What goes wrong, and after how many milliseconds.
+    pub events: Vec<(i64, Event)>,
     pub mutant: Option<Mutant>,
 }
 
@@ -65,6 +71,23 @@ impl Run {
             seed,
             order: seed,
             clients: workload::draw(&mut random),
+            instances: 0,
+            events: Vec::new(),
+            mutant,
+        }
+    }
+
+    /// The run of a seed with several processes that share a cache.
+    pub fn together(seed: u64, mutant: Option<Mutant>) -> Self {
+        let mut random = Rng::with_seed(seed ^ 0x7065_6572_5f73_6565);
+        let instances = random.usize(2..4);
+        let (clients, events) = workload::draw_together(&mut random, instances);
+        Self {
+            seed,
+            order: seed,
+            clients,
+            instances,
+            events,
             mutant,
         }
     }
@@ -81,7 +104,7 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
         })
     };
     let mut random = Rng::with_seed(run.seed);
-    let world = World::new(&mut random, scheduler.clone(), run.mutant);
+    let world = World::new(&mut random, scheduler.clone(), run.mutant, run.instances);
     let world = match now(world) {
         Some(Ok(world)) => Arc::new(world),
         Some(Err(error)) => return Err(fail(error.to_string())),
@@ -90,14 +113,36 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
     let observations = Observations::default();
     for (number, client) in run.clients.iter().enumerate() {
         let work = workload::run(world.clone(), number, client.clone(), observations.clone());
-        scheduler.spawn_mortal(format!("client {number}"), work);
+        match run.instances {
+            0 => scheduler.spawn_mortal(format!("client {number}"), work),
+            _ => scheduler.spawn_in(WORLD, format!("client {number}"), work),
+        }
     }
+    let troubles = Arc::new(Mutex::new(None));
+    scheduler.spawn_in(
+        WORLD,
+        "what goes wrong",
+        go_wrong(world.clone(), run.events.clone(), troubles.clone()),
+    );
     match scheduler.run(LONGEST) {
         End::Done => {}
         end => return Err(fail(format!("nobody gets on: {end:?}"))),
     }
+    // A deliberate mistake is to be found by what it does to answers.
+    let minds = run.mutant.is_none();
+    let what = troubles
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(what) = what.filter(|_| minds) {
+        return Err(fail(what));
+    }
     // Now that all is quiet, everybody sees everything as it is.
-    scheduler.spawn("at the end", quiet(world.clone(), observations.clone()));
+    scheduler.spawn_in(
+        WORLD,
+        "at the end",
+        quiet(world.clone(), observations.clone()),
+    );
     match scheduler.run(LONGEST) {
         End::Done => {}
         end => return Err(fail(format!("the end is not reached: {end:?}"))),
@@ -113,11 +158,11 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
             return Err(fail(describe(observed, &what)));
         }
     }
-    if let Err(what) = nothing_stays(&world) {
+    if minds && let Err(what) = nothing_stays(&world) {
         return Err(fail(what));
     }
     Ok(Report {
-        steps: scheduler.now(),
+        steps: scheduler.made(),
         answers: answers.len(),
         cached: answers.iter().filter(|observed| observed.cached).count(),
     })
@@ -137,15 +182,54 @@ fn describe(observed: &Observed, what: &str) -> String {
     )
 }
 
+/// Lets things go wrong, one after the other, and waits until all is well again.
+async fn go_wrong(world: Arc<World>, events: Vec<(i64, Event)>, troubles: Troubles) {
+    for (after, event) in events {
+        let pause = world.clock.steps(after * 1_000);
+        world.scheduler.sleep(pause).await;
+        if let Err(error) = world.let_happen(event).await {
+            trouble(&troubles, error.to_string());
+        }
+    }
+    if world.redis.is_none() {
+        return;
+    }
+    // The dead are found out, pauses between openings come to their end.
+    let whole = || world.is_whole();
+    for _ in 0..RECOVERY {
+        world.scheduler.sleep(world.clock.steps(1_000_000)).await;
+        if whole() {
+            world.scheduler.sleep(world.clock.steps(5_000_000)).await;
+            if whole() {
+                return;
+            }
+        }
+    }
+    trouble(&troubles, "the cache is not used again".into());
+}
+
+/// What has gone wrong that must not.
+type Troubles = Arc<Mutex<Option<String>>>;
+
+fn trouble(troubles: &Troubles, what: String) {
+    *troubles.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+}
+
 /// Reads everything several times: what the first time puts into the cache the next time finds there.
 async fn quiet(world: Arc<World>, observations: Observations) {
     let notes = world.named("notes").clone();
-    for expand in [false, false, true] {
+    let mut instances = world.all();
+    instances.extend(world.all());
+    instances.truncate(3);
+    instances.resize_with(3, || world.any());
+    for (expand, instance) in [false, false, true].into_iter().zip(instances) {
+        let tiers = &*instance.tiers;
         for caller in [Caller::Server, world::caller(0), world::caller(1)] {
             for number in 0..5 {
                 let id = world::note(number);
                 let asked = ("notes", id);
-                workload::get(&world, 99, caller.clone(), asked, None, &observations).await;
+                let asked = workload::get(&world, tiers, 99, caller.clone(), asked, None);
+                asked.await.noted(&observations);
             }
             let mut filters = vec![json!({}), json!({ "tags": "a" }), json!({ "state": 1 })];
             filters.extend((0..2).map(|n| json!({ "room": world::room(n).to_string() })));
@@ -154,12 +238,13 @@ async fn quiet(world: Arc<World>, observations: Observations) {
                 let first = Start::First;
                 if let Some(query) = workload::query(&world, &notes, filter, first, 4, false) {
                     let caller = caller.clone();
-                    workload::list(&world, 99, caller, query, expand, &observations).await;
+                    let asked = workload::list(&world, tiers, 99, caller, query, expand);
+                    asked.await.noted(&observations);
                 }
             }
         }
     }
-    if let Err(error) = world.tiers.ready().await {
+    if let Err(error) = world.any().tiers.ready().await {
         world.scheduler.note(|| error.to_string());
     }
 }
@@ -167,12 +252,23 @@ async fn quiet(world: Arc<World>, observations: Observations) {
 /// No token is left behind by those who are done or dead.
 fn nothing_stays(world: &World) -> Result<(), String> {
     use nubo_cache::Storage as _;
-    match now(world.storage.inner().clear()) {
+    if let Some(redis) = &world.redis {
+        return match redis.left() {
+            (0, 0) => Ok(()),
+            (documents, sets) => Err(format!(
+                "{documents} documents and {sets} sets are kept by those who are done or dead"
+            )),
+        };
+    }
+    let Some(storage) = &world.storage else {
+        return Ok(());
+    };
+    match now(storage.inner().clear()) {
         Some(Ok(())) => {}
         _ => return Err("the cache could not be cleared at once".into()),
     }
-    let (documents, sets) = world.storage.inner().keys();
-    match (documents.len(), sets.len(), world.storage.inner().bytes()) {
+    let (documents, sets) = storage.inner().keys();
+    match (documents.len(), sets.len(), storage.inner().bytes()) {
         (0, 0, 0) => Ok(()),
         (documents, sets, bytes) => Err(format!(
             "{documents} documents and {sets} sets cannot be thrown out, {bytes} bytes"
@@ -181,7 +277,7 @@ fn nothing_stays(world: &World) -> Result<(), String> {
 }
 
 /// What a future gives that waits for nobody.
-fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     match future.as_mut().poll(&mut context) {
@@ -197,6 +293,11 @@ pub fn shortest(failure: Failure) -> Failure {
     let mut tries = 0;
     'again: loop {
         let mut candidates = Vec::new();
+        for event in 0..best.run.events.len() {
+            let mut without = best.run.clone();
+            without.events.remove(event);
+            candidates.push(without);
+        }
         for client in 0..best.run.clients.len() {
             let mut without = best.run.clone();
             without.clients.remove(client);

@@ -2,9 +2,14 @@
 //!
 //! A task gives up control at every named [`Scheduler::step`] and wherever it waits for another. Who
 //! goes on is drawn; now and then one is held for long, so that everybody else gets far ahead of it,
-//! and now and then one is killed where it stands. Time is the number of steps that were made.
+//! and now and then one is killed where it stands. Time is the number of steps that were made, and
+//! of those in which everybody slept.
+//!
+//! Tasks belong to groups, such as the processes of a machine: a group is stopped for a while, or
+//! killed, as a whole.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     pin::Pin,
     sync::{
@@ -27,6 +32,12 @@ const HOLDS: [(u32, u64); 4] = [(3, 30), (12, 120), (25, 300), (60, 800)];
 /// How often one that may be killed is: at one step in so many.
 const KILL: u32 = 200;
 
+/// What stops and is killed together.
+pub type Group = usize;
+
+/// Those that nobody stops.
+pub const WORLD: Group = 0;
+
 /// Runs tasks.
 #[derive(Clone)]
 pub struct Scheduler(Arc<Mutex<State>>);
@@ -34,12 +45,16 @@ pub struct Scheduler(Arc<Mutex<State>>);
 struct State {
     random: Rng,
     now: Moment,
+    /// How many steps were made.
+    made: u64,
     tasks: Vec<Task>,
     /// Tasks that were made since the last step.
     new: Vec<Task>,
     /// The one that is running.
     current: usize,
     hold: (u32, u64),
+    /// Until when groups are stopped.
+    stopped: BTreeMap<Group, Moment>,
     /// What happened, for people, where somebody wants to read it.
     log: Option<Vec<String>>,
 }
@@ -50,8 +65,11 @@ struct Task {
     work: Option<Work>,
     ready: Arc<Ready>,
     held_until: Moment,
+    group: Group,
     /// Whether somebody who waits for it can do without it.
     mortal: bool,
+    /// Whether it goes on for ever, so that nobody waits for its end.
+    endless: bool,
     doomed: bool,
 }
 
@@ -82,16 +100,70 @@ impl Scheduler {
             hold: HOLDS[random.usize(..HOLDS.len())],
             random,
             now: 0,
+            made: 0,
             tasks: Vec::new(),
             new: Vec::new(),
-            current: 0,
+            current: usize::MAX,
+            stopped: BTreeMap::new(),
             log: logging.then(Vec::new),
         })))
     }
 
-    /// Adds a task.
+    /// Adds a task to the group of the one that is running.
     pub fn spawn(&self, name: impl Into<String>, work: impl Future<Output = ()> + Send + 'static) {
-        self.add(name.into(), false, Box::pin(work));
+        let group = self.group();
+        self.spawn_in(group, name, work);
+    }
+
+    /// Adds a task to a group.
+    pub fn spawn_in(
+        &self,
+        group: Group,
+        name: impl Into<String>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.add(group, name.into(), (false, false), Box::pin(work));
+    }
+
+    /// Adds a task to a group that goes on until it is killed.
+    pub fn spawn_endless(
+        &self,
+        group: Group,
+        name: impl Into<String>,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) {
+        self.add(group, name.into(), (false, true), Box::pin(work));
+    }
+
+    /// The group of the task that is running.
+    fn group(&self) -> Group {
+        let state = self.state();
+        let current = state.tasks.get(state.current);
+        current.map_or(WORLD, |task| task.group)
+    }
+
+    /// Stops a group until then.
+    pub fn stop(&self, group: Group, until: Moment) {
+        self.state().stopped.insert(group, until);
+    }
+
+    /// Kills a group. Not the one of the task that is running.
+    pub fn kill(&self, group: Group) {
+        let mut state = self.state();
+        let all = state.tasks.iter_mut().filter(|task| task.group == group);
+        let dead: Vec<Option<Work>> = all.map(|task| task.work.take()).collect();
+        state.new.retain(|task| task.group != group);
+        drop(state);
+        // What they hold is dropped without the lock.
+        drop(dead);
+    }
+
+    /// Sleeps for so long at least.
+    pub fn sleep(&self, time: Moment) -> Sleep {
+        Sleep {
+            scheduler: self.clone(),
+            time: Some(time),
+        }
     }
 
     /// Adds a task that may be killed at any step.
@@ -100,11 +172,14 @@ impl Scheduler {
         name: impl Into<String>,
         work: impl Future<Output = ()> + Send + 'static,
     ) {
-        self.add(name.into(), true, Box::pin(work));
+        let group = self.group();
+        self.add(group, name.into(), (true, false), Box::pin(work));
     }
 
-    fn add(&self, name: String, mortal: bool, work: Work) {
+    fn add(&self, group: Group, name: String, (mortal, endless): (bool, bool), work: Work) {
         self.state().new.push(Task {
+            group,
+            endless,
             name,
             work: Some(work),
             ready: Arc::new(Ready(AtomicBool::new(true))),
@@ -126,6 +201,11 @@ impl Scheduler {
     /// The time.
     pub fn now(&self) -> Moment {
         self.state().now
+    }
+
+    /// How many steps were made.
+    pub fn made(&self) -> u64 {
+        self.state().made
     }
 
     /// Draws.
@@ -193,18 +273,32 @@ impl Scheduler {
         let mut state = self.state();
         let new = std::mem::take(&mut state.new);
         state.tasks.extend(new);
+        if state
+            .tasks
+            .iter()
+            .all(|task| task.endless || task.work.is_none())
+        {
+            return None;
+        }
         state.now += 1;
+        state.made += 1;
         let now = state.now;
         let able = |task: &Task| task.work.is_some() && task.ready.0.load(Ordering::Relaxed);
-        let free: Vec<usize> = (0..state.tasks.len())
-            .filter(|at| able(&state.tasks[*at]) && state.tasks[*at].held_until <= now)
-            .collect();
-        let at = match free.len() {
-            0 => (0..state.tasks.len())
-                .filter(|at| able(&state.tasks[*at]))
-                .min_by_key(|at| state.tasks[*at].held_until)?,
-            many => free[state.random.usize(..many)],
+        let until = |state: &State, at: usize| {
+            let task = &state.tasks[at];
+            let stopped = state.stopped.get(&task.group).copied().unwrap_or(0);
+            task.held_until.max(stopped)
         };
+        let all: Vec<(usize, Moment)> = (0..state.tasks.len())
+            .filter(|at| able(&state.tasks[*at]))
+            .map(|at| (at, until(&state, at)))
+            .collect();
+        // Where everybody sleeps, time goes on until somebody wakes.
+        let wakes = all.iter().map(|(_, until)| *until).min()?;
+        state.now = now.max(wakes);
+        let free = all.iter().filter(|(_, until)| *until <= now.max(wakes));
+        let free: Vec<usize> = free.map(|(at, _)| *at).collect();
+        let at = free[state.random.usize(..free.len())];
         state.current = at;
         let task = &mut state.tasks[at];
         task.ready.0.store(false, Ordering::Relaxed);
@@ -212,7 +306,9 @@ impl Scheduler {
     }
 
     fn end(&self) -> End {
-        match self.state().tasks.iter().any(|task| task.work.is_some()) {
+        let state = self.state();
+        let mut tasks = state.tasks.iter();
+        match tasks.any(|task| task.work.is_some() && !task.endless) {
             true => End::Stuck,
             false => End::Done,
         }
@@ -248,6 +344,30 @@ impl Future for Step {
         if let Some(task) = state.tasks.get_mut(current) {
             task.held_until = now + held.unwrap_or(0);
             task.doomed |= task.mortal && dies;
+        }
+        drop(state);
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// A pause.
+pub struct Sleep {
+    scheduler: Scheduler,
+    time: Option<Moment>,
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let Some(time) = self.time.take() else {
+            return Poll::Ready(());
+        };
+        let mut state = self.scheduler.state();
+        let (now, current) = (state.now, state.current);
+        if let Some(task) = state.tasks.get_mut(current) {
+            task.held_until = now + time;
         }
         drop(state);
         context.waker().wake_by_ref();

@@ -19,11 +19,13 @@ use nubo_core::{
     value::Value,
     write::{Guard, Operation, Target},
 };
+use nubo_sync::Tiers;
 use serde_json::{Value as Json, json};
+use tokio::sync::oneshot;
 
 use crate::{
-    scheduler::Moment,
-    world::{self, World},
+    scheduler::{Moment, WORLD},
+    world::{self, Event, World},
 };
 
 /// How many of each there are.
@@ -64,6 +66,8 @@ pub enum Action {
     Evict,
     /// Throws out everything.
     Clear,
+    /// Does nothing for so many milliseconds.
+    Wait(i64),
 }
 
 /// A part of a transaction.
@@ -100,6 +104,107 @@ pub fn draw(random: &mut Rng) -> Vec<Client> {
         all.extend(wandering(random));
     }
     all
+}
+
+/// Draws what everybody does where several processes share a cache, and what goes wrong, after how
+/// many milliseconds.
+pub fn draw_together(random: &mut Rng, instances: usize) -> (Vec<Client>, Vec<(i64, Event)>) {
+    let clients = random.usize(3..7);
+    let mut client = || {
+        let mut actions = Vec::new();
+        for _ in 0..random.usize(10..40) {
+            actions.push(action(random));
+            if random.u8(..4) == 0 {
+                actions.push(Action::Wait(1 << random.u32(0..11)));
+            }
+        }
+        Client { actions }
+    };
+    let mut all: Vec<Client> = (0..clients).map(|_| client()).collect();
+    let mut events = draw_events(random, instances);
+    if random.bool() {
+        all.truncate(2);
+        all.extend(hot(random));
+        match random.u8(..3) {
+            // Somebody stands still for about as long as it takes until they count as dead.
+            0 => {
+                let stop = |random: &mut Rng| {
+                    let which = random.usize(..instances);
+                    let stop = Event::Stop(which, random.i64(2_900..3_500));
+                    (random.i64(50..1_500), stop)
+                };
+                events = (0..2).map(|_| stop(random)).collect();
+            }
+            // Lines are cut again and again, so that commands come late.
+            1 => {
+                let cut = |random: &mut Rng| {
+                    let which = random.usize(..instances);
+                    let cut = Event::CutFromCache(which, random.i64(50..600));
+                    (random.i64(50..1_500), cut)
+                };
+                events = (0..5).map(|_| cut(random)).collect();
+            }
+            _ => {}
+        }
+    }
+    (all, events)
+}
+
+/// A note is changed again and again for some seconds, while it is looked at.
+fn hot(random: &mut Rng) -> [Client; 4] {
+    let note = world::note(random.u8(..NOTES));
+    let wait = |random: &mut Rng| Action::Wait(1 << random.u32(2..9));
+    let room = world::room(0).to_string();
+    let mut writes = vec![Action::Write(vec![Write::Create(
+        "notes",
+        note,
+        json!({ "room": room, "state": 1 }),
+    )])];
+    let mut looks = [Vec::new(), Vec::new()];
+    let mut lists = Vec::new();
+    for _ in 0..random.usize(20..60) {
+        let change = json!({ "body": random.u16(..).to_string(), "rank": random.u8(..3) });
+        writes.push(Action::Write(vec![Write::Change("notes", note, change)]));
+        writes.push(wait(random));
+        for looks in &mut looks {
+            looks.push(Action::Get {
+                caller: None,
+                collection: "notes",
+                id: note,
+                if_new: false,
+            });
+            looks.push(wait(random));
+        }
+        lists.push(Action::List {
+            caller: None,
+            filter: json!({ "room": room }),
+            limit: 3,
+            continues: false,
+            expand: false,
+            other_order: false,
+        });
+        lists.push(wait(random));
+    }
+    let [first, second] = looks;
+    [writes, first, second, lists].map(|actions| Client { actions })
+}
+
+fn draw_events(random: &mut Rng, instances: usize) -> Vec<(i64, Event)> {
+    let event = |random: &mut Rng| {
+        let which = random.usize(..instances);
+        let millis = [100, 250, 1_000, 5_000][random.usize(..4)];
+        match random.u8(..8) {
+            0 | 1 => Event::Stop(which, millis),
+            2 => Event::Kill(which),
+            3 => Event::StopCache(millis),
+            4 => Event::RestartCache(random.bool()),
+            5 | 6 => Event::CutFromCache(which, millis),
+            _ => Event::CutFromGate(which, millis),
+        }
+    };
+    (0..random.usize(0..7))
+        .map(|_| (1 << random.i64(4..12), event(random)))
+        .collect()
 }
 
 /// A note goes from one room to another and back, while both are looked at and things are thrown
@@ -358,94 +463,153 @@ impl Observations {
     }
 }
 
-/// Does what a client does.
+/// What a client remembers between its actions.
+#[derive(Clone, Default)]
+struct Memory {
+    /// Where the list before has ended, and which list that was.
+    ended: Option<(Json, Vec<Value>)>,
+    /// The documents that it has, and as whom it got them.
+    kept: BTreeMap<(Option<u8>, &'static str, Id), (Json, i64)>,
+}
+
+/// Does what a client does: each action on any of the processes, which may die over it.
 pub async fn run(world: Arc<World>, number: usize, client: Client, observations: Observations) {
-    // Where the list before has ended, and which list that was.
-    let mut ended: Option<(Json, Vec<Value>)> = None;
-    // The documents that it has, and as whom it got them.
-    let mut kept: BTreeMap<(Option<u8>, &str, Id), (Json, i64)> = BTreeMap::new();
+    let mut memory = Memory::default();
     for action in client.actions {
-        world.scheduler.step("begin an action").await;
-        world.scheduler.note(|| format!("{action:?}"));
-        match action {
-            Action::Write(writes) => {
-                let operations: Vec<Operation> =
-                    writes.iter().filter_map(|w| operation(&world, w)).collect();
-                // What became of it is in the history.
-                let result = world.tiers.write(&Caller::Server, operations).await;
-                world.scheduler.note(|| match result {
-                    Ok(_) => "is told that it is written".into(),
-                    Err(error) => format!("is told {error}"),
-                });
-            }
-            Action::Get {
-                caller,
-                collection,
-                id,
-                if_new,
-            } => {
-                let whose = (caller, collection, id);
-                let caller = caller.map_or(Caller::Server, world::caller);
-                let known = kept.remove(&whose).filter(|_| if_new);
-                let got = get(
-                    &world,
-                    number,
-                    caller,
-                    (collection, id),
-                    known,
-                    &observations,
-                );
-                if let Some(got) = got.await {
-                    kept.insert(whose, got);
-                }
-            }
-            Action::List {
-                caller,
-                filter,
-                limit,
-                continues,
-                expand,
-                other_order,
-            } => {
-                let collection = world.named("notes");
-                let start = match (&ended, continues && !other_order) {
-                    (Some((of, keys)), true) if *of == filter => Start::After(keys.clone()),
-                    _ => Start::First,
-                };
-                let Some(query) = query(&world, collection, &filter, start, limit, other_order)
-                else {
-                    continue;
-                };
-                let caller = caller.map_or(Caller::Server, world::caller);
-                let next = list(&world, number, caller, query, expand, &observations).await;
-                if !other_order {
-                    ended = next.map(|keys| (filter, keys));
-                }
-            }
-            Action::Evict => world.storage.evict_any().await,
-            Action::Clear => {
-                use nubo_cache::Storage as _;
-                if let Err(error) = world.storage.clear().await {
-                    world.scheduler.note(|| format!("cannot clear: {error}"));
-                }
-            }
+        if let Action::Wait(millis) = action {
+            world
+                .scheduler
+                .sleep(world.clock.steps(millis * 1_000))
+                .await;
+            continue;
         }
+        let instance = world.any();
+        let acting = act(
+            world.clone(),
+            instance.tiers.clone(),
+            number,
+            action,
+            std::mem::take(&mut memory),
+            observations.clone(),
+        );
+        if instance.group == WORLD {
+            memory = acting.await;
+            continue;
+        }
+        let (done, end) = oneshot::channel();
+        world
+            .scheduler
+            .spawn_in(instance.group, format!("request {number}"), async move {
+                // Who waits for it is there to the end.
+                done.send(acting.await).ok();
+            });
+        memory = end.await.unwrap_or_default();
     }
 }
 
-/// Reads one document, and notes the answer: what the client has in the end, and is returned. Where
-/// that is still the newest version it keeps what it knows, as after `304 Not Modified`.
+async fn act(
+    world: Arc<World>,
+    tiers: Arc<Tiers>,
+    number: usize,
+    action: Action,
+    mut memory: Memory,
+    observations: Observations,
+) -> Memory {
+    world.scheduler.step("begin an action").await;
+    world.scheduler.note(|| format!("{action:?}"));
+    match action {
+        Action::Write(writes) => {
+            let operations: Vec<Operation> =
+                writes.iter().filter_map(|w| operation(&world, w)).collect();
+            // What became of it is in the history.
+            let result = tiers.write(&Caller::Server, operations).await;
+            world.scheduler.note(|| match result {
+                Ok(_) => "is told that it is written".into(),
+                Err(error) => format!("is told {error}"),
+            });
+        }
+        Action::Get {
+            caller,
+            collection,
+            id,
+            if_new,
+        } => {
+            let whose = (caller, collection, id);
+            let caller = caller.map_or(Caller::Server, world::caller);
+            let known = memory.kept.remove(&whose).filter(|_| if_new);
+            let got = get(&world, &tiers, number, caller, (collection, id), known);
+            if let Some(got) = got.await.noted(&observations) {
+                memory.kept.insert(whose, got);
+            }
+        }
+        Action::List {
+            caller,
+            filter,
+            limit,
+            continues,
+            expand,
+            other_order,
+        } => {
+            let collection = world.named("notes");
+            let start = match (&memory.ended, continues && !other_order) {
+                (Some((of, keys)), true) if *of == filter => Start::After(keys.clone()),
+                _ => Start::First,
+            };
+            let Some(query) = query(&world, collection, &filter, start, limit, other_order) else {
+                return memory;
+            };
+            let caller = caller.map_or(Caller::Server, world::caller);
+            let listed = list(&world, &tiers, number, caller, query, expand);
+            let next = listed.await.noted(&observations);
+            if !other_order {
+                memory.ended = next.map(|keys| (filter, keys));
+            }
+        }
+        Action::Evict => match (&world.storage, &world.redis) {
+            (Some(storage), _) => storage.evict_any().await,
+            (None, Some(redis)) => redis.evict_any().await,
+            (None, None) => {}
+        },
+        Action::Clear => {
+            use nubo_cache::Storage as _;
+            if let Some(storage) = &world.storage
+                && let Err(error) = storage.clear().await
+            {
+                world.scheduler.note(|| format!("cannot clear: {error}"));
+            }
+        }
+        Action::Wait(_) => {}
+    }
+    memory
+}
+
+/// An answer, and what a client keeps of it.
+pub struct Told<T> {
+    observed: Observed,
+    kept: Option<T>,
+}
+
+impl<T> Told<T> {
+    /// Notes the answer.
+    pub fn noted(self, observations: &Observations) -> Option<T> {
+        observations.add(self.observed);
+        self.kept
+    }
+}
+
+/// Reads one document: what the client has in the end. Where that is still the newest version it keeps
+/// what it knows, as after `304 Not Modified`.
 pub async fn get(
     world: &World,
+    tiers: &Tiers,
     client: usize,
     caller: Caller,
     (name, id): (&str, Id),
     known: Option<(Json, i64)>,
-    observations: &Observations,
-) -> Option<(Json, i64)> {
+) -> Told<(Json, i64)> {
     let collection = world.named(name);
     let from = world.scheduler.now();
-    let answer = world.tiers.get(&caller, collection.id, id).await;
+    let answer = tiers.get(&caller, collection.id, id).await;
     let to = world.scheduler.now();
     let cached = matches!(&answer, Ok(Some(answer)) if answer.tier.name() == "cache");
     let what = match answer {
@@ -468,30 +632,30 @@ pub async fn get(
         Err(error) => What::Error(error.to_string()),
     };
     world.scheduler.note(|| format!("is told {}", told(&what)));
-    let found = match &what {
+    let kept = match &what {
         What::One { found, .. } => found.clone(),
         _ => None,
     };
-    observations.add(Observed {
+    let observed = Observed {
         client,
         from,
         to,
         caller,
         what,
         cached,
-    });
-    found
+    };
+    Told { observed, kept }
 }
 
-/// Reads a list, and notes the answer. Where it goes on.
+/// Reads a list. Where it goes on.
 pub async fn list(
     world: &World,
+    tiers: &Tiers,
     client: usize,
     caller: Caller,
     query: Query,
     expand: bool,
-    observations: &Observations,
-) -> Option<Vec<Value>> {
+) -> Told<Vec<Value>> {
     let notes = world.named("notes");
     let expansions = match (expand, notes.field_named("room")) {
         (true, Some((field, _))) => vec![Expansion {
@@ -505,7 +669,7 @@ pub async fn list(
         _ => Vec::new(),
     };
     let from = world.scheduler.now();
-    let answer = world.tiers.list(&caller, query.clone(), &expansions).await;
+    let answer = tiers.list(&caller, query.clone(), &expansions).await;
     let to = world.scheduler.now();
     let cached = matches!(&answer, Ok(answer) if answer.tier.name() == "cache");
     let (what, next) = match answer {
@@ -523,15 +687,18 @@ pub async fn list(
         Err(error) => (What::Error(error.to_string()), None),
     };
     world.scheduler.note(|| format!("is told {}", told(&what)));
-    observations.add(Observed {
+    let observed = Observed {
         client,
         from,
         to,
         caller,
         what,
         cached,
-    });
-    next
+    };
+    Told {
+        observed,
+        kept: next,
+    }
 }
 
 fn told(what: &What) -> String {

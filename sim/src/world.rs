@@ -1,13 +1,17 @@
-//! Collections, drawn from a seed: in which order they are kept, by which fields, and who may read.
+//! What a run works with: collections, drawn from a seed (in which order they are kept, by which
+//! fields, and who may read), one process or several, and what goes wrong with them.
 
 use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering},
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering},
 };
 
 use async_trait::async_trait;
 use fastrand::Rng;
-use nubo_cache::{Memory, Shelves};
+use nubo_cache::{
+    Memory, Shelves, Storage,
+    shared::{Shared, Steps},
+};
 use nubo_core::{
     Result,
     bus::NoBus,
@@ -22,19 +26,72 @@ use nubo_sync::Tiers;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::{mutant::Mutant, scheduler::Scheduler, storage::Stepping, truth::SimTruth};
+use crate::{
+    mutant::Mutant,
+    redis::{REDIS, SimLink, SimRedis},
+    scheduler::{Group, Moment, Scheduler, WORLD},
+    storage::Stepping,
+    truth::{SimCoordination, SimTruth},
+};
 
 /// 2026-11-21T21:45:00Z
 const START: i64 = 1_795_297_500_000_000;
 
+/// How long a step takes, in microseconds; drawn for each run.
+const STEPS: [i64; 4] = [100, 300, 1_000, 2_000];
+/// How long an instance waits for an answer of the cache's server, in microseconds.
+const PATIENCE: i64 = 200_000;
+/// How long a keeper rests at most, in microseconds.
+const REST: i64 = 90_000;
+
 /// Everything that a run works with.
 pub struct World {
     pub catalog: Arc<Catalog>,
-    pub truth: Arc<SimTruth>,
-    pub storage: Arc<Stepping>,
-    pub tiers: Arc<Tiers>,
+    pub truth: SimTruth,
     pub clock: Arc<SimClock>,
     pub scheduler: Scheduler,
+    random: Arc<Counting>,
+    mutant: Option<Mutant>,
+    /// The cache where one process is alone.
+    pub storage: Option<Arc<Stepping>>,
+    /// The server that holds it where there are several.
+    pub redis: Option<Arc<SimRedis>>,
+    instances: Mutex<Vec<Instance>>,
+    groups: AtomicUsize,
+}
+
+/// A process.
+#[derive(Clone)]
+pub struct Instance {
+    pub group: Group,
+    pub tiers: Arc<Tiers>,
+    /// What it shares with others.
+    shared: Option<Ways>,
+}
+
+/// The ways of a process to what it shares with others.
+#[derive(Clone)]
+struct Ways {
+    cache: Arc<Shared<SimLink>>,
+    link: SimLink,
+    coordination: Arc<SimCoordination>,
+}
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub enum Event {
+    /// A process stands still for so many milliseconds.
+    Stop(usize, i64),
+    /// A process is killed, and started again.
+    Kill(usize),
+    /// The server of the cache stands still.
+    StopCache(i64),
+    /// It restarts, with nothing or with what it had some time ago.
+    RestartCache(bool),
+    /// A process cannot reach the server of the cache.
+    CutFromCache(usize, i64),
+    /// A process cannot ask about the gate.
+    CutFromGate(usize, i64),
 }
 
 /// People, rooms, memberships and notes: few enough that everybody meets everybody.
@@ -65,48 +122,185 @@ pub fn caller(number: u8) -> Caller {
 }
 
 impl World {
-    /// The world of a seed.
+    /// The world of a seed: one process alone, or so many that share a cache.
     pub async fn new(
         random: &mut Rng,
         scheduler: Scheduler,
         mutant: Option<Mutant>,
+        instances: usize,
     ) -> anyhow::Result<Self> {
         let catalog = Arc::new(catalog(random)?);
         let clock = Arc::new(SimClock {
             micros: AtomicI64::new(START),
+            step: STEPS[random.usize(..STEPS.len())],
             scheduler: scheduler.clone(),
         });
-        let memory = Memory::divided(1, &catalog, clock.clone(), usize::MAX);
-        let storage = Arc::new(Stepping::new(memory, scheduler.clone(), mutant));
-        let cache = Arc::new(Shelves::new(catalog.clone(), storage.clone()));
         let counting = Arc::new(Counting::default());
-        let truth = Arc::new(SimTruth::new(
+        let truth = SimTruth::new(
             catalog.clone(),
             clock.clone(),
             counting.clone(),
             scheduler.clone(),
             mutant,
-        ));
+        );
+        let mut world = Self {
+            catalog,
+            truth,
+            clock,
+            scheduler,
+            random: counting,
+            mutant,
+            storage: None,
+            redis: None,
+            instances: Mutex::default(),
+            groups: AtomicUsize::new(REDIS + 1),
+        };
+        if instances == 0 {
+            let memory = Memory::divided(1, &world.catalog, world.clock.clone(), usize::MAX);
+            let storage = Stepping::new(memory, world.scheduler.clone(), mutant);
+            let storage = Arc::new(storage);
+            world.storage = Some(storage.clone());
+            let instance = world.instance(WORLD, storage, None).await?;
+            world.instances().push(instance);
+            return Ok(world);
+        }
+        let redis = SimRedis::new(
+            world.catalog.clone(),
+            world.clock.clone(),
+            world.scheduler.clone(),
+            mutant,
+            world.clock.steps(PATIENCE),
+        );
+        world.redis = Some(Arc::new(redis));
+        for _ in 0..instances {
+            let instance = world.start().await?;
+            world.instances().push(instance);
+        }
+        Ok(world)
+    }
+
+    fn instances(&self) -> MutexGuard<'_, Vec<Instance>> {
+        self.instances
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One of the processes that there are.
+    pub fn any(&self) -> Instance {
+        let instances = self.instances();
+        let at = match instances.len() {
+            1 => 0,
+            many => self.scheduler.draw(|random| random.usize(..many)),
+        };
+        instances[at].clone()
+    }
+
+    /// All processes that there are.
+    pub fn all(&self) -> Vec<Instance> {
+        self.instances().clone()
+    }
+
+    /// A process over a storage.
+    async fn instance<S: Storage>(
+        &self,
+        group: Group,
+        storage: Arc<S>,
+        shared: Option<Ways>,
+    ) -> anyhow::Result<Instance> {
+        let cache = Arc::new(Shelves::new(self.catalog.clone(), storage));
+        let truth = self.truth.again();
         truth.start(vec![cache.clone()]).await?;
         let tiers = Tiers::new(
-            catalog.clone(),
-            truth.clone(),
+            self.catalog.clone(),
+            Arc::new(truth),
             Arc::new(NoBus),
             Arc::new(NoPasswords),
-            clock.clone(),
-            counting,
+            self.clock.clone(),
+            self.random.clone(),
         );
         let tiers = tiers
             .with_cache(cache)
-            .flawed(mutant.and_then(Mutant::flaw));
-        Ok(Self {
-            catalog,
-            truth,
-            storage,
+            .flawed(self.mutant.and_then(Mutant::flaw));
+        Ok(Instance {
+            group,
             tiers: Arc::new(tiers),
-            clock,
-            scheduler,
+            shared,
         })
+    }
+
+    /// A new process beside the others.
+    async fn start(&self) -> anyhow::Result<Instance> {
+        let redis = self.redis.clone();
+        let redis = redis.ok_or_else(|| anyhow::anyhow!("one process is alone"))?;
+        let group = self.groups.fetch_add(1, Ordering::Relaxed);
+        let link = SimLink::new(redis);
+        let coordination = Arc::new(SimCoordination::new(&self.truth));
+        let shared = Shared::new(
+            Arc::new(link.clone()),
+            coordination.clone(),
+            self.clock.clone(),
+            self.random.clone(),
+        );
+        let cache = Arc::new(shared.flawed(self.mutant.and_then(Mutant::shared_flaw)));
+        let mut steps = Steps::new(cache.clone());
+        let (scheduler, rest) = (self.scheduler.clone(), self.clock.steps(REST));
+        self.scheduler.spawn_endless(group, "keeper", async move {
+            loop {
+                if let Err(error) = steps.step().await {
+                    scheduler.note(|| format!("the keeper: {error}"));
+                }
+                let rest = scheduler.draw(|random| random.u64(1..=rest));
+                scheduler.sleep(rest).await;
+            }
+        });
+        let ways = Ways {
+            cache: cache.clone(),
+            link,
+            coordination,
+        };
+        self.instance(group, cache, Some(ways)).await
+    }
+
+    /// Lets something go wrong.
+    pub async fn let_happen(&self, event: Event) -> anyhow::Result<()> {
+        let now = self.scheduler.now();
+        let until = |millis: i64| now + self.clock.steps(millis * 1_000);
+        self.scheduler.note(|| format!("{event:?}"));
+        let all = self.all();
+        match (event, &self.redis) {
+            (Event::Stop(which, millis), _) => {
+                let instance = &all[which % all.len()];
+                self.scheduler.stop(instance.group, until(millis));
+            }
+            (Event::Kill(which), _) => {
+                let place = which % all.len();
+                self.scheduler.kill(all[place].group);
+                let instance = self.start().await?;
+                self.instances()[place] = instance;
+            }
+            (Event::StopCache(millis), Some(redis)) => redis.stop(until(millis)),
+            (Event::RestartCache(keeps), Some(redis)) => redis.restart(keeps),
+            (Event::CutFromCache(which, millis), _) => {
+                if let Some(ways) = &all[which % all.len()].shared {
+                    ways.link.cut(until(millis));
+                }
+            }
+            (Event::CutFromGate(which, millis), _) => {
+                if let Some(ways) = &all[which % all.len()].shared {
+                    ways.coordination.cut(until(millis));
+                }
+            }
+            (Event::StopCache(_) | Event::RestartCache(_), None) => {}
+        }
+        Ok(())
+    }
+
+    /// Whether every process knows that the cache may be used.
+    pub fn is_whole(&self) -> bool {
+        let open = |ways: &Ways| ways.cache.known().0.is_some_and(|gate| gate.is_open());
+        let all = self.all();
+        all.iter()
+            .all(|instance| instance.shared.as_ref().is_none_or(open))
     }
 
     /// A collection.
@@ -230,10 +424,23 @@ fn member_effects() -> Vec<Json> {
 /// Goes on as steps are made, sometimes not at all and sometimes backwards.
 pub struct SimClock {
     micros: AtomicI64,
+    /// How long a step takes, in microseconds.
+    step: i64,
     scheduler: Scheduler,
 }
 
+impl SimClock {
+    /// How many steps take so many microseconds.
+    pub fn steps(&self, micros: i64) -> Moment {
+        (micros / self.step).max(1).unsigned_abs()
+    }
+}
+
 impl Clock for SimClock {
+    fn ticks(&self) -> i64 {
+        self.scheduler.now().cast_signed() * self.step
+    }
+
     fn micros(&self) -> i64 {
         let by = self.scheduler.draw(|random| match random.u8(..10) {
             0 => -3_000,

@@ -9,11 +9,20 @@ const PATIENCE: u64 = 4_000;
 
 #[test]
 fn no_seed_finds_anything() {
-    let seeds = std::env::var("NUBO_SIM_SEEDS").ok();
-    let seeds = seeds.map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    nothing_is_found(SEEDS, |seed| Run::of(seed, None));
+}
+
+#[test]
+fn no_seed_finds_anything_where_several_share_a_cache() {
+    nothing_is_found(SEEDS / 4, |seed| Run::together(seed, None));
+}
+
+fn nothing_is_found(seeds: u64, drawn: impl Fn(u64) -> Run) {
+    let wanted = std::env::var("NUBO_SIM_SEEDS").ok();
+    let seeds = wanted.map_or(seeds, |seeds| seeds.parse().unwrap());
     let (mut steps, mut cached) = (0, 0);
     for seed in 1..=seeds {
-        match run(&Run::of(seed, None), false) {
+        match run(&drawn(seed), false) {
             Ok(report) => {
                 steps += report.steps;
                 cached += report.cached;
@@ -30,9 +39,9 @@ fn no_seed_finds_anything() {
 }
 
 /// Which seed finds a mistake.
-fn found(mutant: Mutant) -> u64 {
+fn found(mutant: Mutant, drawn: impl Fn(u64, Option<Mutant>) -> Run) -> u64 {
     for seed in 1..=PATIENCE {
-        if let Err(failure) = run(&Run::of(seed, Some(mutant)), false) {
+        if let Err(failure) = run(&drawn(seed, Some(mutant)), false) {
             println!("{mutant:?} is found by seed {seed}: {}", failure.what);
             return seed;
         }
@@ -42,15 +51,18 @@ fn found(mutant: Mutant) -> u64 {
 
 #[test]
 fn every_mistake_is_found() {
-    for mutant in Mutant::ALL {
-        found(mutant);
+    for mutant in Mutant::ALONE {
+        found(mutant, Run::of);
+    }
+    for mutant in Mutant::TOGETHER {
+        found(mutant, Run::together);
     }
 }
 
 #[test]
 fn a_failing_run_becomes_shorter_and_is_the_same_every_time() {
     let mutant = Mutant::AnnounceAfterCommit;
-    let seed = found(mutant);
+    let seed = found(mutant, Run::of);
     let first = run(&Run::of(seed, Some(mutant)), false).unwrap_err();
     let again = run(&Run::of(seed, Some(mutant)), false).unwrap_err();
     assert_eq!(first.what, again.what);

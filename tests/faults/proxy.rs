@@ -122,7 +122,7 @@ impl Commits {
     fn commits(&mut self, message: &[u8]) -> bool {
         let mut parts = message[5..].split(|byte| *byte == 0);
         match message[0] {
-            b'Q' => parts.next() == Some(b"COMMIT"),
+            b'Q' => parts.next().is_some_and(|text| text.ends_with(b"COMMIT")),
             // Parse: the statement's name, its text.
             b'P' => {
                 let (name, text) = (parts.next().unwrap(), parts.next().unwrap());

@@ -13,10 +13,12 @@
 
 mod bus;
 mod memory;
+pub mod shared;
 mod shelves;
 pub mod storage;
 
 pub use bus::{LocalBus, LocalBusSettings};
 pub use memory::{Budget, Memory, MemoryWatch};
+pub use shared::{Keeper, Shared};
 pub use shelves::Shelves;
 pub use storage::Storage;

@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use nubo_core::{
     Result,
     cache::{BuildToken, Cache, FillToken, Held, Lookup, Members, Scan, SetName, Statistics},
+    coordination::Terms,
     document::Document,
     id::{Id, Revision},
     observe::{BatchId, Fate, Observer, Touched},
@@ -195,7 +196,7 @@ impl<S: Storage> Observer for Shelves<S> {
         self.tier(collection).is_some()
     }
 
-    async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) -> Result<()> {
+    async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) -> Result<Option<Terms>> {
         let mut pending = self.pending(changes);
         let wanted = self.storage.announce(batch, &pending.announced).await;
         if let Ok(wanted) = &wanted {
@@ -205,7 +206,7 @@ impl<S: Storage> Observer for Shelves<S> {
         }
         // Even what has failed on the way is to be taken back.
         self.locked().insert(batch, pending);
-        wanted.map(drop)
+        wanted.map(|_| self.storage.terms(batch))
     }
 
     async fn settle(&self, batch: BatchId, fate: Fate) {
@@ -218,6 +219,10 @@ impl<S: Storage> Observer for Shelves<S> {
                 let settled =
                     both.filter_map(|(announced, change)| self.settled(announced, change));
                 self.storage.settle(batch, settled.collect()).await
+            }
+            Fate::Refused => {
+                self.storage.refused(batch);
+                self.storage.abort(batch, &pending.announced).await
             }
             Fate::Aborted => self.storage.abort(batch, &pending.announced).await,
         };
@@ -282,6 +287,10 @@ impl<S: Storage> Cache for Shelves<S> {
 
     async fn build(&self, set: &SetName, token: BuildToken, members: Members) -> Result<bool> {
         self.storage.build(set, token.0, members).await
+    }
+
+    fn is_usable(&self) -> bool {
+        self.storage.is_usable()
     }
 
     async fn clear(&self) -> Result<()> {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use nubo_core::{
     Result,
     cache::{Held, Lookup, Members, Scan, SetName, Statistics},
-    coordination::{Epoch, Incarnation},
+    coordination::{Epoch, Incarnation, Terms},
     id::{Id, Revision},
     observe::BatchId,
     position::Position,
@@ -88,6 +88,19 @@ pub trait Storage: Send + Sync + 'static {
         batch: BatchId,
         documents: &[Announced],
     ) -> impl Future<Output = Result<Vec<bool>>> + Send;
+
+    /// What must hold when a batch is committed that was announced.
+    fn terms(&self, _: BatchId) -> Option<Terms> {
+        None
+    }
+
+    /// Notes that the terms of a batch did not hold. It is to be aborted.
+    fn refused(&self, _: BatchId) {}
+
+    /// Whether it can be asked at present.
+    fn is_usable(&self) -> bool {
+        true
+    }
 
     fn settle(
         &self,

@@ -62,6 +62,11 @@ pub trait Cache: Observer {
     /// Whether that counts.
     async fn build(&self, set: &SetName, token: BuildToken, members: Members) -> Result<bool>;
 
+    /// Whether it can be asked at present. Who asks nevertheless is told that nothing is known.
+    fn is_usable(&self) -> bool {
+        true
+    }
+
     /// Forgets all that nobody is about to change.
     async fn clear(&self) -> Result<()>;
 
@@ -78,6 +83,8 @@ pub enum Lookup {
     Missing(FillToken),
     /// Some batch is about to change it.
     Busy,
+    /// The cache cannot be asked.
+    Unknown,
 }
 
 /// A document that is held.

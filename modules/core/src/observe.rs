@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{document::Document, error::Result, schema::CollectionId};
+use crate::{coordination::Terms, document::Document, error::Result, schema::CollectionId};
 
 /// Learns of every change, before or after it is committed.
 #[async_trait]
@@ -17,9 +17,10 @@ pub trait Observer: Send + Sync + 'static {
     fn observes(&self, collection: CollectionId) -> bool;
 
     /// What a batch is about to commit in the collections it observes, in its order. The commit
-    /// waits for this. An error takes the whole batch back.
-    async fn announce(&self, _: BatchId, _: &[Arc<Touched>]) -> Result<()> {
-        Ok(())
+    /// waits for this. An error takes the whole batch back. The terms, where there are any, must hold
+    /// when it is committed.
+    async fn announce(&self, _: BatchId, _: &[Arc<Touched>]) -> Result<Option<Terms>> {
+        Ok(None)
     }
 
     /// What one commit has changed in the collections it observes, in its order.
@@ -49,6 +50,8 @@ pub enum Fate {
     Committed,
     /// Nothing of it has happened, and nothing will.
     Aborted,
+    /// The same, because the terms did not hold under which it was announced.
+    Refused,
 }
 
 /// A document before and after a commit touched it.

@@ -8,7 +8,10 @@ use nubo_core::{
 };
 use sqlx::{error::DatabaseError, postgres::PgDatabaseError};
 
-use crate::{session::Trouble, sql::postgres::table};
+use crate::{
+    session::Trouble,
+    sql::postgres::{gate, table},
+};
 
 /// Anything the database could not do and that is nobody's input: logged, never sent.
 pub(crate) fn internal(error: sqlx::Error) -> Error {
@@ -195,6 +198,7 @@ pub(crate) fn is_lost(error: &sqlx::Error) -> bool {
 pub(crate) fn trouble(error: &sqlx::Error) -> Option<Trouble> {
     match postgres_cause(error).map(PgDatabaseError::code) {
         _ if is_lost(error) => Some(Trouble::Lost),
+        Some(gate::TERMS) => Some(Trouble::Terms),
         Some("40001" | "40P01" | "55P03") => Some(Trouble::Conflict),
         Some(code) if REFUSALS.contains(&&code[..2]) => Some(Trouble::Refused),
         _ => None,

@@ -29,6 +29,7 @@ pub use migrate::{
     Status, Target,
 };
 pub use postgres::{
-    IndexRebuild, PostgresSettings, PostgresTruth, Rebuilt, Tls, is_postgres_address,
+    IndexRebuild, PostgresCoordination, PostgresSettings, PostgresTruth, Rebuilt, Tls,
+    is_postgres_address,
 };
 pub use sqlite::{SqliteSettings, SqliteTruth};

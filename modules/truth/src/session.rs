@@ -5,6 +5,7 @@ use std::{future::Future, time::Duration};
 use nubo_core::{
     Result,
     access::View,
+    coordination::Terms,
     document::Document,
     filter::{Expr, Select},
     id::Id,
@@ -27,6 +28,8 @@ pub(crate) enum Trouble {
     Refused,
     /// Others were in the way: a deadlock, or a transaction that could not be serialized.
     Conflict,
+    /// The terms under which it was announced do not hold.
+    Terms,
     /// The connection is gone, and nothing of the batch has happened.
     Lost,
     /// The connection is gone, and nobody knows whether the batch has happened.
@@ -56,8 +59,9 @@ pub(crate) trait Session: Send + 'static {
     fn complete(&mut self) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// Makes everything since `begin` durable. Where it is not known whether that has happened, the
-    /// trouble is [`Trouble::Unknown`], and [`Session::was_committed`] may find out.
-    fn commit(&mut self) -> impl Future<Output = Result<()>> + Send;
+    /// trouble is [`Trouble::Unknown`], and [`Session::was_committed`] may find out. Where there are
+    /// terms they hold at that moment, or the trouble is [`Trouble::Terms`].
+    fn commit(&mut self, terms: Option<Terms>) -> impl Future<Output = Result<()>> + Send;
 
     /// Takes everything since `begin` back.
     fn rollback(&mut self) -> impl Future<Output = Result<()>> + Send;
@@ -108,6 +112,7 @@ pub(crate) trait Session: Send + 'static {
         &mut self,
         collection: &Collection,
         documents: &[&Document],
+        terms: Option<Terms>,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// New rows.

@@ -11,6 +11,7 @@ use futures_util::future::join_all;
 use nubo_core::{
     Result,
     access::View,
+    coordination::Terms,
     filter::{Expr, Path, Test},
     observe::{BatchId, Observer, Touched},
     schema::CollectionId,
@@ -67,13 +68,13 @@ impl Observer for Gate {
         true
     }
 
-    async fn announce(&self, _: BatchId, changes: &[Arc<Touched>]) -> Result<()> {
+    async fn announce(&self, _: BatchId, changes: &[Arc<Touched>]) -> Result<Option<Terms>> {
         // Creates are let through: they may be announced more than once, as attempts are made.
         if changes.iter().any(|change| change.before.is_some()) {
             self.held.notify_one();
             self.open.notified().await;
         }
-        Ok(())
+        Ok(None)
     }
 }
 

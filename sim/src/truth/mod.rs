@@ -2,6 +2,7 @@
 //! PostgreSQL. A batch announces, commits, answers and settles, with anything in between; and now and
 //! then it is taken back just before it commits, or nobody hears whether it did.
 
+mod agreed;
 mod work;
 
 use std::{
@@ -17,6 +18,7 @@ use nubo_core::{
     Error, Result,
     access::View,
     clock::{Clock, Random},
+    coordination::Terms,
     document::Document,
     filter::{Expr, Select, SubQueries},
     module::SetupError,
@@ -30,22 +32,28 @@ use nubo_core::{
 };
 use tokio::sync::oneshot;
 
-use self::work::Work;
+pub use self::agreed::SimCoordination;
+use self::{agreed::Agreed, work::Work};
 use crate::{
     history::{History, Key},
     mutant::Mutant,
-    scheduler::Scheduler,
+    scheduler::{Scheduler, WORLD},
 };
 
 /// How often a batch is taken back: once in so many.
 const ABORT: u32 = 10;
+/// How often a batch is tried while the terms of its commit do not hold.
+const REFUSED: u32 = 16;
 /// How often nobody hears of a commit: once in so many.
 const UNHEARD: u32 = 25;
 
 type Tables = BTreeMap<Key, Document>;
 
-/// A truth under the scheduler.
-pub struct SimTruth(Arc<Inner>);
+/// A truth under the scheduler, as one instance uses it.
+pub struct SimTruth {
+    inner: Arc<Inner>,
+    observers: Arc<OnceLock<Vec<Arc<dyn Observer>>>>,
+}
 
 struct Inner {
     catalog: Arc<Catalog>,
@@ -53,7 +61,6 @@ struct Inner {
     random: Arc<dyn Random>,
     scheduler: Scheduler,
     mutant: Option<Mutant>,
-    observers: OnceLock<Vec<Arc<dyn Observer>>>,
     batches: AtomicU64,
     state: Mutex<State>,
 }
@@ -66,6 +73,22 @@ struct State {
     /// Rows that a batch holds.
     held: BTreeSet<Key>,
     history: History,
+    agreed: Agreed,
+}
+
+/// Rows that a batch holds, until it is over or whoever made it is dead.
+struct Hold {
+    inner: Arc<Inner>,
+    rows: Vec<Key>,
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut state = self.inner.state();
+        for key in &self.rows {
+            state.held.remove(key);
+        }
+    }
 }
 
 /// What a transaction comes to.
@@ -83,26 +106,37 @@ impl SimTruth {
         scheduler: Scheduler,
         mutant: Option<Mutant>,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             catalog,
             clock,
             random,
             scheduler,
             mutant,
-            observers: OnceLock::new(),
             batches: AtomicU64::new(1),
             state: Mutex::default(),
-        }))
+        });
+        Self {
+            inner,
+            observers: Arc::default(),
+        }
+    }
+
+    /// The same truth as another instance uses it.
+    pub fn again(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            observers: Arc::default(),
+        }
     }
 
     /// What every document was at every moment.
     pub fn history(&self) -> History {
-        self.0.state().history.clone()
+        self.inner.state().history.clone()
     }
 
     /// All documents as they are now.
     pub fn tables(&self) -> Vec<(Key, Document)> {
-        let state = self.0.state();
+        let state = self.inner.state();
         state.tables.iter().map(|(k, d)| (*k, d.clone())).collect()
     }
 }
@@ -112,95 +146,120 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn observers(&self) -> Vec<Arc<dyn Observer>> {
-        self.observers.get().cloned().unwrap_or_default()
-    }
-
     /// Carries a transaction out, and answers.
     async fn carry_out(
         self: Arc<Self>,
+        observers: Vec<Arc<dyn Observer>>,
         transaction: Transaction,
         answer: oneshot::Sender<Result<Vec<Outcome>>>,
     ) {
-        let work = loop {
-            self.scheduler.step("execute").await;
-            let mut state = self.state();
-            let work = match self.execute(&state, &transaction) {
-                Ok(work) => work,
+        let mut refused = 0;
+        let (outcomes, batch, fate) = loop {
+            let (work, hold) = match self.execute_alone(&transaction).await {
+                Ok(executed) => executed,
                 Err(error) => {
-                    drop(state);
                     // Who has gone away does not need to know.
                     answer.send(Err(error)).ok();
                     return;
                 }
             };
+            let batch = BatchId(self.batches.fetch_add(1, Ordering::Relaxed));
+            let changes = changes(&work);
+            let late = self.mutant == Some(Mutant::AnnounceAfterCommit);
+            let terms = match late {
+                true => Ok(None),
+                false => self.announce(&observers, batch, &changes).await,
+            };
+            let terms = match terms {
+                Ok(terms) => terms,
+                Err(error) => {
+                    drop(hold);
+                    answer.send(Err(error)).ok();
+                    settle(&observers, batch, Fate::Aborted).await;
+                    return;
+                }
+            };
+            let outcomes = work.outcomes.clone();
+            let fate = self.decide(work, hold, terms).await;
+            if late {
+                self.scheduler.step("after the commit").await;
+                // Nobody hears of an error: what is announced late is announced for nothing.
+                self.announce(&observers, batch, &changes).await.ok();
+            }
+            if fate == Fate::Refused && refused < REFUSED {
+                refused += 1;
+                settle(&observers, batch, fate).await;
+                continue;
+            }
+            break (outcomes, batch, fate);
+        };
+        self.scheduler.step("answer").await;
+        let unheard = self.scheduler.draw(|random| random.u32(..UNHEARD)) == 0;
+        let result = match fate {
+            _ if unheard => Err(Error::unavailable("outcome_unknown", "nobody knows")),
+            Fate::Committed => Ok(outcomes),
+            Fate::Aborted | Fate::Refused => Err(Error::unavailable("aborted", "taken back")),
+        };
+        answer.send(result).ok();
+        self.scheduler.step("before settling").await;
+        settle(&observers, batch, fate).await;
+        self.scheduler
+            .note(|| format!("has settled batch {}", batch.0));
+    }
+
+    /// Executes a transaction when nobody holds a row that it changes, which it holds then.
+    async fn execute_alone(self: &Arc<Self>, transaction: &Transaction) -> Result<(Done, Hold)> {
+        loop {
+            self.scheduler.step("execute").await;
+            let mut state = self.state();
+            let work = self.execute(&state, transaction)?;
             // It waits for the rows that others hold, and looks again.
             if work.touched.keys().any(|key| state.held.contains(key)) {
                 continue;
             }
             state.held.extend(work.touched.keys());
-            break work;
-        };
-        let batch = BatchId(self.batches.fetch_add(1, Ordering::Relaxed));
-        let changes: Vec<Arc<Touched>> = work
-            .touched
-            .iter()
-            .map(|((collection, _), (before, after))| {
-                Arc::new(Touched {
-                    collection: *collection,
-                    before: before.clone(),
-                    after: after.clone(),
-                })
-            })
-            .collect();
-        let late = self.mutant == Some(Mutant::AnnounceAfterCommit);
-        if !late {
-            self.announce(batch, &changes).await;
+            let rows = work.touched.keys().copied().collect();
+            let inner = Arc::clone(self);
+            return Ok((work, Hold { inner, rows }));
         }
-        self.scheduler.step("commit").await;
-        let fate = match self.scheduler.draw(|random| random.u32(..ABORT)) {
-            0 => Fate::Aborted,
-            _ => Fate::Committed,
-        };
-        let touched: Vec<Key> = work.touched.keys().copied().collect();
-        if fate == Fate::Committed {
-            self.commit(&work);
-        } else {
-            self.scheduler.note(|| "takes it back".into());
-        }
-        {
-            let mut state = self.state();
-            for key in &touched {
-                state.held.remove(key);
-            }
-        }
-        if late {
-            self.scheduler.step("after the commit").await;
-            self.announce(batch, &changes).await;
-        }
-        self.scheduler.step("answer").await;
-        let unheard = self.scheduler.draw(|random| random.u32(..UNHEARD)) == 0;
-        let result = match fate {
-            _ if unheard => Err(Error::unavailable("outcome_unknown", "nobody knows")),
-            Fate::Committed => Ok(work.outcomes),
-            Fate::Aborted => Err(Error::unavailable("aborted", "it was taken back")),
-        };
-        answer.send(result).ok();
-        self.scheduler.step("before settling").await;
-        for observer in self.observers() {
-            observer.settle(batch, fate).await;
-        }
-        self.scheduler
-            .note(|| format!("has settled batch {}", batch.0));
     }
 
-    async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) {
-        for observer in self.observers() {
-            let announced = observer.announce(batch, changes).await;
-            debug_assert!(announced.is_ok());
+    /// Has the server commit, which it does even where whoever has asked for it is dead by then.
+    async fn decide(self: &Arc<Self>, work: Done, hold: Hold, terms: Option<Terms>) -> Fate {
+        let (answer, decided) = oneshot::channel();
+        let inner = Arc::clone(self);
+        self.scheduler.step("commit").await;
+        self.scheduler.spawn_in(WORLD, "commit", async move {
+            inner.scheduler.step("the commit arrives").await;
+            let fate = match inner.scheduler.draw(|random| random.u32(..ABORT)) {
+                0 => Fate::Aborted,
+                _ if !inner.may_enter(terms) => Fate::Refused,
+                _ => Fate::Committed,
+            };
+            match fate {
+                Fate::Committed => inner.commit(&work),
+                fate => inner.scheduler.note(|| format!("takes it back: {fate:?}")),
+            }
+            drop(hold);
+            // Whoever has asked may be dead.
+            answer.send(fate).ok();
+        });
+        decided.await.unwrap_or(Fate::Aborted)
+    }
+
+    async fn announce(
+        &self,
+        observers: &[Arc<dyn Observer>],
+        batch: BatchId,
+        changes: &[Arc<Touched>],
+    ) -> Result<Option<Terms>> {
+        let mut terms = None;
+        for observer in observers {
+            terms = observer.announce(batch, changes).await?;
         }
         self.scheduler
             .note(|| format!("has announced batch {}", batch.0));
+        Ok(terms)
     }
 
     fn commit(&self, work: &Done) {
@@ -308,6 +367,26 @@ impl Inner {
     }
 }
 
+/// What a batch changes.
+fn changes(work: &Done) -> Vec<Arc<Touched>> {
+    let touched = work.touched.iter();
+    touched
+        .map(|((collection, _), (before, after))| {
+            Arc::new(Touched {
+                collection: *collection,
+                before: before.clone(),
+                after: after.clone(),
+            })
+        })
+        .collect()
+}
+
+async fn settle(observers: &[Arc<dyn Observer>], batch: BatchId, fate: Fate) {
+    for observer in observers {
+        observer.settle(batch, fate).await;
+    }
+}
+
 /// Sub-queries over tables at one moment.
 pub struct LookUp<'a> {
     pub catalog: &'a Catalog,
@@ -329,7 +408,7 @@ impl SubQueries for LookUp<'_> {
 impl Truth for SimTruth {
     async fn start(&self, observers: Vec<Arc<dyn Observer>>) -> Result<(), SetupError> {
         let twice = |_| SetupError::new("started twice");
-        self.0.observers.set(observers).map_err(twice)
+        self.observers.set(observers).map_err(twice)
     }
 
     async fn stop(&self) {}
@@ -346,8 +425,9 @@ impl Truth for SimTruth {
         let mut results = Vec::new();
         for transaction in transactions {
             let (answer, answered) = oneshot::channel();
-            let work = Arc::clone(&self.0).carry_out(transaction, answer);
-            self.0.scheduler.spawn("truth", work);
+            let observers = self.observers.get().cloned().unwrap_or_default();
+            let work = Arc::clone(&self.inner).carry_out(observers, transaction, answer);
+            self.inner.scheduler.spawn("truth", work);
             let unknown = |_| Err(Error::unavailable("outcome_unknown", "nobody knows"));
             results.push(answered.await.unwrap_or_else(unknown));
         }
@@ -360,7 +440,7 @@ impl Truth for SimTruth {
         id: nubo_core::id::Id,
         view: &View,
     ) -> Result<Option<Body>> {
-        let inner = &self.0;
+        let inner = &self.inner;
         let schema = inner.catalog.get(collection);
         let look = || inner.select(collection, &Expr::always(), &[], view);
         let mut found = inner.ask(look).await;
@@ -376,8 +456,8 @@ impl Truth for SimTruth {
     }
 
     async fn page(&self, query: Query, view: &View) -> Result<Page> {
-        let schema = self.0.catalog.get(query.collection);
-        let mut found = self.0.ask(|| self.0.page(&query, view)).await;
+        let schema = self.inner.catalog.get(query.collection);
+        let mut found = self.inner.ask(|| self.inner.page(&query, view)).await;
         let limit = query.limit as usize;
         let more = found.len() > limit;
         found.truncate(limit);
@@ -401,7 +481,7 @@ impl Truth for SimTruth {
     }
 
     async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>> {
-        let mut found = self.0.ask(|| self.0.page(&query, view)).await;
+        let mut found = self.inner.ask(|| self.inner.page(&query, view)).await;
         found.truncate(query.limit as usize);
         Ok(found)
     }
@@ -409,7 +489,7 @@ impl Truth for SimTruth {
     async fn find_related(&self, related: Related, view: &View) -> Result<Vec<Document>> {
         let look = || {
             let all = self
-                .0
+                .inner
                 .select(related.collection, &Expr::always(), &related.sort, view);
             let of_one = related.values.iter().flat_map(|value| {
                 all.iter()
@@ -419,23 +499,23 @@ impl Truth for SimTruth {
             });
             of_one.collect::<Vec<_>>()
         };
-        Ok(self.0.ask(look).await)
+        Ok(self.inner.ask(look).await)
     }
 
     async fn count(&self, collection: CollectionId, filter: Expr, view: &View) -> Result<u64> {
-        let look = || self.0.select(collection, &filter, &[], view).len() as u64;
-        Ok(self.0.ask(look).await)
+        let look = || self.inner.select(collection, &filter, &[], view).len() as u64;
+        Ok(self.inner.ask(look).await)
     }
 
     async fn contains(&self, select: &Select, value: &Value) -> Result<bool> {
         let look = || {
-            let state = self.0.state();
+            let state = self.inner.state();
             let look_up = LookUp {
-                catalog: &self.0.catalog,
+                catalog: &self.inner.catalog,
                 tables: &state.tables,
             };
             look_up.contains(select, value)
         };
-        Ok(self.0.ask(look).await)
+        Ok(self.inner.ask(look).await)
     }
 }

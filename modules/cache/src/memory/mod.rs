@@ -155,7 +155,7 @@ impl Storage for Memory {
             let count = shard.count(key.collection);
             match found {
                 Lookup::Held(_) => count.hits += 1,
-                Lookup::Busy => count.misses += 1,
+                Lookup::Busy | Lookup::Unknown => count.misses += 1,
                 Lookup::Missing(_) => {
                     count.misses += 1;
                     shard.shrink_to(self.share());

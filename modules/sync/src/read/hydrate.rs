@@ -18,7 +18,7 @@ use nubo_core::{
 };
 
 use super::{
-    Reading,
+    AWAY, Reading,
     flights::{Follow, Lead, Part},
 };
 
@@ -56,6 +56,10 @@ impl<'a> Reading<'a> {
                         waiting.push((at, follow));
                     }
                 },
+                Lookup::Unknown => {
+                    self.ask_truth(AWAY);
+                    asked.push((at, None));
+                }
                 Lookup::Busy => {
                     self.ask_truth("a document is being changed");
                     asked.push((at, None));

@@ -93,7 +93,7 @@ impl Tiers {
         let Some((cached, collection, cache)) = self.cached(collection.id) else {
             let query = super::hydrate::by_id(collection, ids);
             let documents = self.truth.find(query, view).await?;
-            let why = format!("{} is not cached", collection.name);
+            let why = self.why_not_cached(collection.id);
             return Ok(Answer::truth(documents, why));
         };
         let mut reading = Reading::new(self, cached);
@@ -116,7 +116,7 @@ impl Tiers {
         view: &View,
     ) -> Result<(Option<Answer<Listed>>, Cow<'static, str>)> {
         let Some((cached, collection, cache)) = self.cached(query.collection) else {
-            return Ok((None, "the collection is not cached".into()));
+            return Ok((None, self.why_not_cached(query.collection).into()));
         };
         let plan = match plan::plan(query, view, collection) {
             Ok(plan) => plan,

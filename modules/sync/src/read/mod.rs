@@ -31,6 +31,9 @@ use nubo_core::{
 use self::flights::Flights;
 use crate::Tiers;
 
+/// Why the truth is asked while the cache cannot be.
+const AWAY: &str = "the cache cannot be used at present";
+
 /// The cache, and what is being read into it.
 pub(crate) struct Cached {
     pub cache: Arc<dyn Cache>,
@@ -88,6 +91,19 @@ impl Tiers {
     fn cached(&self, collection: CollectionId) -> Option<(&Cached, &Collection, &CacheTier)> {
         let cached = self.cached.as_ref()?;
         let collection = self.catalog.get(collection);
-        Some((cached, collection, collection.tiers.cache.as_ref()?))
+        let cache = collection.tiers.cache.as_ref()?;
+        cached
+            .cache
+            .is_usable()
+            .then_some((cached, collection, cache))
+    }
+
+    /// Why the cache is not asked for a collection.
+    fn why_not_cached(&self, collection: CollectionId) -> &'static str {
+        let tier = &self.catalog.get(collection).tiers.cache;
+        match self.cached.is_some() && tier.is_some() {
+            true => AWAY,
+            false => "the collection is not cached",
+        }
     }
 }

@@ -17,7 +17,7 @@ impl Tiers {
     ) -> Result<Option<Answer<Body>>> {
         let Some((cached, collection, cache)) = self.cached(collection) else {
             let body = self.truth.get(collection, id, view).await?;
-            let why = "the collection is not cached";
+            let why = self.why_not_cached(collection);
             return Ok(body.map(|body| Answer::truth(body, why)));
         };
         let mut reading = Reading::new(self, cached);

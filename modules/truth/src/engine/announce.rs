@@ -18,6 +18,7 @@ use std::{
 
 use nubo_core::{
     Result,
+    coordination::Terms,
     observe::{BatchId, Fate, Observer, Touched},
     schema::{Catalog, CollectionId},
 };
@@ -79,20 +80,24 @@ impl Announcer {
     }
 
     /// Tells the observers what is about to be committed, one after the other.
+    /// Gives the terms of the commit, where it has any.
     pub async fn announce(
         &self,
         touched: &[Arc<Touched>],
         announced: &mut Announced,
-    ) -> Result<()> {
+    ) -> Result<Option<Terms>> {
+        let mut terms = None;
         for observer in &self.observers {
             let theirs = of_interest(touched, &**observer);
             if !theirs.is_empty() {
                 // Whoever has failed may have kept a part of it.
                 announced.told.push(Arc::clone(observer));
-                observer.announce(announced.batch, &theirs).await?;
+                let own = observer.announce(announced.batch, &theirs).await?;
+                debug_assert!(own.is_none() || terms.is_none(), "one cache has terms");
+                terms = own.or(terms);
             }
         }
-        Ok(())
+        Ok(terms)
     }
 
     /// Tells all observers that somebody else has written.

@@ -19,6 +19,8 @@ use crate::session::{Session, Trouble};
 
 /// How often a batch is tried while others are in the way.
 const ATTEMPTS: u32 = 8;
+/// How often a batch is tried while the terms of its commit do not hold.
+const REFUSED: u32 = 16;
 /// After how many attempts its jobs are tried one by one.
 const TOGETHER: u32 = 3;
 
@@ -66,7 +68,7 @@ pub(super) async fn commit<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
 
 /// Carries a batch out, however many attempts that takes.
 async fn carry_out<S: Session>(engine: &mut Engine<S>, mut batch: Batch) -> Vec<Vec<Fate>> {
-    let mut tries = 0;
+    let (mut tries, mut refused) = (0, 0);
     // One that cannot be kept for another attempt is not retried.
     let once = !S::CONCURRENT || batch.operations() > KEPT;
     let mut was_lost = once;
@@ -103,9 +105,24 @@ async fn carry_out<S: Session>(engine: &mut Engine<S>, mut batch: Batch) -> Vec<
                 }
                 was_lost = true;
             }
+            // What is known of the gate is looked at again before the next one is announced.
+            Some(Trouble::Terms) => {
+                refused += 1;
+                if once || refused >= REFUSED {
+                    return settled(fates, Some(gate_moves()));
+                }
+            }
             Some(Trouble::Unknown) => return settled(fates, Some(outcome_unknown())),
         }
     }
+}
+
+/// 503: nothing was written.
+fn gate_moves() -> Error {
+    Error::unavailable(
+        "cache_undecided",
+        "the shared cache was switched on or off meanwhile",
+    )
 }
 
 async fn one_by_one<S: Session>(engine: &mut Engine<S>, batch: Batch) -> Vec<Vec<Fate>> {

@@ -66,7 +66,8 @@ pub(super) async fn execute<S: Session>(
         && let Some(result) = create_alone(engine, *collection, entries, fates, now).await
     {
         if result.is_err() {
-            engine.touched.settle(BatchFate::Aborted).await;
+            let fate = fate_of_failed(engine);
+            engine.touched.settle(fate).await;
         }
         return result;
     }
@@ -87,8 +88,17 @@ pub(super) async fn execute<S: Session>(
         tracing::warn!(%error, "a batch could not be rolled back");
     }
     // What may have been committed is in doubt, and not announced any longer as far as this knows.
-    engine.touched.settle(BatchFate::Aborted).await;
+    let fate = fate_of_failed(engine);
+    engine.touched.settle(fate).await;
     result
+}
+
+/// What has become of the attempt that has failed.
+fn fate_of_failed<S: Session>(engine: &Engine<S>) -> BatchFate {
+    match engine.session.trouble() {
+        Some(Trouble::Terms) => BatchFate::Refused,
+        _ => BatchFate::Aborted,
+    }
 }
 
 /// Announces, commits, and tells of it.
@@ -101,9 +111,9 @@ async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
             return Ok(());
         }
     }
-    engine.touched.announce().await?;
+    let terms = engine.touched.announce().await?;
     let ticket = engine.touched.ticket();
-    let mut result = engine.session.commit().await;
+    let mut result = engine.session.commit(terms).await;
     if was_committed_after_all(engine).await {
         result = Ok(());
     }
@@ -230,12 +240,13 @@ async fn create_alone<S: Session>(
         engine.touched.note(collection, None, Some(document));
     }
     // Nothing stands between the statement and its commit, so it is announced before both.
-    if let Err(error) = engine.touched.announce().await {
-        return Some(Err(error));
-    }
+    let terms = match engine.touched.announce().await {
+        Ok(terms) => terms,
+        Err(error) => return Some(Err(error)),
+    };
     let ticket = engine.touched.ticket();
     let rows: Vec<&Document> = documents.iter().collect();
-    let mut inserted = engine.session.insert_alone(&schema, &rows).await;
+    let mut inserted = engine.session.insert_alone(&schema, &rows, terms).await;
     if was_committed_after_all(engine).await {
         inserted = Ok(());
     }

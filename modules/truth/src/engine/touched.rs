@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use nubo_core::{
     Result,
+    coordination::Terms,
     document::Document,
     observe::{Fate, Touched},
     schema::CollectionId,
@@ -61,8 +62,8 @@ impl Changes {
     }
 
     /// Announces what is about to be committed. What comes of it must be said with
-    /// [`Changes::settle`], also where this fails.
-    pub async fn announce(&mut self) -> Result<()> {
+    /// [`Changes::settle`], also where this fails. Gives the terms of the commit, where it has any.
+    pub async fn announce(&mut self) -> Result<Option<Terms>> {
         let announced = self.announced.insert(Announced::new());
         self.announcer.announce(&self.touched, announced).await
     }

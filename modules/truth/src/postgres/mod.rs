@@ -5,6 +5,7 @@
 //! server less than building JSON, and the bytes are the ones that are sent anyway.
 
 mod connect;
+mod coordination;
 mod encryption;
 mod gather;
 mod outcome;
@@ -52,6 +53,7 @@ use crate::{
 
 pub(crate) use self::schema::{LANGUAGE, PostgresDatabase};
 pub use self::{
+    coordination::PostgresCoordination,
     rebuild::{IndexRebuild, Rebuilt},
     settings::{PostgresSettings, Tls, is_postgres_address},
 };

@@ -22,6 +22,7 @@ use crate::{
         Dialect, Quoted,
         postgres::{
             Postgres,
+            gate::INSTANCES,
             table::{self, COMMITS, FIELDS, MIGRATIONS, OWN_SCHEMA},
         },
     },
@@ -211,7 +212,8 @@ impl Database for PostgresDatabase<'_> {
     async fn schema(&mut self) -> Result<Schema, SetupError> {
         let own = self.exists(Postgres::TOMBSTONES).await?
             && self.exists(FIELDS).await?
-            && self.exists(COMMITS).await?;
+            && self.exists(COMMITS).await?
+            && self.exists(INSTANCES).await?;
         let names = sqlx::query("SELECT nspname::text FROM pg_namespace");
         let names = self.connection().fetch_all(names).await.map_err(failed)?;
         let schemas = names.iter().map(|row| row.try_get::<String, _>(0));

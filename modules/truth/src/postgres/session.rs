@@ -12,6 +12,7 @@ use std::{
 
 use nubo_core::{
     Error, Result,
+    coordination::Terms,
     document::Document,
     field::FieldType,
     id::Id,
@@ -31,7 +32,7 @@ use crate::{
     session::{Lock, Session, Trouble},
     sql::{
         Dialect, Statement,
-        postgres::{Postgres, table::COMMITS, write},
+        postgres::{Postgres, gate, table::COMMITS, write},
         select,
         write::update,
     },
@@ -286,8 +287,16 @@ impl Session for PostgresSession {
         self.catch_up().await
     }
 
-    async fn commit(&mut self) -> Result<()> {
-        match self.run("COMMIT").await {
+    async fn commit(&mut self, terms: Option<Terms>) -> Result<()> {
+        let text = match terms {
+            Some(terms) => format!("SELECT {}; COMMIT", gate::enter(&terms)),
+            None => "COMMIT".into(),
+        };
+        let committed = self.with(async |connection| {
+            let text = AssertSqlSafe(text);
+            connection.execute(text).await.map(drop)
+        });
+        match committed.await {
             Ok(()) => Ok(()),
             Err(error) if is_lost(&error) => {
                 self.doubt();
@@ -358,9 +367,10 @@ impl Session for PostgresSession {
         &mut self,
         collection: &Collection,
         documents: &[&Document],
+        terms: Option<Terms>,
     ) -> Result<(), Refusal> {
         let Lane { id, batch } = self.lane.next();
-        let statement = write::insert_alone(collection, documents, id, batch);
+        let statement = write::insert_alone(collection, documents, id, batch, terms);
         let inserted = self
             .with(async |connection| execute(connection, statement).await)
             .await;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nubo_core::{Result, document::Document, id::Id, schema::Collection};
+use nubo_core::{Result, coordination::Terms, document::Document, id::Id, schema::Collection};
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
 use super::{arguments, read_rows, reader::SqliteRows, time_limit::TimeLimit};
@@ -83,7 +83,11 @@ impl Session for SqliteSession {
         Ok(())
     }
 
-    async fn commit(&mut self) -> Result<()> {
+    async fn commit(&mut self, terms: Option<Terms>) -> Result<()> {
+        debug_assert!(
+            terms.is_none(),
+            "one process alone has nobody to agree with"
+        );
         self.run("COMMIT").await
     }
 
@@ -136,7 +140,12 @@ impl Session for SqliteSession {
         &mut self,
         collection: &Collection,
         documents: &[&Document],
+        terms: Option<Terms>,
     ) -> Result<(), Refusal> {
+        debug_assert!(
+            terms.is_none(),
+            "one process alone has nobody to agree with"
+        );
         let statement = write::insert(collection, documents.iter().copied());
         let text = format!("BEGIN IMMEDIATE;{};COMMIT", statement.text);
         let result = self.execute_text(text, statement.arguments).await;

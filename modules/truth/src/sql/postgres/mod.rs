@@ -5,6 +5,7 @@
 
 pub(crate) mod decode;
 pub(crate) mod encode;
+pub(crate) mod gate;
 mod json;
 pub(crate) mod table;
 pub(crate) mod together;

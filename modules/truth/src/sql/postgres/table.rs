@@ -6,7 +6,7 @@
 use nubo_core::{declare::IndexKind, field::FieldType, schema::Collection};
 use serde_json::Value as Json;
 
-use super::{Postgres, types::Type};
+use super::{Postgres, gate, types::Type};
 use crate::{
     migrate::{
         declared::{self, Declares},
@@ -83,7 +83,7 @@ pub(crate) fn unique_keys(collection: &Collection) -> Vec<(String, Vec<usize>)> 
 /// The tables that belong to no collection.
 fn own_tables() -> Vec<String> {
     let tombstones = Postgres::TOMBSTONES;
-    vec![
+    let mut tables = vec![
         format!(
             "CREATE TABLE IF NOT EXISTS {tombstones} (\n  \
              collection text COLLATE \"C\" NOT NULL,\n  \
@@ -109,7 +109,9 @@ fn own_tables() -> Vec<String> {
              batch bigint NOT NULL,\n  \
              at timestamp with time zone NOT NULL\n) WITH (fillfactor = 20)"
         ),
-    ]
+    ];
+    tables.extend(gate::create());
+    tables
 }
 
 /// What makes the table of applied migrations.

@@ -3,12 +3,15 @@
 
 use std::fmt::Display;
 
-use nubo_core::{document::Document, field::Field, schema::Collection, value::Value};
+use nubo_core::{
+    coordination::Terms, document::Document, field::Field, schema::Collection, value::Value,
+};
 use uuid::Uuid;
 
 use super::{
     Argument, Postgres, decode,
     encode::{self, write_field, write_sized},
+    gate::ENTER,
     table::COMMITS,
     types::{Scalar, Type},
 };
@@ -27,18 +30,37 @@ pub(crate) fn insert_alone(
     documents: &[&Document],
     lane: Uuid,
     batch: i64,
+    terms: Option<Terms>,
 ) -> Statement<Postgres> {
-    let mut statement = Statement::new(format!("WITH noted AS ({}) ", note_commit("$1", "$2")));
-    let lane = Argument::new(Type::One(Scalar::Uuid), &Value::Uuid(lane));
-    statement.arguments = vec![lane, Argument::integer(batch)];
+    let uuid = |uuid| Argument::new(Type::One(Scalar::Uuid), &Value::Uuid(uuid));
+    let mut arguments = vec![uuid(lane), Argument::integer(batch)];
+    let note = match terms {
+        None => note_commit("$1", "$2"),
+        Some(terms) => {
+            arguments.extend([
+                uuid(terms.instance.uuid()),
+                Argument::integer(terms.epoch.number.cast_signed()),
+                Argument::integer(i64::from(terms.epoch.nonce)),
+                Argument::integer(i64::from(terms.open)),
+            ]);
+            note_commit_from("$1", "$2", format_args!("FROM {ENTER}($3, $4, $5, $6)"))
+        }
+    };
+    let mut statement = Statement::new(format!("WITH noted AS ({note}) "));
+    statement.arguments = arguments;
     push_insert(&mut statement, collection, documents);
     statement
 }
 
 /// Writes down the number of a lane's transaction, in that transaction.
 pub(crate) fn note_commit(lane: impl Display, batch: impl Display) -> String {
+    note_commit_from(lane, batch, "")
+}
+
+/// The same, once for each row of a FROM clause.
+fn note_commit_from(lane: impl Display, batch: impl Display, from: impl Display) -> String {
     format!(
-        "INSERT INTO {COMMITS} (lane, batch, at) VALUES ({lane}, {batch}, now()) \
+        "INSERT INTO {COMMITS} (lane, batch, at) SELECT {lane}::uuid, {batch}, now() {from} \
          ON CONFLICT (lane) DO UPDATE SET batch = excluded.batch, at = excluded.at"
     )
 }

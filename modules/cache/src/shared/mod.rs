@@ -1,0 +1,343 @@
+//! A cache that several instances share: what keeps it right although each of them, and the server
+//! that holds it, may stop, crash or be cut off at any moment.
+//!
+//! [`Shared`] is a storage as any other for those above it. It hands on what it is asked to the
+//! storage of the epoch that the gate is open for ([`nubo_core::coordination`] tells what the gate
+//! is), and believes an answer only if its lease is still good when the answer is there. What cannot
+//! be asked is answered as if nothing were held, so that the truth is asked.
+//!
+//! A batch that cannot be announced makes the instance close the gate, waits until that is done and
+//! goes on without. [`keeper`] is the task that renews the lease, and moves the gate.
+
+mod keeper;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use nubo_core::{
+    Error, Result,
+    cache::{Held, Lookup, Members, Reach, Scan, SetName, Statistics},
+    clock::{Clock, Random},
+    coordination::{Coordination, Epoch, Gate, LEASE, Terms},
+    id::Id,
+    observe::BatchId,
+    position::Position,
+};
+use tokio::sync::{Notify, watch};
+
+pub use keeper::{Keeper, Steps};
+
+use crate::storage::{Announced, DocumentKey, Remote, Settled, Storage};
+
+/// How long a batch waits for the gate to be moved, in microseconds. It takes a good half of a second
+/// when the server of the cache does not answer any more.
+const PATIENCE: i64 = 5_000_000;
+
+/// The cache of several instances.
+pub struct Shared<R: Remote> {
+    remote: Arc<R>,
+    coordination: Arc<dyn Coordination>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// What this instance knows of the gate.
+    view: watch::Sender<View<R::Storage>>,
+    /// The batches that are announced and not settled, and what they were announced in; nothing
+    /// where the gate was closed.
+    announced: Mutex<HashMap<BatchId, (Option<Arc<R::Storage>>, Terms)>>,
+    doubts: Mutex<Doubts>,
+    /// Wakes the keeper.
+    wake: Notify,
+    #[cfg(feature = "flaws")]
+    flaw: Option<Flaw>,
+}
+
+/// Deliberate mistakes, for the simulation to find.
+#[cfg(feature = "flaws")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// An answer is believed although the lease has run out.
+    LeaseUnchecked,
+    /// The gate is closed at once, without waiting for the leases of others.
+    LeasesNotAwaited,
+    /// What somebody has announced who is silent is taken back before they are fenced.
+    FencedLate,
+    /// The server is believed to be the one it was, whatever it says.
+    IncarnationUnchecked,
+}
+
+/// What an instance knows.
+struct View<S> {
+    /// Who it is to the others.
+    instance: Id,
+    /// None before it has asked.
+    gate: Option<Gate>,
+    /// When it began to ask for what it knows, in ticks.
+    asked: i64,
+    /// What the open epoch is held in, where this instance can reach that.
+    storage: Option<Arc<S>>,
+}
+
+impl<S> Clone for View<S> {
+    fn clone(&self) -> Self {
+        Self {
+            instance: self.instance,
+            gate: self.gate.clone(),
+            asked: self.asked,
+            storage: self.storage.clone(),
+        }
+    }
+}
+
+/// What speaks against what is known.
+#[derive(Default)]
+struct Doubts {
+    /// Something that must not fail has failed in this epoch: it is to end.
+    condemned: Option<Epoch>,
+    /// A commit was refused that was announced by what was known at this moment, in ticks.
+    refused: Option<i64>,
+}
+
+impl<R: Remote> Shared<R> {
+    /// A cache that is held by a server and that nobody may use yet; its [`Keeper`] changes that.
+    pub fn new(
+        remote: Arc<R>,
+        coordination: Arc<dyn Coordination>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let view = View {
+            instance: nubo_core::clock::new_id(&*clock, &*random),
+            gate: None,
+            asked: i64::MIN,
+            storage: None,
+        };
+        Self {
+            remote,
+            coordination,
+            clock,
+            random,
+            view: watch::Sender::new(view),
+            announced: Mutex::default(),
+            doubts: Mutex::default(),
+            wake: Notify::new(),
+            #[cfg(feature = "flaws")]
+            flaw: None,
+        }
+    }
+
+    /// The same with a deliberate mistake.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn flawed(mut self, flaw: Option<Flaw>) -> Self {
+        self.flaw = flaw;
+        self
+    }
+
+    /// The server that holds it.
+    pub fn remote(&self) -> &R {
+        &self.remote
+    }
+
+    /// The gate as this instance knows it, and who this instance is.
+    pub fn known(&self) -> (Option<Gate>, Id) {
+        let view = self.view.borrow();
+        (view.gate.clone(), view.instance)
+    }
+
+    #[cfg(feature = "flaws")]
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
+    }
+
+    /// What may be read from now; what is found there counts if [`Shared::is_good`] afterwards.
+    fn readable(&self) -> Option<Arc<R::Storage>> {
+        let view = self.view.borrow();
+        let storage = view.storage.as_ref()?;
+        self.has_lease(&view).then(|| Arc::clone(storage))
+    }
+
+    /// Whether what was read from a storage until now was right when it was read. The gate was open
+    /// when the storage became known, and is when what is known now was asked for; nobody opens it a
+    /// second time for the same epoch. Since then the lease keeps it from closing.
+    fn is_good(&self, storage: &Arc<R::Storage>) -> bool {
+        let view = self.view.borrow();
+        let same = |known: &Arc<R::Storage>| Arc::ptr_eq(known, storage);
+        view.storage.as_ref().is_some_and(same) && self.has_lease(&view)
+    }
+
+    fn has_lease(&self, view: &View<R::Storage>) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.is(Flaw::LeaseUnchecked) {
+            return true;
+        }
+        self.clock.ticks() < view.asked.saturating_add(LEASE)
+    }
+
+    /// Asks for something, as long as that may be. None where it cannot be known.
+    async fn ask<T>(&self, act: impl AsyncFnOnce(&R::Storage) -> Result<T>) -> Option<T> {
+        let storage = self.readable()?;
+        match act(&storage).await {
+            Ok(found) => self.is_good(&storage).then_some(found),
+            Err(error) => {
+                tracing::debug!(%error, "the shared cache does not answer");
+                // The keeper looks whether it is there.
+                self.wake.notify_one();
+                None
+            }
+        }
+    }
+
+    /// Says that an epoch must end: something has failed that must not.
+    fn condemn(&self, epoch: Epoch) {
+        self.doubts().condemned = Some(epoch);
+        self.wake.notify_one();
+    }
+
+    /// Waits until more is known than this, and not for longer than until then.
+    async fn know_more(&self, than: i64, until: i64) -> Result<()> {
+        let mut known = self.view.subscribe();
+        loop {
+            self.wake.notify_one();
+            if known.borrow_and_update().asked > than {
+                return Ok(());
+            }
+            // The sender lives as long as this.
+            if known.changed().await.is_err() || self.clock.ticks() > until {
+                return Err(Error::unavailable(
+                    "cache_undecided",
+                    "it is not known whether the shared cache is in use",
+                ));
+            }
+        }
+    }
+
+    fn doubts(&self) -> MutexGuard<'_, Doubts> {
+        self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn announced(&self) -> MutexGuard<'_, HashMap<BatchId, (Option<Arc<R::Storage>>, Terms)>> {
+        // Nothing panics while it holds the lock and leaves the map half changed.
+        self.announced
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: Remote> Storage for Shared<R> {
+    async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
+        let found = self.ask(async |storage| storage.read(documents).await);
+        let unknown = || documents.iter().map(|_| Lookup::Unknown).collect();
+        Ok(found.await.unwrap_or_else(unknown))
+    }
+
+    async fn fill(
+        &self,
+        documents: Vec<(DocumentKey, u64, Arc<Held>)>,
+        lifetime: Option<i64>,
+    ) -> Result<Vec<bool>> {
+        let count = documents.len();
+        let counts = self.ask(async |storage| storage.fill(documents, lifetime).await);
+        Ok(counts.await.unwrap_or_else(|| vec![false; count]))
+    }
+
+    async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
+        let until = self.clock.ticks().saturating_add(PATIENCE);
+        loop {
+            let view = self.view.borrow().clone();
+            let refused = self.doubts().refused;
+            let terms = |epoch, open| Terms {
+                instance: view.instance,
+                epoch,
+                open,
+            };
+            match (&view.gate, &view.storage) {
+                // It was refused by what was known then.
+                _ if refused.is_some_and(|refused| view.asked <= refused) => {}
+                (Some(Gate::Closed(epoch)), _) => {
+                    self.announced().insert(batch, (None, terms(*epoch, false)));
+                    return Ok(vec![false; documents.len()]);
+                }
+                (Some(Gate::Open { epoch, .. }), Some(storage)) => {
+                    // Even what has failed on the way may be there, and is to be taken back.
+                    let kept = (Some(Arc::clone(storage)), terms(*epoch, true));
+                    self.announced().insert(batch, kept);
+                    match storage.announce(batch, documents).await {
+                        Ok(wanted) => return Ok(wanted),
+                        Err(error) => {
+                            tracing::warn!(%error, "a batch could not be announced");
+                            self.condemn(*epoch);
+                        }
+                    }
+                }
+                (Some(Gate::Open { epoch, .. }), None) => self.condemn(*epoch),
+                (Some(Gate::Closing(_)) | None, _) => {}
+            }
+            self.know_more(view.asked, until).await?;
+        }
+    }
+
+    fn terms(&self, batch: BatchId) -> Option<Terms> {
+        self.announced().get(&batch).map(|(_, terms)| *terms)
+    }
+
+    async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {
+        let Some((Some(storage), terms)) = self.announced().remove(&batch) else {
+            return Ok(());
+        };
+        let settled = storage.settle(batch, documents).await;
+        settled.inspect_err(|_| self.condemn(terms.epoch))
+    }
+
+    async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
+        let Some((Some(storage), terms)) = self.announced().remove(&batch) else {
+            return Ok(());
+        };
+        let aborted = storage.abort(batch, documents).await;
+        aborted.inspect_err(|_| self.condemn(terms.epoch))
+    }
+
+    fn refused(&self, batch: BatchId) {
+        let known = self.view.borrow().asked;
+        if self.announced().contains_key(&batch) {
+            self.doubts().refused = Some(known);
+            self.wake.notify_one();
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.readable().is_some()
+    }
+
+    async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
+        let found = self.ask(async |storage| storage.scan(sets, after, most).await);
+        let nothing = || Scan {
+            positions: Vec::new(),
+            reach: Reach::Nowhere,
+        };
+        Ok(found.await.unwrap_or_else(nothing))
+    }
+
+    async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
+        let token = self.ask(async |storage| storage.begin(set).await).await;
+        Ok(token.flatten())
+    }
+
+    async fn build(&self, set: &SetName, token: u64, members: Members) -> Result<bool> {
+        let built = self.ask(async |storage| storage.build(set, token, members).await);
+        Ok(built.await.unwrap_or(false))
+    }
+
+    async fn clear(&self) -> Result<()> {
+        match self.readable() {
+            Some(storage) => storage.clear().await,
+            None => Ok(()),
+        }
+    }
+
+    fn statistics(&self) -> Statistics {
+        let storage = self.view.borrow().storage.clone();
+        storage.map_or_else(Statistics::default, |storage| storage.statistics())
+    }
+}

@@ -1,0 +1,194 @@
+//! What instances agree by, in tables beside the data.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nubo_core::{
+    Error, Result,
+    coordination::{Coordination, Epoch, Gate, Incarnation, Look, Peer},
+    id::Id,
+    module::SetupError,
+};
+use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
+use tokio::sync::Mutex;
+
+use super::{
+    connect::{Connector, close},
+    settings::PostgresSettings,
+};
+use crate::{fault::postgres_failure, sql::postgres::gate};
+
+/// How long a call takes at most.
+const LIMIT: Duration = Duration::from_secs(2);
+
+/// Agrees over a connection of its own, so that it waits for nobody who reads or writes.
+pub struct PostgresCoordination {
+    connector: Connector,
+    connection: Mutex<Option<PgConnection>>,
+}
+
+impl PostgresCoordination {
+    /// Over a connection that is made when it is needed.
+    ///
+    /// # Errors
+    /// When the settings cannot be read.
+    pub fn new(settings: &PostgresSettings) -> Result<Self, SetupError> {
+        Ok(Self {
+            connector: Connector::new(settings)?,
+            connection: Mutex::default(),
+        })
+    }
+
+    /// Closes the connection.
+    pub async fn stop(&self) {
+        if let Some(connection) = self.connection.lock().await.take() {
+            close(connection).await;
+        }
+    }
+
+    /// Does something with the connection. After an error there is another one the next time: what
+    /// has failed may have left a transaction open.
+    async fn with<T>(
+        &self,
+        act: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T> {
+        let mut place = self.connection.lock().await;
+        let acting = async {
+            let mut connection = match place.take() {
+                Some(connection) => connection,
+                None => self.connector.connect().await?,
+            };
+            let done = act(&mut connection).await?;
+            Ok((done, connection))
+        };
+        match tokio::time::timeout(LIMIT, acting).await {
+            Ok(Ok((done, connection))) => {
+                *place = Some(connection);
+                Ok(done)
+            }
+            Ok(Err(error)) => Err(postgres_failure(error)),
+            Err(_elapsed) => Err(Error::unavailable(
+                "truth_unavailable",
+                "the database does not answer",
+            )),
+        }
+    }
+
+    /// Executes statements as one transaction, while nobody commits.
+    async fn alone(&self, text: String) -> Result<()> {
+        let text = AssertSqlSafe(format!("BEGIN; {}; {text}; COMMIT", gate::hold()));
+        self.with(async |connection| connection.execute(text).await.map(drop))
+            .await
+    }
+}
+
+#[async_trait]
+impl Coordination for PostgresCoordination {
+    async fn join(&self, instance: Id) -> Result<()> {
+        let text = AssertSqlSafe(gate::join(instance));
+        self.with(async |connection| connection.execute(text).await.map(drop))
+            .await
+    }
+
+    async fn look(&self, instance: Id, reaches: Option<&Incarnation>) -> Result<Look> {
+        let rows = self
+            .with(async |connection| {
+                sqlx::query(AssertSqlSafe(gate::look()))
+                    .bind(instance.to_string())
+                    .bind(reaches.map(Incarnation::name))
+                    .fetch_all(connection)
+                    .await
+            })
+            .await?;
+        read_look(&rows).map_err(postgres_failure)
+    }
+
+    async fn shift(&self, from: &Gate, to: &Gate) -> Result<bool> {
+        let incarnation = match to {
+            Gate::Open { incarnation, .. } => Some(incarnation.name()),
+            Gate::Closing(_) | Gate::Closed(_) => None,
+        };
+        let (old, new) = (from.epoch(), to.epoch());
+        self.with(async |connection| {
+            let begin = format!("BEGIN; {}", gate::hold());
+            connection.execute(AssertSqlSafe(begin)).await?;
+            let moved = sqlx::query(AssertSqlSafe(gate::shift()))
+                .bind(name(to))
+                .bind(incarnation)
+                .bind(new.number.to_string())
+                .bind(new.nonce.to_string())
+                .bind(name(from))
+                .bind(old.number.to_string())
+                .bind(old.nonce.to_string())
+                .execute(&mut *connection)
+                .await?;
+            connection.execute("COMMIT").await?;
+            Ok(moved.rows_affected() > 0)
+        })
+        .await
+    }
+
+    async fn fence(&self, instance: Id) -> Result<()> {
+        self.alone(gate::fence(instance)).await
+    }
+
+    async fn remove(&self, instance: Id) -> Result<()> {
+        let text = AssertSqlSafe(gate::remove(instance));
+        self.with(async |connection| connection.execute(text).await.map(drop))
+            .await
+    }
+}
+
+const fn name(gate: &Gate) -> &'static str {
+    match gate {
+        Gate::Open { .. } => "open",
+        Gate::Closing(_) => "closing",
+        Gate::Closed(_) => "closed",
+    }
+}
+
+/// The gate stands in every row, with an instance where there is any.
+fn read_look(rows: &[PgRow]) -> Result<Look, sqlx::Error> {
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let epoch = Epoch {
+        number: number(first, 1)?,
+        nonce: number(first, 2)?,
+    };
+    let incarnation: Option<String> = first.try_get(3)?;
+    let state: String = first.try_get(0)?;
+    let gate = match (state.as_str(), incarnation) {
+        ("open", Some(incarnation)) => Gate::Open {
+            epoch,
+            incarnation: Incarnation::new(incarnation),
+        },
+        ("closing", _) => Gate::Closing(epoch),
+        _ => Gate::Closed(epoch),
+    };
+    let mut peers = Vec::with_capacity(rows.len());
+    for row in rows {
+        let Some(instance) = row.try_get::<Option<String>, _>(4)? else {
+            continue;
+        };
+        let reaches: Option<String> = row.try_get(6)?;
+        peers.push(Peer {
+            instance: instance.parse().map_err(unreadable)?,
+            silent: number(row, 5)?,
+            reaches: reaches.map(Incarnation::new),
+            fenced: row.try_get::<String, _>(7)? == "true",
+        });
+    }
+    Ok(Look { gate, peers })
+}
+
+/// Numbers come as text, so that they are of any type here and there.
+fn number<T>(row: &PgRow, column: usize) -> Result<T, sqlx::Error>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(unreadable)
+}
+
+fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}
