@@ -13,8 +13,11 @@
 
 mod bus;
 mod memory;
+mod sets;
 mod shelves;
 pub mod storage;
+#[cfg(test)]
+mod storage_tests;
 
 pub use bus::{LocalBus, LocalBusSettings};
 pub use memory::{Budget, Memory, MemoryWatch};
