@@ -1,8 +1,10 @@
 //! What every storage must do, and the world in which each of them is asked to.
 //!
-//! [`test_behaviours!`] makes a test of each behaviour for one storage.
+//! [`test_behaviours!`] makes a test of each behaviour for one storage; [`model`] holds two storages
+//! against one another.
 
 mod behaviours;
+pub(crate) mod model;
 
 use std::sync::Arc;
 
