@@ -5,6 +5,7 @@
 //! what the server holds is within the budget. Several instances may do so at the same time.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap},
     sync::Arc,
     time::Duration,
@@ -141,65 +142,77 @@ impl Eviction {
         Server::read(&String::from_utf8_lossy(&bytes(info)?))
     }
 
-    /// Throws some out when so large a part of all is too much. Whether there were any.
+    /// Throws some out when so large a part of all is too much. Whether any went.
     async fn evict(&mut self, connection: &Arc<Connection>, part: f64) -> Result<bool> {
         let mut candidates = self.candidates(connection).await?;
-        if candidates.is_empty() {
-            return Ok(false);
-        }
-        candidates.sort_unstable_by_key(|(_, idle)| std::cmp::Reverse(*idle));
+        candidates.sort_unstable_by_key(|(_, idle)| Reverse(*idle));
         let part = (2.0 * part).clamp(PARTS.0, PARTS.1);
-        candidates.truncate((candidates.len() as f64 * part).ceil() as usize);
+        let some = (candidates.len() as f64 * part).ceil() as usize;
+        // Where all of the first must stay, others have to go.
+        for some in candidates.chunks(some.max(1)) {
+            if self.throw_out(connection, some).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Throws these out, but for what must stay. Whether any went.
+    async fn throw_out(
+        &self,
+        connection: &Arc<Connection>,
+        candidates: &[(Candidate, u64)],
+    ) -> Result<bool> {
         let mut documents = Vec::new();
         let mut sets: BTreeMap<Epoch, Vec<SetName>> = BTreeMap::new();
         for (candidate, _) in candidates {
             match candidate {
                 Candidate::Document(collection, key) => {
-                    documents.push(key);
-                    self.shared
-                        .counts
-                        .of(collection, |count| add(&count.evictions));
+                    documents.push(key.clone());
+                    self.count_eviction(*collection);
                 }
-                Candidate::Set(epoch, set) => sets.entry(epoch).or_default().push(set),
+                Candidate::Set(epoch, set) => sets.entry(*epoch).or_default().push(set.clone()),
             }
         }
         // One that some batch is about to change has tokens, which stay.
         unlink(&self.shared, connection, &documents).await?;
+        let mut any = !documents.is_empty();
         for (epoch, sets) in sets {
-            self.evict_sets(connection, epoch, &sets).await?;
+            any |= self.throw_out_sets(connection, epoch, &sets).await?;
         }
-        Ok(true)
+        Ok(any)
     }
 
-    async fn evict_sets(
+    async fn throw_out_sets(
         &self,
         connection: &Arc<Connection>,
         epoch: Epoch,
         sets: &[SetName],
-    ) -> Result<()> {
+    ) -> Result<bool> {
         let keys = Keys::new(&self.shared.settings.prefix, epoch);
         let mut exists = redis::cmd("EXISTS");
         exists.arg(keys.epoch());
         if self.shared.link.run(connection, vec![exists]).await? != [Value::Int(1)] {
             // The epoch is over and does not come back.
             let keys: Vec<Vec<u8>> = sets.iter().flat_map(|set| keys.set(set)).collect();
-            return unlink(&self.shared, connection, &keys).await;
+            unlink(&self.shared, connection, &keys).await?;
+            return Ok(true);
         }
-        let storage = RedisStorage {
-            shared: Arc::clone(&self.shared),
-            keys,
-            incarnation: connection.incarnation().clone(),
-            // What is forgotten is nobody's.
-            instance: Id::from_uuid(Uuid::nil()),
-        };
+        let incarnation = connection.incarnation().clone();
+        // What is forgotten is nobody's.
+        let nobody = Id::from_uuid(Uuid::nil());
+        let shared = Arc::clone(&self.shared);
+        let storage = RedisStorage::new(shared, epoch, incarnation, nobody);
         let gone = flags(storage.forget_sets(sets, true).await?, sets.len())?;
-        for (set, gone) in sets.iter().zip(gone) {
-            if gone {
-                let count = |count: &super::counts::Count| add(&count.evictions);
-                self.shared.counts.of(set.collection, count);
-            }
+        for (set, _) in sets.iter().zip(&gone).filter(|(_, gone)| **gone) {
+            self.count_eviction(set.collection);
         }
-        Ok(())
+        Ok(gone.contains(&true))
+    }
+
+    fn count_eviction(&self, collection: CollectionId) {
+        let counts = &self.shared.counts;
+        counts.of(collection, |count| add(&count.evictions));
     }
 
     /// Some documents and sets, and for how many seconds each was not used. None where there are

@@ -11,7 +11,7 @@ use std::{
 
 use nubo_core::{Error, Result, coordination::Incarnation};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, Pipeline, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 
@@ -206,30 +206,32 @@ fn late() -> Error {
 fn failed(error: &RedisError) -> Error {
     // What exactly it was may tell of addresses and accounts.
     tracing::debug!(%error, "Redis has failed");
-    if error.is_timeout() {
-        return late();
-    }
     match error.kind() {
-        redis::ErrorKind::AuthenticationFailed => unavailable(
-            "Redis does not let this server in: look at the account and the password in the URL",
-        ),
-        redis::ErrorKind::Io => unavailable("the connection to Redis is broken"),
-        _ => unavailable(format!(
-            "Redis refuses: {}",
-            error.code().unwrap_or(error.category())
-        )),
+        _ if error.is_timeout() => late(),
+        ErrorKind::AuthenticationFailed => not_let_in(),
+        ErrorKind::Io => unavailable("the connection to Redis is broken"),
+        _ => refused(error.code().unwrap_or(error.category())),
     }
+}
+
+fn refused(code: &str) -> Error {
+    match code {
+        "NOEPOCH" => unavailable("what Redis held is gone"),
+        "FENCED" => unavailable("this instance is fenced"),
+        "NOAUTH" | "WRONGPASS" => not_let_in(),
+        code => unavailable(format!("Redis refuses: {code}")),
+    }
+}
+
+fn not_let_in() -> Error {
+    unavailable("Redis does not let this server in: check the account and the password in the URL")
 }
 
 fn answered(answer: Value) -> Result<Value> {
     match answer {
         Value::ServerError(error) => {
             tracing::debug!(%error, "Redis has refused a command");
-            Err(match error.code() {
-                "NOEPOCH" => unavailable("what Redis held is gone"),
-                "FENCED" => unavailable("this instance is fenced"),
-                code => unavailable(format!("Redis refuses: {code}")),
-            })
+            Err(refused(error.code()))
         }
         answer => Ok(answer),
     }

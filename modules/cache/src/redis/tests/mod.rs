@@ -83,6 +83,17 @@ impl Test {
     }
 }
 
+impl Test {
+    /// The same server, used by somebody who lets it hold no more than that.
+    async fn limited(self, max_memory: u64) -> Self {
+        let settings = RedisSettings {
+            max_memory,
+            ..settings(&self.server)
+        };
+        Self::with(self.server, settings).await
+    }
+}
+
 async fn world() -> (World<RedisStorage>, Server) {
     let test = Test::new().await;
     (test.world, test.server)

@@ -113,6 +113,20 @@ impl Server {
         client.get_connection().unwrap()
     }
 
+    /// Makes keys look as if nobody had used them for long.
+    pub fn age(&self, keys: impl Iterator<Item = Vec<u8>>) {
+        let mut connection = self.connection();
+        for key in keys {
+            let dump: Option<Vec<u8>> =
+                redis::cmd("DUMP").arg(&key).query(&mut connection).unwrap();
+            let Some(dump) = dump else { continue };
+            let mut command = redis::cmd("RESTORE");
+            command.arg(&key).arg(0).arg(dump);
+            command.arg("REPLACE").arg("IDLETIME").arg(1000);
+            command.exec(&mut connection).unwrap();
+        }
+    }
+
     fn signal(&self, signal: &str) {
         let process = self.own.as_ref().unwrap().process.id().to_string();
         let status = Command::new("kill").args([signal, &process]).status();
@@ -150,8 +164,12 @@ impl Own {
             }
             let connection = client.get_connection_with_timeout(Duration::from_secs(1));
             let answer = connection.and_then(|mut it| redis::cmd("PING").query::<String>(&mut it));
-            // Another program may be the one that answers there.
-            if answer.is_ok() && self.process.try_wait().unwrap().is_none() {
+            // One that asks for a password is up, too. Another program may be the one that answers.
+            let is_up = match answer {
+                Ok(_) => true,
+                Err(error) => !error.is_io_error() && error.code() != Some("LOADING"),
+            };
+            if is_up && self.process.try_wait().unwrap().is_none() {
                 return true;
             }
             thread::sleep(Duration::from_millis(5));
