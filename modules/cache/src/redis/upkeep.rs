@@ -24,6 +24,9 @@ use super::{
 };
 use crate::storage::{DocumentKey, Place};
 
+/// A document that was announced, and where it was about to stand.
+type Document = (DocumentKey, Vec<Place>);
+
 /// How many keys are looked at in one step.
 const STEP: usize = 1000;
 
@@ -178,10 +181,7 @@ impl RedisStorage {
     }
 
     /// What entries of the instance's record say, by batch.
-    fn announced(
-        &self,
-        entries: Vec<Value>,
-    ) -> Result<HashMap<BatchId, Vec<(DocumentKey, Vec<Place>)>>> {
+    fn announced(&self, entries: Vec<Value>) -> Result<HashMap<BatchId, Vec<Document>>> {
         let mut batches: HashMap<_, Vec<_>> = HashMap::new();
         let mut entries = entries.into_iter();
         while let (Some(name), Some(entry)) = (entries.next(), entries.next()) {
