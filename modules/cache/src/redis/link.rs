@@ -11,8 +11,10 @@ use std::{
 
 use nubo_core::{Error, Result, coordination::Incarnation};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
+    io::tcp::TcpSettings,
 };
 
 use super::{
@@ -57,8 +59,11 @@ impl Link {
     /// # Errors
     /// Where it is no URL of a Redis server.
     pub fn new(url: &str, limit: Duration) -> Result<Self> {
+        let server = url.into_connection_info().map_err(Error::internal)?;
+        // What is sent is wanted at once, however little it is.
+        let server = server.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         Ok(Self {
-            client: Client::open(url).map_err(Error::internal)?,
+            client: Client::open(server).map_err(Error::internal)?,
             limit,
             current: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
@@ -68,24 +73,20 @@ impl Link {
     /// Whether the server answers and may still be written to, and which incarnation of it. Connects
     /// where there is no connection.
     pub async fn reach(&self) -> Result<Incarnation> {
-        let _connecting = self.connecting.lock().await;
-        if let Some(connection) = self.current() {
-            let role = self.run(&connection, vec![redis::cmd("ROLE")]).await;
-            return match role.and_then(|answers| server::check_role(&answers)) {
-                Ok(()) => Ok(connection.incarnation.clone()),
-                Err(error) => {
-                    // Whatever it is, a new connection shows it or does not have it.
-                    self.forget(&connection);
-                    Err(error)
-                }
-            };
+        let Some(connection) = self.current() else {
+            let connecting = tokio::time::timeout(self.limit * CONNECT, self.connect_once());
+            let connection = connecting.await.map_err(|_| late())??;
+            return Ok(connection.incarnation.clone());
+        };
+        let role = self.run(&connection, vec![redis::cmd("ROLE")]).await;
+        match role.and_then(|answers| server::check_role(&answers)) {
+            Ok(()) => Ok(connection.incarnation.clone()),
+            Err(error) => {
+                // Whatever it is, a new connection shows it or does not have it.
+                self.forget(&connection);
+                Err(error)
+            }
         }
-        let connect = tokio::time::timeout(self.limit * CONNECT, self.connect());
-        let connection = connect.await.map_err(|_| late())??;
-        let incarnation = connection.incarnation.clone();
-        tracing::debug!(%incarnation, "connected to Redis");
-        *self.locked() = Some(connection);
-        Ok(incarnation)
     }
 
     /// The connection to this incarnation.
@@ -149,6 +150,18 @@ impl Link {
             }
             failed(&error)
         })
+    }
+
+    /// Connects, unless somebody else has done so meanwhile.
+    async fn connect_once(&self) -> Result<Arc<Connection>> {
+        let _connecting = self.connecting.lock().await;
+        if let Some(connection) = self.current() {
+            return Ok(connection);
+        }
+        let connection = self.connect().await?;
+        tracing::debug!(incarnation = %connection.incarnation, "connected to Redis");
+        *self.locked() = Some(Arc::clone(&connection));
+        Ok(connection)
     }
 
     async fn connect(&self) -> Result<Arc<Connection>> {

@@ -175,6 +175,19 @@ async fn a_server_that_is_not_there_is_unavailable() {
 }
 
 #[tokio::test]
+async fn a_server_that_does_not_encrypt_is_not_talked_to_as_if_it_did() {
+    let server = Server::start(&[]);
+    let settings = RedisSettings {
+        url: server.url.replace("redis:", "rediss:"),
+        limit: SHORT,
+        ..settings(&server)
+    };
+    let encrypted = Redis::new(Arc::new(catalog()), settings).unwrap();
+    // It waits for a line to end.
+    assert_eq!(refusal(&encrypted).await, "Redis does not answer in time");
+}
+
+#[tokio::test]
 async fn scripts_that_a_server_forgets_are_given_to_it_again() {
     let server = Server::start(&[]);
     let settings = settings(&server);
