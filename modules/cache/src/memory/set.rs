@@ -46,7 +46,6 @@ impl SetSlot {
         if entry.pins == 1 {
             self.pinned += 1;
         }
-        self.cut_back();
         self.reach.is_some()
     }
 

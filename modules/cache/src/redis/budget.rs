@@ -18,12 +18,13 @@ use uuid::Uuid;
 
 use super::{
     Redis, RedisSettings, Shared,
+    answers::{bytes, flags},
     counts::add,
     keys::{Found, Keys, Kind, pattern_of_all},
     link::{Connection, unexpected},
     server::Server,
-    storage::{RedisStorage, flags},
-    upkeep::{Walk, bytes, unlink},
+    storage::RedisStorage,
+    upkeep::{Walk, unlink},
 };
 
 /// How often the memory is looked at.

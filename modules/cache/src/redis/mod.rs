@@ -12,6 +12,7 @@
 //!
 //! Start with [keys], which says what is where, and `scripts/library.lua`.
 
+mod answers;
 mod budget;
 mod counts;
 mod keys;

@@ -15,6 +15,7 @@ use redis::{Cmd, Value};
 
 use super::{
     Shared,
+    answers::{array, flags, flat, number},
     counts::add,
     keys::Keys,
     link::{unavailable, unexpected},
@@ -151,7 +152,7 @@ impl RedisStorage {
 
     /// The same of documents that were missing a moment ago, each of which has a fill token if it
     /// still is.
-    async fn leave(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
+    pub(super) async fn leave(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
         let begin = || self.begun(&SCRIPTS.read);
         let add = |call: &mut Call, document: &DocumentKey| {
             call.keys(self.keys.slot(*document));
@@ -402,36 +403,4 @@ impl RedisStorage {
 /// A lifetime as scripts take it.
 fn milliseconds(lifetime: Option<i64>) -> i64 {
     lifetime.map_or(0, |lifetime| lifetime.clamp(1, LONGEST))
-}
-
-pub(super) fn array(value: Value) -> Result<Vec<Value>> {
-    match value {
-        Value::Array(values) => Ok(values),
-        _ => Err(unexpected("a list")),
-    }
-}
-
-/// The lists of several answers as one, which has so many.
-fn flat(answers: Vec<Value>, count: usize) -> Result<Vec<Value>> {
-    let mut values = Vec::with_capacity(count);
-    for answer in answers {
-        values.extend(array(answer)?);
-    }
-    match values.len() == count {
-        true => Ok(values),
-        false => Err(unexpected("as many as it was asked for")),
-    }
-}
-
-/// The same where each says yes or no.
-pub(super) fn flags(answers: Vec<Value>, count: usize) -> Result<Vec<bool>> {
-    let values = flat(answers, count)?;
-    values.iter().map(|value| Ok(number(value)? == 1)).collect()
-}
-
-fn number(value: &Value) -> Result<u64> {
-    match value {
-        Value::Int(number) => u64::try_from(*number).map_err(|_| unexpected("a number")),
-        _ => Err(unexpected("a number")),
-    }
 }

@@ -16,11 +16,12 @@ use redis::{Cmd, Value};
 
 use super::{
     Shared,
+    answers::{array, bytes},
     keys::{Found, Kind, pattern_of_all},
     link::{Connection, unexpected},
     packed,
     scripts::{Call, SCRIPTS},
-    storage::{RedisStorage, array},
+    storage::RedisStorage,
 };
 use crate::storage::{DocumentKey, Place};
 
@@ -207,11 +208,4 @@ fn step(answers: Vec<Value>) -> Result<(Option<u64>, Vec<Value>)> {
         .and_then(|text| text.parse().ok());
     let cursor = cursor.ok_or_else(|| unexpected("a cursor"))?;
     Ok(((cursor != 0).then_some(cursor), array(found)?))
-}
-
-pub(super) fn bytes(value: Value) -> Result<Vec<u8>> {
-    match value {
-        Value::BulkString(bytes) => Ok(bytes),
-        _ => Err(unexpected("bytes")),
-    }
 }

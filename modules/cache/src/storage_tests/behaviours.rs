@@ -222,6 +222,22 @@ pub(crate) async fn what_is_about_to_be_committed_stays_in_a_long_set(world: &Wo
     world.settle(OTHER, settled).await;
 }
 
+pub(crate) async fn who_builds_a_set_while_it_is_cut_back_has_not_seen_all_of_it(
+    world: &World<impl Storage>,
+) {
+    let token = world.storage.begin(&world.set()).await.unwrap().unwrap();
+    let numbers: Vec<u16> = (1..=3000).collect();
+    change_many(world, BATCH, &numbers).await;
+    let stretch = Members {
+        after: None,
+        members: Vec::new(),
+        to_the_end: true,
+    };
+    let built = world.storage.build(&world.set(), token, stretch).await;
+    assert!(!built.unwrap());
+    assert_eq!(world.scan(9).await, (0, Reach::Nowhere));
+}
+
 pub(crate) async fn several_sets_are_one(world: &World<impl Storage>) {
     let members = vec![world.member(1, 1), world.member(4, 4)];
     world.build(members, true).await;

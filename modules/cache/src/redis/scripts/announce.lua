@@ -28,7 +28,6 @@ while is_more() do
     local set, position = set_keys(), argument()
     put(set, position, revision)
     pin(set, position, token)
-    cut_back(set)
     if redis.call('EXISTS', set.mark) == 1 then
       is_read = 1
     end

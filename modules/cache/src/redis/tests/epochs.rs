@@ -1,7 +1,7 @@
 //! What an epoch is, and what becomes of what its instances leave behind.
 
 use nubo_core::{
-    cache::{Members, Reach},
+    cache::{Lookup, Members, Reach},
     observe::BatchId,
 };
 
@@ -283,6 +283,22 @@ async fn who_announces_meanwhile_is_refused_or_taken_back() {
         count(&server, &[Kind::Tokens, Kind::Pins, Kind::Announced]),
         0
     );
+}
+
+#[tokio::test]
+async fn what_happens_between_two_questions_is_seen() {
+    let test = Test::new().await;
+    let world = &test.world;
+    // A reader has not found them, and comes back for their fill tokens.
+    let keys = [1, 2, 3].map(|number| world.key(number));
+    world.hold(1, 5).await;
+    world.announce(BATCH, 2, &[]).await;
+    let found = world.storage.leave(&keys).await.unwrap();
+    let [Lookup::Held(held), Lookup::Busy, Lookup::Missing(token)] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(held.revision, there(5).revision);
+    assert_eq!(world.miss(3).await, token.number);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Short, because it is waited for.
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(400);
 
 /// A server of the test's own, and little patience.
 async fn impatient(options: &[&str]) -> Test {

@@ -137,7 +137,7 @@ async fn compare(seed: u64, scale: crate::storage_tests::model::Scale, steps: us
 #[tokio::test]
 async fn it_answers_as_the_one_in_this_process_does() {
     for seed in 0..8 {
-        compare(seed, NARROW, 4000).await;
+        compare(seed, NARROW, 2500).await;
     }
 }
 
