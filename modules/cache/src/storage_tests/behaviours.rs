@@ -222,6 +222,13 @@ pub(crate) async fn what_is_about_to_be_committed_stays_in_a_long_set(world: &Wo
     world.settle(OTHER, settled).await;
 }
 
+pub(crate) async fn no_more_is_built_than_is_kept(world: &World<impl Storage>) {
+    let members = (1..=3000).map(|number: u16| world.member(number.into(), number.into()));
+    world.build(members.collect(), true).await;
+    let end = world.position(1024, 1024);
+    assert_eq!(world.scan(9000).await, (1024, Reach::To(end)));
+}
+
 pub(crate) async fn who_builds_a_set_while_it_is_cut_back_has_not_seen_all_of_it(
     world: &World<impl Storage>,
 ) {

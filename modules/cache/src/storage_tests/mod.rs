@@ -241,6 +241,7 @@ macro_rules! test_behaviours {
             a_set_that_grows_keeps_its_beginning
             what_is_about_to_be_committed_stays_in_a_long_set
             who_builds_a_set_while_it_is_cut_back_has_not_seen_all_of_it
+            no_more_is_built_than_is_kept
             several_sets_are_one
             what_is_cleared_is_gone_but_for_tokens
             many_documents_are_read_and_changed_at_once

@@ -45,7 +45,10 @@ async fn assert_all_refused(world: &World<RedisStorage>) {
         storage.announce(BATCH, &announced).await.map(drop),
         storage.settle(BATCH, settled).await,
         storage.abort(BATCH, &announced).await,
-        storage.scan(&[set.clone()], None, 9).await.map(drop),
+        storage
+            .scan(std::slice::from_ref(&set), None, 9)
+            .await
+            .map(drop),
         storage.begin(&set).await.map(drop),
         storage.build(&set, 1, stretch).await.map(drop),
         storage.take_back().await,
@@ -208,7 +211,7 @@ async fn a_doubtful_document_stays_as_new_as_it_was_settled() {
         .settle(OTHER, other.settled(1, there(20), &[], &[]))
         .await;
     redis
-        .take_back(EPOCH, &incarnation, instance(1))
+        .take_back(EPOCH, incarnation, instance(1))
         .await
         .unwrap();
     other
@@ -234,17 +237,17 @@ async fn however_much_was_announced_all_of_it_is_taken_back() {
         let batch = BatchId(u64::from(batch));
         world.storage.announce(batch, &announced).await.unwrap();
     }
-    assert_eq!(count(&server, &[Kind::Tokens]), 700);
+    assert_eq!(count(server, &[Kind::Tokens]), 700);
     redis
-        .take_back(EPOCH, &incarnation, instance(1))
+        .take_back(EPOCH, incarnation, instance(1))
         .await
         .unwrap();
     assert_eq!(
-        count(&server, &[Kind::Tokens, Kind::Pins, Kind::Announced]),
+        count(server, &[Kind::Tokens, Kind::Pins, Kind::Announced]),
         0
     );
     // A set that nobody has built and nobody is about to change is of no use.
-    assert_eq!(count(&server, &[Kind::Entries]), 0);
+    assert_eq!(count(server, &[Kind::Entries]), 0);
 }
 
 #[tokio::test]
@@ -269,18 +272,18 @@ async fn who_announces_meanwhile_is_refused_or_taken_back() {
     };
     let take_back = async {
         // Not before something was announced.
-        while count(&server, &[Kind::Announced]) == 0 {
+        while count(server, &[Kind::Announced]) == 0 {
             tokio::task::yield_now().await;
         }
         redis
-            .take_back(EPOCH, &incarnation, instance(1))
+            .take_back(EPOCH, incarnation, instance(1))
             .await
             .unwrap();
     };
     let (announced, ()) = tokio::join!(announce, take_back);
     assert!(announced > 0);
     assert_eq!(
-        count(&server, &[Kind::Tokens, Kind::Pins, Kind::Announced]),
+        count(server, &[Kind::Tokens, Kind::Pins, Kind::Announced]),
         0
     );
 }
@@ -337,6 +340,25 @@ async fn what_is_kept_beyond_its_time_is_missing() {
     assert!(fill(world.miss(1).await, 1).await.unwrap()[0]);
     while world.revision(1).await.is_some() {}
     world.miss(1).await;
+}
+
+#[tokio::test]
+async fn builders_who_do_not_come_back_are_forgotten() {
+    let test = Test::new().await;
+    let set = test.world.set();
+    let mut tokens = Vec::new();
+    for _ in 0..100 {
+        tokens.push(test.world.storage.begin(&set).await.unwrap().unwrap());
+    }
+    for (token, counts) in [(tokens[0], false), (tokens[99], true)] {
+        let stretch = Members {
+            after: None,
+            members: Vec::new(),
+            to_the_end: true,
+        };
+        let built = test.world.storage.build(&set, token, stretch).await;
+        assert_eq!(built.unwrap(), counts);
+    }
 }
 
 #[tokio::test]
