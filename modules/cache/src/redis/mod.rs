@@ -42,8 +42,8 @@ use counts::Counts;
 use keys::Keys;
 use link::Link;
 
-/// How the cache uses a Redis server.
-#[derive(Debug, Clone)]
+/// How the cache uses a Redis server. There is a password in it, so it has no text.
+#[derive(Clone)]
 pub struct RedisSettings {
     /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database.
     pub url: String,

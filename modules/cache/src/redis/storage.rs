@@ -28,9 +28,9 @@ use crate::{
 };
 
 /// How many documents one command reads.
-const CHUNK: usize = 200;
+const CHUNK: usize = 100;
 /// How many commands and calls are sent together. Each of them lets others have their turn.
-const TOGETHER: usize = 8;
+const TOGETHER: usize = 4;
 /// The longest lifetime, in milliseconds: a thousand years.
 const LONGEST: i64 = 31_536_000_000_000;
 

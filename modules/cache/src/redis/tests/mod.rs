@@ -4,6 +4,7 @@ mod budget;
 mod epochs;
 mod failures;
 mod server;
+mod together;
 
 use std::{sync::Arc, time::Duration};
 

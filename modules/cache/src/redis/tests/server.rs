@@ -67,6 +67,15 @@ impl Server {
         panic!("Redis does not start");
     }
 
+    /// The same server and the same keys once more.
+    pub fn known(other: &Self) -> Self {
+        Self {
+            url: other.url.clone(),
+            prefix: other.prefix.clone(),
+            own: None,
+        }
+    }
+
     /// Kills it and starts it again with what it has saved.
     pub fn restart(&mut self) {
         self.kill();
