@@ -65,11 +65,8 @@ impl RedisWatch {
                     _ = stopped.wait_for(|stop| *stop) => return,
                     result = eviction.make_room() => result,
                 };
-                match &result {
-                    Err(error) if !fails => {
-                        tracing::warn!(%error, "no room can be made in the shared cache");
-                    }
-                    _ => {}
+                if let (Err(error), false) = (&result, fails) {
+                    tracing::warn!(%error, "no room can be made in the shared cache");
                 }
                 fails = result.is_err();
                 let stop = stopped.wait_for(|stop| *stop);
@@ -116,20 +113,18 @@ impl Eviction {
     /// Looks at the memory, and makes room until what is there is within the budget, or nothing is
     /// left that may go.
     pub async fn make_room(&mut self) -> Result<()> {
-        let connection = self.shared.link.to_any()?;
+        // Where there is none, there is nothing to look at.
+        let Some(connection) = self.shared.link.current() else {
+            return Ok(());
+        };
         for _ in 0..ROUNDS {
             let server = self.look(&connection).await?;
             let budget = budget(&self.shared.settings, &server);
             self.shared.counts.see(budget.unwrap_or(0), server.used);
-            let Some(over) = budget.and_then(|budget| server.used.checked_sub(budget)) else {
-                return Ok(());
-            };
-            if over == 0
-                || !self
-                    .evict(&connection, over as f64 / server.used as f64)
-                    .await?
-            {
-                return Ok(());
+            let over = budget.map_or(0, |budget| server.used.saturating_sub(budget));
+            let part = over as f64 / server.used as f64;
+            if over == 0 || !self.evict(&connection, part).await? {
+                break;
             }
         }
         Ok(())

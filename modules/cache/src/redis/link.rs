@@ -102,9 +102,8 @@ impl Link {
     }
 
     /// The connection to whatever incarnation there is.
-    pub fn to_any(&self) -> Result<Arc<Connection>> {
-        self.current()
-            .ok_or_else(|| unavailable("there is no connection to Redis"))
+    pub fn current(&self) -> Option<Arc<Connection>> {
+        self.locked().clone()
     }
 
     /// Sends commands together. Their answers, or the first error.
@@ -190,10 +189,6 @@ impl Link {
     fn forget(&self, connection: &Arc<Connection>) {
         let mut current = self.locked();
         current.take_if(|current| Arc::ptr_eq(current, connection));
-    }
-
-    fn current(&self) -> Option<Arc<Connection>> {
-        self.locked().clone()
     }
 
     fn locked(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {

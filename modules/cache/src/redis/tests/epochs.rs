@@ -340,6 +340,13 @@ async fn what_is_kept_beyond_its_time_is_missing() {
     assert!(fill(world.miss(1).await, 1).await.unwrap()[0]);
     while world.revision(1).await.is_some() {}
     world.miss(1).await;
+    // The same of what is written.
+    world.announce(BATCH, 1, &[]).await;
+    let mut settled = world.settled(1, there(10), &[], &[]);
+    settled.lifetime = Some(1);
+    world.settle(BATCH, settled).await;
+    while world.revision(1).await.is_some() {}
+    world.miss(1).await;
 }
 
 #[tokio::test]

@@ -9,13 +9,10 @@ use crate::{
 /// Short, because it is waited for.
 const SHORT: Duration = Duration::from_millis(400);
 
-/// A server of the test's own, and little patience.
-async fn impatient(options: &[&str]) -> Test {
-    let server = Server::start(options);
-    let settings = RedisSettings {
-        limit: SHORT,
-        ..settings(&server)
-    };
+/// A server of the test's own.
+async fn alone() -> Test {
+    let server = Server::start(&[]);
+    let settings = settings(&server);
     Test::with(server, settings).await
 }
 
@@ -48,9 +45,17 @@ async fn reach(redis: &Redis) -> Incarnation {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_not_waited_for() {
-    let test = impatient(&[]).await;
-    let world = &test.world;
-    world.hold(1, 5).await;
+    let test = alone().await;
+    test.world.hold(1, 5).await;
+    let settings = RedisSettings {
+        limit: SHORT,
+        ..settings(&test.server)
+    };
+    let redis = Redis::new(Arc::new(catalog()), settings).unwrap();
+    assert_eq!(reach(&redis).await, test.incarnation);
+    let storage = redis.at(EPOCH, &test.incarnation, instance(3));
+    let world = World::new(Arc::new(catalog()), storage);
+
     test.server.freeze();
     let late = world.storage.read(&[world.key(1)]).await.unwrap_err();
     assert_eq!(late.code(), "cache_unavailable");
@@ -60,20 +65,22 @@ async fn a_server_that_hangs_is_not_waited_for() {
     world.storage.abort(BATCH, &announced).await.unwrap_err();
     // The connection is given up, and another is not to be had.
     for _ in 0..2 {
-        refusal(&test.redis).await;
+        refusal(&redis).await;
     }
     let none = world.storage.read(&[world.key(1)]).await.unwrap_err();
     assert!(none.to_string().contains("no connection"), "{none}");
+
     test.server.thaw();
-    assert_eq!(reach(&test.redis).await, test.incarnation);
+    assert_eq!(reach(&redis).await, test.incarnation);
+    while world.storage.read(&[world.key(1)]).await.is_err() {}
     // What was sent before may come only now.
-    while world.is_busy(1).await {}
-    assert_eq!(world.revision(1).await, Some(5));
+    while test.world.is_busy(1).await {}
+    assert_eq!(test.world.revision(1).await, Some(5));
 }
 
 #[tokio::test]
 async fn a_server_that_comes_back_is_another_one() {
-    let mut test = impatient(&[]).await;
+    let mut test = alone().await;
     test.world.hold(1, 5).await;
     let _: String = test.server.ask(&["SAVE"]);
     test.world.announce(BATCH, 1, &[]).await;
@@ -139,7 +146,7 @@ async fn a_replica_is_refused_whether_it_was_one_or_becomes_one() {
     let told = refusal(&redis(&replica.url)).await;
     assert!(told.contains("give the URL of its master"), "{told}");
 
-    let test = impatient(&[]).await;
+    let test = alone().await;
     let _: String = test.server.ask(&["REPLICAOF", "127.0.0.1", port]);
     let told = refusal(&test.redis).await;
     assert!(told.contains("give the URL of its master"), "{told}");
@@ -189,9 +196,7 @@ async fn a_server_that_does_not_encrypt_is_not_talked_to_as_if_it_did() {
 
 #[tokio::test]
 async fn scripts_that_a_server_forgets_are_given_to_it_again() {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
+    let test = alone().await;
     let flush = || {
         let _: String = test.server.ask(&["SCRIPT", "FLUSH"]);
     };
