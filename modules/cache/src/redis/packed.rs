@@ -166,3 +166,67 @@ fn read_revision(bytes: &mut &[u8]) -> Option<Revision> {
     let number = i64::from_be_bytes(take(bytes)?);
     Some(Revision::new(number ^ i64::MIN))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage_tests::catalog;
+
+    #[test]
+    fn bytes_compare_as_versions_do() {
+        let numbers = [i64::MIN, -256, -1, 0, 1, 255, 1 << 53, i64::MAX];
+        let versions = numbers.map(Revision::new).map(|revision| {
+            let version = [Version::there(revision), Version::gone(revision)];
+            version.map(self::version)
+        });
+        assert!(versions.as_flattened().is_sorted_by(|a, b| a < b));
+        for number in numbers.map(Revision::new) {
+            let bytes = revision(number);
+            assert_eq!(read_revision(&mut &bytes[..]), Some(number));
+        }
+    }
+
+    #[test]
+    fn records_come_back() {
+        let catalog = catalog();
+        let document = DocumentKey {
+            collection: catalog.collections()[1].id,
+            id: Id::from_uuid(Uuid::from_u128(7)),
+        };
+        let place = |values: &[u8]| Place {
+            set: SetName {
+                collection: document.collection,
+                set: 300,
+                values: values.into(),
+            },
+            position: Position::from_bytes(&[values, &[0; 200]].concat()),
+        };
+        for places in [
+            vec![],
+            vec![place(b"")],
+            vec![place(b"a"), place(&[0x80; 300])],
+        ] {
+            let name = record_name(BatchId(u64::MAX), document);
+            let entry = record(&places);
+            let read = read_record(&name, &entry, &catalog);
+            assert_eq!(read, Some((BatchId(u64::MAX), document, places)));
+            for cut in 1..entry.len() {
+                let read = read_record(&name, &entry[..cut], &catalog);
+                assert_ne!(
+                    read.map(|(.., places)| record(&places)),
+                    Some(entry.clone())
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_document_are_none() {
+        for collection in catalog().collections() {
+            let cache = collection.tiers.cache.as_ref().unwrap();
+            for bytes in [&b""[..], b"1234567", b"12345678", b"12345678{}"] {
+                assert!(read_document(bytes.to_vec(), collection, cache).is_none());
+            }
+        }
+    }
+}

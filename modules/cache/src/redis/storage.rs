@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nubo_core::{
-    Result,
+    Error, Result,
     cache::{FillToken, Held, Lookup, Members, Reach, Scan, SetName, Statistics},
     coordination::{Epoch, Incarnation},
     id::Id,
@@ -110,8 +110,8 @@ impl RedisStorage {
     fn tier(&self, collection: CollectionId) -> Result<(&Collection, &CacheTier)> {
         let collection = self.shared.catalog.get(collection);
         let cache = collection.tiers.cache.as_ref();
-        let cache = cache.ok_or_else(|| unexpected("documents of a collection that is cached"))?;
-        Ok((collection, cache))
+        let none = || Error::internal(format!("`{}` is not cached", collection.name));
+        Ok((collection, cache.ok_or_else(none)?))
     }
 
     fn unpack(&self, key: DocumentKey, bytes: Vec<u8>) -> Result<Lookup> {
