@@ -205,7 +205,7 @@ pub enum Reach {
 /// What a cache has done since the server started.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Statistics {
-    /// What it may hold, in bytes.
+    /// What it may hold, in bytes; 0 where nothing limits that.
     pub budget: u64,
     /// What it holds, in bytes.
     pub bytes: u64,

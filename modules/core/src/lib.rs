@@ -30,6 +30,7 @@ pub mod id;
 mod mistake;
 pub mod module;
 pub mod observe;
+pub mod packed;
 pub mod passwords;
 pub mod position;
 pub mod query;

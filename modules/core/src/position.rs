@@ -60,6 +60,11 @@ impl Position {
         Some(Self(bytes))
     }
 
+    /// The position with these bytes, which were a position's once.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        Self(SmallVec::from_slice(bytes))
+    }
+
     /// The bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.0
@@ -263,6 +268,7 @@ mod tests {
                 position.id(&order),
                 Some(Id::from_uuid(Uuid::from_u128(77)))
             );
+            assert_eq!(Position::from_bytes(position.bytes()), position);
         }
     }
 

@@ -44,6 +44,11 @@ impl Excerpt {
         self.values.iter().map(Value::size).sum()
     }
 
+    /// Its values, in the order of [`Excerpts::fields`].
+    pub fn values(&self) -> &[Value] {
+        &self.values
+    }
+
     /// Gives a field another value, where it has any here. For those who try out what would follow.
     pub fn set(&mut self, field: usize, value: Value) {
         let place = self.places.get(field).copied().unwrap_or(NOWHERE);

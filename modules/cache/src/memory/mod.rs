@@ -34,7 +34,10 @@ use nubo_core::{
 
 pub use budget::{Budget, MemoryWatch};
 
-use crate::storage::{Announced, DocumentKey, Settled, Storage};
+use crate::{
+    sets::union,
+    storage::{Announced, DocumentKey, Settled, Storage},
+};
 use document::Content;
 use shard::{Shard, Spread};
 
@@ -312,31 +315,4 @@ impl Storage for Memory {
         }
         all
     }
-}
-
-/// Stretches of several sets as one: down to where none of them misses anything.
-fn union(stretches: Vec<(Vec<Position>, Reach)>, most: usize) -> Scan {
-    let mut reach = Reach::End;
-    let mut positions = Vec::new();
-    for (found, own) in stretches {
-        positions.extend(found);
-        reach = match (reach, own) {
-            (Reach::Nowhere, _) | (_, Reach::Nowhere) => Reach::Nowhere,
-            (Reach::End, own) => own,
-            (reach, Reach::End) => reach,
-            (Reach::To(a), Reach::To(b)) => Reach::To(a.min(b)),
-        };
-    }
-    positions.sort_unstable();
-    positions.dedup();
-    match &reach {
-        Reach::Nowhere => positions.clear(),
-        Reach::To(end) => positions.retain(|position| position <= end),
-        Reach::End => {}
-    }
-    if positions.len() > most {
-        positions.truncate(most);
-        reach = positions.last().cloned().map_or(Reach::Nowhere, Reach::To);
-    }
-    Scan { positions, reach }
 }

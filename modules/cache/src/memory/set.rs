@@ -12,10 +12,7 @@ use nubo_core::{
 };
 use smallvec::SmallVec;
 
-/// How many entries are kept at the beginning of a set that grows by what is written.
-const KEPT: usize = 1024;
-/// How many there may be before it is cut back.
-const MOST: usize = 2 * KEPT;
+use crate::sets::{KEPT, MOST, Mark};
 
 /// The documents with certain values.
 #[derive(Debug, Default)]
@@ -25,8 +22,8 @@ pub(super) struct SetSlot {
     reach: Option<Mark>,
     /// Those who are asking the truth for its members.
     builders: SmallVec<[u64; 2]>,
-    /// How often entries are pinned, all together.
-    pins: usize,
+    /// How many entries are pinned.
+    pinned: usize,
     /// When it was last used, in the shard's count.
     pub(super) used: u64,
 }
@@ -40,21 +37,15 @@ struct Entry {
     pins: u32,
 }
 
-/// Down to where a set is complete.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Mark {
-    To(Position),
-    End,
-}
-
 impl SetSlot {
     /// Puts a position there that a batch is about to commit. Whether anybody has built the set, so
     /// that it will be read.
     pub fn announce(&mut self, position: Position, revision: Revision) -> bool {
-        self.pins += 1;
         let entry = self.entry(position, revision);
         entry.pins += 1;
-        self.cut_back();
+        if entry.pins == 1 {
+            self.pinned += 1;
+        }
         self.reach.is_some()
     }
 
@@ -64,12 +55,16 @@ impl SetSlot {
             debug_assert!(false, "an entry that a batch has pinned is gone");
             return;
         };
-        self.pins -= 1;
         let entry = &mut self.entries[at];
         entry.pins -= 1;
-        if entry.pins == 0 && self.builders.is_empty() && !self.covers(position) {
+        if entry.pins > 0 {
+            return;
+        }
+        self.pinned -= 1;
+        if self.builders.is_empty() && !self.covers(position) {
             self.entries.remove(at);
         }
+        self.cut_back();
     }
 
     /// Takes out a document that has left, unless a later version of it is there.
@@ -123,11 +118,6 @@ impl SetSlot {
         let Some(mark) = &self.reach else {
             return (Vec::new(), Reach::Nowhere);
         };
-        if let (Some(after), Mark::To(end)) = (after, mark)
-            && end <= after
-        {
-            return (Vec::new(), Reach::Nowhere);
-        }
         let start = after.map_or(0, |after| {
             self.entries
                 .partition_point(|entry| entry.position <= *after)
@@ -138,11 +128,7 @@ impl SetSlot {
             .take(most)
             .cloned()
             .collect();
-        let reach = match (found.last(), mark) {
-            (Some(last), _) if found.len() == most => Reach::To(last.clone()),
-            (_, Mark::To(end)) => Reach::To(end.clone()),
-            (_, Mark::End) => Reach::End,
-        };
+        let reach = mark.reach(after, &found, most);
         (found, reach)
     }
 
@@ -155,7 +141,7 @@ impl SetSlot {
 
     /// Whether some batch is about to commit an entry: it must stay.
     pub fn is_pinned(&self) -> bool {
-        self.pins > 0
+        self.pinned > 0
     }
 
     /// Whether it is of no use to anybody.
@@ -210,7 +196,7 @@ impl SetSlot {
     /// Keeps the beginning of a set that has grown long. What is pinned stays wherever it is, and
     /// nobody may say of the rest any more that it is complete.
     fn cut_back(&mut self) {
-        if self.entries.len() <= MOST {
+        if self.entries.len() - self.pinned <= MOST {
             return;
         }
         let end = self.entries[KEPT - 1].position.clone();

@@ -1,0 +1,298 @@
+//! What the keys in Redis are called. Nothing else puts names together.
+//!
+//! | key | what is there |
+//! |---|---|
+//! | `{prefix}{epoch}` | the epoch itself: a number from which its tokens are counted |
+//! | `{prefix}{epoch}:d:{collection}:{id}` | a document that is held |
+//! | `…:t:{collection}:{id}` | the tokens of those who are about to change it |
+//! | `…:f:{collection}:{id}` | its fill token |
+//! | `…:e:{collection}:{set}:{values}` | the entries of a set |
+//! | `…:m:…`, `…:p:…`, `…:b:…` | its coverage mark, its pins, its build tokens |
+//! | `…:a:{instance}` | what an instance has announced and not settled |
+//! | `…:x:{instance}` | there once the instance is fenced |
+//!
+//! Collections and sets are numbers, their places; ids and values are bytes.
+
+use nubo_core::{
+    cache::SetName,
+    coordination::Epoch,
+    id::Id,
+    schema::{Catalog, CollectionId},
+};
+
+use crate::storage::DocumentKey;
+
+/// Bytes of an id.
+const ID: usize = 16;
+
+/// The names of one epoch's keys.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    /// The epoch's own key.
+    epoch: Vec<u8>,
+}
+
+impl Keys {
+    pub fn new(prefix: &str, epoch: Epoch) -> Self {
+        Self {
+            epoch: format!("{prefix}{epoch}").into_bytes(),
+        }
+    }
+
+    /// The key that is there as long as the epoch is.
+    pub fn epoch(&self) -> Vec<u8> {
+        self.epoch.clone()
+    }
+
+    pub fn held(&self, document: DocumentKey) -> Vec<u8> {
+        self.document(Kind::Held, document)
+    }
+
+    pub fn tokens(&self, document: DocumentKey) -> Vec<u8> {
+        self.document(Kind::Tokens, document)
+    }
+
+    /// The keys of a document's slot, as scripts take them.
+    pub fn slot(&self, document: DocumentKey) -> [Vec<u8>; 3] {
+        [Kind::Held, Kind::Tokens, Kind::Fill].map(|kind| self.document(kind, document))
+    }
+
+    /// The keys of a set, as scripts take them.
+    pub fn set(&self, set: &SetName) -> [Vec<u8>; 4] {
+        [Kind::Entries, Kind::Mark, Kind::Pins, Kind::Builders].map(|kind| self.of_set(kind, set))
+    }
+
+    /// The keys of a set that say what stands in it.
+    pub fn contents(&self, set: &SetName) -> [Vec<u8>; 2] {
+        [Kind::Entries, Kind::Mark].map(|kind| self.of_set(kind, set))
+    }
+
+    pub fn announced(&self, instance: Id) -> Vec<u8> {
+        self.of_instance(Kind::Announced, instance)
+    }
+
+    pub fn fence(&self, instance: Id) -> Vec<u8> {
+        self.of_instance(Kind::Fence, instance)
+    }
+
+    /// A pattern for all keys of the epoch but its own.
+    pub fn pattern(&self) -> Vec<u8> {
+        let mut pattern = escaped(&self.epoch);
+        pattern.extend_from_slice(b":*");
+        pattern
+    }
+
+    fn document(&self, kind: Kind, document: DocumentKey) -> Vec<u8> {
+        let mut key = self.begun(kind, ID + 6);
+        push_number(&mut key, document.collection.index());
+        key.extend_from_slice(document.id.uuid().as_bytes());
+        key
+    }
+
+    fn of_set(&self, kind: Kind, set: &SetName) -> Vec<u8> {
+        let mut key = self.begun(kind, set.values.len() + 12);
+        push_number(&mut key, set.collection.index());
+        push_number(&mut key, usize::from(set.set));
+        key.extend_from_slice(&set.values);
+        key
+    }
+
+    fn of_instance(&self, kind: Kind, instance: Id) -> Vec<u8> {
+        let mut key = self.begun(kind, 36);
+        key.extend_from_slice(instance.to_string().as_bytes());
+        key
+    }
+
+    fn begun(&self, kind: Kind, room: usize) -> Vec<u8> {
+        let mut key = Vec::with_capacity(self.epoch.len() + 3 + room);
+        key.extend_from_slice(&self.epoch);
+        key.extend_from_slice(&[b':', kind as u8, b':']);
+        key
+    }
+}
+
+fn push_number(key: &mut Vec<u8>, number: usize) {
+    key.extend_from_slice(number.to_string().as_bytes());
+    key.push(b':');
+}
+
+/// What a key is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    Held = b'd',
+    Tokens = b't',
+    Fill = b'f',
+    Entries = b'e',
+    Mark = b'm',
+    Pins = b'p',
+    Builders = b'b',
+    Announced = b'a',
+    Fence = b'x',
+}
+
+impl Kind {
+    const ALL: [Self; 9] = [
+        Self::Held,
+        Self::Tokens,
+        Self::Fill,
+        Self::Entries,
+        Self::Mark,
+        Self::Pins,
+        Self::Builders,
+        Self::Announced,
+        Self::Fence,
+    ];
+}
+
+/// A key that was found, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Found<'a> {
+    pub epoch: Epoch,
+    /// None where it is the epoch's own key.
+    pub part: Option<(Kind, &'a [u8])>,
+}
+
+impl<'a> Found<'a> {
+    /// What a key is of. None where it is none of those above.
+    pub fn parse(prefix: &str, key: &'a [u8]) -> Option<Self> {
+        let rest = key.strip_prefix(prefix.as_bytes())?;
+        let (epoch, part) = match rest.iter().position(|byte| *byte == b':') {
+            Some(at) => (&rest[..at], Some(&rest[at + 1..])),
+            None => (rest, None),
+        };
+        let epoch = parse_epoch(str::from_utf8(epoch).ok()?)?;
+        let Some(part) = part else {
+            return Some(Self { epoch, part: None });
+        };
+        let [kind, b':', name @ ..] = part else {
+            return None;
+        };
+        let kind = Kind::ALL.into_iter().find(|own| *own as u8 == *kind)?;
+        Some(Self {
+            epoch,
+            part: Some((kind, name)),
+        })
+    }
+
+    /// The set, where it is a key of one.
+    pub fn set(&self, catalog: &Catalog) -> Option<SetName> {
+        use Kind::{Builders, Entries, Mark, Pins};
+        let (Entries | Mark | Pins | Builders, name) = self.part? else {
+            return None;
+        };
+        let (collection, name) = split_number(name)?;
+        let (set, values) = split_number(name)?;
+        Some(SetName {
+            collection: collection_at(catalog, collection)?,
+            set: u16::try_from(set).ok()?,
+            values: values.into(),
+        })
+    }
+
+    /// The collection, where it is a document that is held.
+    pub fn held(&self, catalog: &Catalog) -> Option<CollectionId> {
+        let (Kind::Held, name) = self.part? else {
+            return None;
+        };
+        let (collection, _) = split_number(name)?;
+        collection_at(catalog, collection)
+    }
+}
+
+/// A pattern for all keys with a prefix.
+pub(super) fn pattern_of_all(prefix: &str) -> Vec<u8> {
+    let mut pattern = escaped(prefix.as_bytes());
+    pattern.push(b'*');
+    pattern
+}
+
+/// The collection at a place.
+pub(super) fn collection_at(catalog: &Catalog, place: usize) -> Option<CollectionId> {
+    Some(catalog.collections().get(place)?.id)
+}
+
+fn parse_epoch(text: &str) -> Option<Epoch> {
+    let (number, nonce) = text.split_once('-')?;
+    let epoch = Epoch {
+        number: number.parse().ok()?,
+        nonce: u32::from_str_radix(nonce, 16).ok()?,
+    };
+    // Other spellings of it are not ours.
+    (epoch.to_string() == text).then_some(epoch)
+}
+
+fn split_number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let at = bytes.iter().position(|byte| *byte == b':')?;
+    let number = str::from_utf8(&bytes[..at]).ok()?.parse().ok()?;
+    Some((number, &bytes[at + 1..]))
+}
+
+/// Text that a pattern of Redis takes as it is.
+fn escaped(text: &[u8]) -> Vec<u8> {
+    let mut pattern = Vec::with_capacity(text.len());
+    for byte in text {
+        if b"\\*?[]^-".contains(byte) {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::storage_tests::catalog;
+
+    #[test]
+    fn keys_are_taken_apart() {
+        let catalog = catalog();
+        let epoch = Epoch {
+            number: 7,
+            nonce: 0xab,
+        };
+        let keys = Keys::new("a:b*", epoch);
+        let collection = catalog.collections()[0].id;
+        let document = DocumentKey {
+            collection,
+            id: Id::from_uuid(Uuid::from_bytes(*b":::::d:1:::::::t")),
+        };
+        for (key, kind) in keys.slot(document).iter().zip([Kind::Held, Kind::Tokens]) {
+            let found = Found::parse("a:b*", key).unwrap();
+            assert_eq!((found.epoch, found.part.unwrap().0), (epoch, kind));
+            let held = (kind == Kind::Held).then_some(collection);
+            assert_eq!(found.held(&catalog), held);
+            assert_eq!(found.set(&catalog), None);
+        }
+        let set = SetName {
+            collection,
+            set: 1,
+            values: b":1:\0".as_slice().into(),
+        };
+        for key in keys.set(&set) {
+            let found = Found::parse("a:b*", &key).unwrap();
+            assert_eq!(found.set(&catalog), Some(set.clone()));
+        }
+        let own = keys.epoch();
+        let found = Found::parse("a:b*", &own).unwrap();
+        assert_eq!(found, Found { epoch, part: None });
+    }
+
+    #[test]
+    fn keys_of_others_are_no_keys() {
+        for key in [
+            "x:7-000000ab",
+            "c:7",
+            "c:7-ab",
+            "c:07-000000ab",
+            "c:bus",
+            "c:7-000000ab:q:1",
+        ] {
+            assert_eq!(Found::parse("c:", key.as_bytes()), None, "{key}");
+        }
+        assert_eq!(pattern_of_all("a*[b]"), br"a\*\[b\]*");
+    }
+}

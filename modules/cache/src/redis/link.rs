@@ -1,0 +1,255 @@
+//! The connection to Redis.
+//!
+//! There is one at most, shared by all calls, and it belongs to the one incarnation of the server
+//! that was seen when it was made: it is never replaced behind anybody's back. When it breaks, calls
+//! fail at once until [`Link::reach`] has made another. Nothing waits longer than the time limit.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use nubo_core::{Error, Result, coordination::Incarnation};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    ServerErrorKind, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+    io::tcp::TcpSettings,
+};
+
+use uuid::Uuid;
+
+use super::{
+    scripts::{Call, SCRIPTS},
+    server,
+};
+
+/// How many time limits it may take to connect: to find the server, to agree on encryption, to sign
+/// in, and to look at it.
+const CONNECT: u32 = 5;
+/// How many calls may wait to be sent.
+const QUEUE: usize = 1024;
+/// How many bytes are put together before they are sent.
+const BUFFER: usize = 64 << 10;
+
+/// Where the server is, and the connection to it.
+pub(super) struct Link {
+    client: Client,
+    /// How long a command may take.
+    limit: Duration,
+    /// What the bytes mean that are held: part of each incarnation's name.
+    meaning: Uuid,
+    current: Mutex<Option<Arc<Connection>>>,
+    /// Held by who connects.
+    connecting: tokio::sync::Mutex<()>,
+}
+
+/// A connection to one incarnation.
+pub(super) struct Connection {
+    commands: MultiplexedConnection,
+    incarnation: Incarnation,
+}
+
+impl Connection {
+    /// Which incarnation of the server it leads to.
+    pub fn incarnation(&self) -> &Incarnation {
+        &self.incarnation
+    }
+}
+
+impl Link {
+    /// To the server with this URL.
+    ///
+    /// # Errors
+    /// Where it is no URL of a Redis server.
+    pub fn new(url: &str, limit: Duration, meaning: Uuid) -> Result<Self> {
+        let server = url.into_connection_info().map_err(Error::internal)?;
+        // What is sent is wanted at once, however little it is.
+        let server = server.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        Ok(Self {
+            client: Client::open(server).map_err(Error::internal)?,
+            limit,
+            meaning,
+            current: Mutex::default(),
+            connecting: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// Whether the server answers and may still be written to, and which incarnation of it. Connects
+    /// where there is no connection.
+    pub async fn reach(&self) -> Result<Incarnation> {
+        let Some(connection) = self.current() else {
+            let connecting = tokio::time::timeout(self.limit * CONNECT, self.connect_once());
+            let connection = connecting.await.map_err(|_| late())??;
+            return Ok(connection.incarnation.clone());
+        };
+        let role = self.run(&connection, vec![redis::cmd("ROLE")]).await;
+        match role.and_then(|answers| server::check_role(&answers)) {
+            Ok(()) => Ok(connection.incarnation.clone()),
+            Err(error) => {
+                // Whatever it is, a new connection shows it or does not have it.
+                self.forget(&connection);
+                Err(error)
+            }
+        }
+    }
+
+    /// The connection to this incarnation.
+    ///
+    /// # Errors
+    /// Where there is none, or one to another incarnation.
+    pub fn to(&self, incarnation: &Incarnation) -> Result<Arc<Connection>> {
+        match self.current() {
+            Some(found) if found.incarnation == *incarnation => Ok(found),
+            Some(_) => Err(unavailable("Redis is not the one any more that it was")),
+            None => Err(unavailable("there is no connection to Redis")),
+        }
+    }
+
+    /// The connection to whatever incarnation there is.
+    pub fn current(&self) -> Option<Arc<Connection>> {
+        self.locked().clone()
+    }
+
+    /// Sends commands together. Their answers, or the first error.
+    pub async fn run(
+        &self,
+        connection: &Arc<Connection>,
+        commands: Vec<Cmd>,
+    ) -> Result<Vec<Value>> {
+        let answers = self.send(connection, commands).await?;
+        answers.into_iter().map(answered).collect()
+    }
+
+    /// Calls scripts together. A server that does not know them, because it was told to forget them,
+    /// is given them first.
+    pub async fn call(&self, connection: &Arc<Connection>, calls: &[Call]) -> Result<Vec<Value>> {
+        let commands = calls.iter().map(Call::command).collect();
+        let mut answers = self.send(connection, commands).await?;
+        let unknown: Vec<usize> = (0..answers.len())
+            .filter(|at| is_unknown_script(&answers[*at]))
+            .collect();
+        if !unknown.is_empty() {
+            self.run(connection, SCRIPTS.load()).await?;
+            let again = unknown.iter().map(|at| calls[*at].command()).collect();
+            let found = self.send(connection, again).await?;
+            for (at, answer) in unknown.into_iter().zip(found) {
+                answers[at] = answer;
+            }
+        }
+        answers.into_iter().map(answered).collect()
+    }
+
+    async fn send(&self, connection: &Arc<Connection>, commands: Vec<Cmd>) -> Result<Vec<Value>> {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        let count = commands.len();
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        let mut commands = connection.commands.clone();
+        let answers = commands.req_packed_commands(&pipeline, 0, count).await;
+        answers.map_err(|error| {
+            if !error.is_timeout() && error.is_unrecoverable_error() {
+                self.forget(connection);
+            }
+            failed(&error)
+        })
+    }
+
+    /// Connects, unless somebody else has done so meanwhile.
+    async fn connect_once(&self) -> Result<Arc<Connection>> {
+        let _connecting = self.connecting.lock().await;
+        if let Some(connection) = self.current() {
+            return Ok(connection);
+        }
+        let connection = self.connect().await?;
+        tracing::debug!(incarnation = %connection.incarnation, "connected to Redis");
+        *self.locked() = Some(Arc::clone(&connection));
+        Ok(connection)
+    }
+
+    async fn connect(&self) -> Result<Arc<Connection>> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.limit * CONNECT))
+            .set_response_timeout(Some(self.limit))
+            .set_pipeline_buffer_size(QUEUE)
+            .set_write_backpressure_boundary(BUFFER);
+        let connecting = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        let mut commands = connecting.await.map_err(|error| failed(&error))?;
+        let info = redis::cmd("INFO");
+        let info = info.query_async::<String>(&mut commands).await;
+        let server = server::Server::read(&info.map_err(|error| failed(&error))?)?;
+        server.check()?;
+        let connection = Arc::new(Connection {
+            commands,
+            incarnation: Incarnation::new(format!("{}/{}", server.run_id, self.meaning)),
+        });
+        self.run(&connection, SCRIPTS.load()).await?;
+        Ok(connection)
+    }
+
+    /// Gives a connection up, if it is the one that there is.
+    fn forget(&self, connection: &Arc<Connection>) {
+        let mut current = self.locked();
+        current.take_if(|current| Arc::ptr_eq(current, connection));
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Arc<Connection>>> {
+        // Nothing panics while it holds the lock.
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What every failure of the cache is to those who ask it.
+pub(super) fn unavailable(detail: impl Into<String>) -> Error {
+    Error::unavailable("cache_unavailable", detail)
+}
+
+/// An answer that is none of those that the command has.
+pub(super) fn unexpected(what: &str) -> Error {
+    Error::internal(format!("Redis has answered something else than {what}"))
+}
+
+fn late() -> Error {
+    unavailable("Redis does not answer in time")
+}
+
+fn failed(error: &RedisError) -> Error {
+    // What exactly it was may tell of addresses and accounts.
+    tracing::debug!(%error, "Redis has failed");
+    match error.kind() {
+        _ if error.is_timeout() => late(),
+        ErrorKind::AuthenticationFailed => not_let_in(),
+        ErrorKind::Io => unavailable("the connection to Redis is broken"),
+        _ => refused(error.code().unwrap_or(error.category())),
+    }
+}
+
+fn refused(code: &str) -> Error {
+    match code {
+        "NOEPOCH" => unavailable("what Redis held is gone"),
+        "FENCED" => unavailable("this instance is fenced"),
+        "NOAUTH" | "WRONGPASS" => not_let_in(),
+        code => unavailable(format!("Redis refuses: {code}")),
+    }
+}
+
+fn not_let_in() -> Error {
+    unavailable("Redis does not let this server in: check the account and the password in the URL")
+}
+
+fn answered(answer: Value) -> Result<Value> {
+    match answer {
+        Value::ServerError(error) => {
+            tracing::debug!(%error, "Redis has refused a command");
+            Err(refused(error.code()))
+        }
+        answer => Ok(answer),
+    }
+}
+
+fn is_unknown_script(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
+}

@@ -1,0 +1,144 @@
+//! The cache in Redis, which several instances share.
+//!
+//! [`Redis`] is the server as the instances agree on it: which incarnation answers, and which epochs
+//! it holds. [`RedisStorage`] does in one epoch what [`crate::Memory`] does in this process, and
+//! promises the same. What must not be seen half done is a [script](scripts), and every script and
+//! every question looks in the same step whether the epoch is there. So a command that comes late,
+//! or comes to a server that has lost its data, does nothing.
+//!
+//! Nothing here decides whether the cache may be used: that is for who holds the
+//! [gate](nubo_core::coordination). A call that fails, or that takes longer than its time limit, may
+//! still be carried out.
+//!
+//! Start with [keys], which says what is where, and `scripts/library.lua`.
+
+mod answers;
+mod budget;
+mod counts;
+mod keys;
+mod link;
+mod packed;
+mod scripts;
+mod server;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+
+use std::{sync::Arc, time::Duration};
+
+use nubo_core::{
+    Result,
+    coordination::{Epoch, Incarnation},
+    id::Id,
+    schema::Catalog,
+};
+
+use uuid::Uuid;
+
+pub use budget::RedisWatch;
+pub use storage::RedisStorage;
+
+use crate::storage::Remote;
+use counts::Counts;
+use keys::Keys;
+use link::Link;
+
+/// How the cache uses a Redis server. There is a password in it, so it has no text.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database.
+    pub url: String,
+    /// What the cache's keys begin with. Keys with another beginning are never touched.
+    pub prefix: String,
+    /// How long a command may take.
+    pub limit: Duration,
+    /// Bytes that the server holds at most, whatever it is that it holds; 0 is what it may hold by
+    /// its own `maxmemory`, if that says anything.
+    pub max_memory: u64,
+    /// Bytes of that which stay free.
+    pub margin: u64,
+}
+
+/// A Redis server that holds the cache.
+pub struct Redis {
+    shared: Arc<Shared>,
+}
+
+/// What the server and those who use its epochs have together.
+struct Shared {
+    catalog: Arc<Catalog>,
+    settings: RedisSettings,
+    link: Link,
+    counts: Counts,
+}
+
+impl Redis {
+    /// The server that the settings name. Nothing is asked of it yet.
+    ///
+    /// # Errors
+    /// Where the URL is none of a Redis server.
+    pub fn new(catalog: Arc<Catalog>, settings: RedisSettings) -> Result<Self> {
+        let shared = Shared {
+            link: Link::new(&settings.url, settings.limit, meaning(&catalog))?,
+            counts: Counts::new(&catalog),
+            catalog,
+            settings,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+}
+
+/// What tells those who write and read alike from others. The bytes that are held mean something only
+/// to those with the same collections and the same version of this code; so a server is another
+/// [`Incarnation`] to others, and they do not use it together.
+fn meaning(catalog: &Catalog) -> Uuid {
+    use std::fmt::Write;
+    let mut text = env!("CARGO_PKG_VERSION").to_owned();
+    for collection in catalog.collections() {
+        let fields = collection.fields().iter();
+        let fields: Vec<_> = fields.map(|field| (&field.name, &field.kind)).collect();
+        // Writing into a string cannot fail.
+        let written = write!(
+            text,
+            "\n{} {:?} {:?} {:?} {fields:?}",
+            collection.name,
+            collection.tiers.cache,
+            collection.order,
+            collection.sent_fields()
+        );
+        debug_assert!(written.is_ok());
+    }
+    Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes())
+}
+
+impl Remote for Redis {
+    type Storage = RedisStorage;
+
+    async fn reach(&self) -> Result<Incarnation> {
+        self.shared.link.reach().await
+    }
+
+    async fn prepare(&self, epoch: Epoch, on: &Incarnation) -> Result<()> {
+        let link = &self.shared.link;
+        let connection = link.to(on)?;
+        let keys = Keys::new(&self.shared.settings.prefix, epoch);
+        let mut command = redis::cmd("SET");
+        command.arg(keys.epoch()).arg(0).arg("NX");
+        link.run(&connection, vec![command]).await.map(drop)
+    }
+
+    fn at(&self, epoch: Epoch, on: &Incarnation, instance: Id) -> RedisStorage {
+        RedisStorage::new(Arc::clone(&self.shared), epoch, on.clone(), instance)
+    }
+
+    async fn take_back(&self, epoch: Epoch, on: &Incarnation, instance: Id) -> Result<()> {
+        self.at(epoch, on, instance).take_back().await
+    }
+
+    async fn sweep(&self, below: Epoch, on: &Incarnation) -> Result<()> {
+        upkeep::sweep(&self.shared, below, on).await
+    }
+}

@@ -1,0 +1,150 @@
+//! What every storage must do, of the one in Redis, and what is special to it.
+
+mod budget;
+mod epochs;
+mod failures;
+mod server;
+mod together;
+
+use std::{sync::Arc, time::Duration};
+
+use nubo_core::{
+    coordination::{Epoch, Incarnation},
+    id::Id,
+};
+use uuid::Uuid;
+
+use super::{Redis, RedisSettings, RedisStorage};
+use crate::{
+    Memory,
+    storage::Remote,
+    storage_tests::{
+        World, catalog,
+        model::{Model, NARROW, WIDE},
+        test_behaviours,
+    },
+};
+use server::Server;
+
+/// Long enough for a machine that is busy with other tests.
+const LIMIT: Duration = Duration::from_secs(20);
+
+const EPOCH: Epoch = Epoch {
+    number: 3,
+    nonce: 0xab,
+};
+
+fn settings(server: &Server) -> RedisSettings {
+    RedisSettings {
+        url: server.url.clone(),
+        prefix: server.prefix.clone(),
+        limit: LIMIT,
+        max_memory: 0,
+        margin: 0,
+    }
+}
+
+fn instance(number: u128) -> Id {
+    Id::from_uuid(Uuid::from_u128(number))
+}
+
+/// A server with an epoch, as two instances use it.
+struct Test {
+    redis: Redis,
+    incarnation: Incarnation,
+    world: World<RedisStorage>,
+    other: World<RedisStorage>,
+    server: Server,
+}
+
+impl Test {
+    /// On a server that others may use, too.
+    async fn new() -> Self {
+        let server = Server::shared();
+        let settings = settings(&server);
+        Self::with(server, settings).await
+    }
+
+    async fn with(server: Server, settings: RedisSettings) -> Self {
+        let catalog = Arc::new(catalog());
+        let redis = Redis::new(Arc::clone(&catalog), settings).unwrap();
+        let incarnation = redis.reach().await.unwrap();
+        redis.prepare(EPOCH, &incarnation).await.unwrap();
+        let world = |number| {
+            let storage = redis.at(EPOCH, &incarnation, instance(number));
+            World::new(Arc::clone(&catalog), storage)
+        };
+        Self {
+            world: world(1),
+            other: world(2),
+            redis,
+            incarnation,
+            server,
+        }
+    }
+}
+
+impl Test {
+    /// The same server, used by somebody who lets it hold no more than that.
+    async fn limited(self, max_memory: u64) -> Self {
+        let settings = RedisSettings {
+            max_memory,
+            ..settings(&self.server)
+        };
+        Self::with(self.server, settings).await
+    }
+}
+
+async fn world() -> (World<RedisStorage>, Server) {
+    let test = Test::new().await;
+    (test.world, test.server)
+}
+
+test_behaviours!(world);
+
+/// The same where excerpts cannot be read from what is sent.
+mod notes {
+    use super::*;
+
+    async fn world() -> (World<RedisStorage>, Server) {
+        let (mut world, server) = super::world().await;
+        world.name = "notes";
+        (world, server)
+    }
+
+    test_behaviours!(world);
+}
+
+struct Stopped;
+
+impl nubo_core::clock::Clock for Stopped {
+    fn micros(&self) -> i64 {
+        0
+    }
+}
+
+/// Asks the storage in this process and the one in Redis the same things.
+async fn compare(seed: u64, scale: crate::storage_tests::model::Scale, steps: usize) {
+    let catalog = Arc::new(catalog());
+    let memory = Memory::new(&catalog, Arc::new(Stopped), usize::MAX);
+    let memory = World::new(catalog, memory);
+    let (redis, _server) = world().await;
+    let mut model = Model::new(seed, scale, &memory, &redis);
+    for _ in 0..steps {
+        model.step().await;
+    }
+}
+
+#[tokio::test]
+async fn it_answers_as_the_one_in_this_process_does() {
+    for seed in 0..8 {
+        compare(seed, NARROW, 2500).await;
+    }
+}
+
+#[tokio::test]
+async fn it_does_so_where_sets_grow_long() {
+    for seed in 0..3 {
+        compare(seed, WIDE, 400).await;
+    }
+}

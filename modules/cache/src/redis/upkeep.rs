@@ -1,0 +1,211 @@
+//! What goes through many keys: clearing an epoch, sweeping old ones, and taking back what an
+//! instance has announced.
+//!
+//! Redis hands keys out some at a time. A key that is there from the beginning to the end of that is
+//! among them; one that comes or goes meanwhile may be or not.
+
+use std::{collections::HashMap, sync::Arc};
+
+use nubo_core::{
+    Result,
+    cache::SetName,
+    coordination::{Epoch, Incarnation},
+    observe::BatchId,
+};
+use redis::{Cmd, Value};
+
+use super::{
+    Shared,
+    answers::{array, bytes},
+    keys::{Found, Kind, pattern_of_all},
+    link::{Connection, unexpected},
+    packed,
+    scripts::{Call, SCRIPTS},
+    storage::RedisStorage,
+};
+use crate::storage::{DocumentKey, Place};
+
+/// A document that was announced, and where it was about to stand.
+type Document = (DocumentKey, Vec<Place>);
+
+/// How many keys are looked at in one step.
+const STEP: usize = 1000;
+
+/// Goes through the keys that match a pattern.
+pub(super) struct Walk {
+    pattern: Vec<u8>,
+    /// Where Redis goes on; none at the end.
+    cursor: Option<u64>,
+}
+
+impl Walk {
+    pub fn through(pattern: Vec<u8>) -> Self {
+        Self {
+            pattern,
+            cursor: Some(0),
+        }
+    }
+
+    /// The next keys, which may be none although more follow. Nothing at the end.
+    pub async fn next(
+        &mut self,
+        shared: &Shared,
+        connection: &Arc<Connection>,
+    ) -> Result<Option<Vec<Vec<u8>>>> {
+        let Some(cursor) = self.cursor else {
+            return Ok(None);
+        };
+        let mut command = redis::cmd("SCAN");
+        command.arg(cursor).arg("MATCH").arg(&self.pattern);
+        command.arg("COUNT").arg(STEP);
+        let answers = shared.link.run(connection, vec![command]).await?;
+        let (cursor, keys) = step(answers)?;
+        self.cursor = cursor;
+        keys.into_iter().map(bytes).collect::<Result<_>>().map(Some)
+    }
+}
+
+/// Deletes the keys of the epochs with lower numbers.
+pub(super) async fn sweep(shared: &Shared, below: Epoch, on: &Incarnation) -> Result<()> {
+    let connection = shared.link.to(on)?;
+    // Once the epochs' own keys are gone, nothing of them can come back while the rest goes.
+    for own in [true, false] {
+        let mut walk = Walk::through(pattern_of_all(&shared.settings.prefix));
+        while let Some(mut keys) = walk.next(shared, &connection).await? {
+            keys.retain(|key| {
+                Found::parse(&shared.settings.prefix, key).is_some_and(|found| {
+                    found.epoch.number < below.number && found.part.is_none() == own
+                })
+            });
+            unlink(shared, &connection, &keys).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes keys.
+pub(super) async fn unlink(
+    shared: &Shared,
+    connection: &Arc<Connection>,
+    keys: &[Vec<u8>],
+) -> Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    let command = |keys: &[Vec<u8>]| {
+        let mut command = redis::cmd("UNLINK");
+        command.arg(keys);
+        command
+    };
+    let commands: Vec<Cmd> = keys.chunks(STEP).map(command).collect();
+    shared.link.run(connection, commands).await.map(drop)
+}
+
+impl RedisStorage {
+    /// Forgets everything that may be evicted.
+    pub(super) async fn forget_all(&self) -> Result<()> {
+        // What was read before now counts no more once its tokens are gone; what counted before that
+        // is there when the second walk begins.
+        for of_readers in [true, false] {
+            self.forget_some(of_readers).await?;
+        }
+        Ok(())
+    }
+
+    async fn forget_some(&self, of_readers: bool) -> Result<()> {
+        let shared = &self.shared;
+        let connection = shared.link.to(&self.incarnation)?;
+        let mut walk = Walk::through(self.keys.pattern());
+        while let Some(keys) = walk.next(shared, &connection).await? {
+            let mut gone = Vec::new();
+            let mut sets = Vec::new();
+            for key in keys {
+                let Some(found) = Found::parse(&shared.settings.prefix, &key) else {
+                    continue;
+                };
+                match found.part {
+                    Some((Kind::Fill | Kind::Builders, _)) if of_readers => gone.push(key),
+                    Some((Kind::Held, _)) if !of_readers => gone.push(key),
+                    Some((Kind::Entries | Kind::Mark, _)) if !of_readers => {
+                        sets.extend(found.set(&shared.catalog));
+                    }
+                    _ => {}
+                }
+            }
+            unlink(shared, &connection, &gone).await?;
+            sets.sort_unstable();
+            sets.dedup();
+            self.forget_sets(&sets, false).await?;
+        }
+        Ok(())
+    }
+
+    /// Forgets sets; those that must stay, for whatever is in them that must, as they are or but for
+    /// that. Which ones.
+    pub(super) async fn forget_sets(&self, sets: &[SetName], spared: bool) -> Result<Vec<Value>> {
+        let begin = || {
+            let mut call = self.begun(&SCRIPTS.forget);
+            call.number(u8::from(spared));
+            call
+        };
+        let add = |call: &mut Call, set: &SetName| {
+            call.keys(self.keys.set(set));
+        };
+        self.call_for_each(begin, sets, add).await
+    }
+
+    /// Fences the instance, and takes back what it has announced and not settled.
+    pub(super) async fn take_back(&self) -> Result<()> {
+        let connection = self.shared.link.to(&self.incarnation)?;
+        self.call(&[self.fence()]).await?;
+        // From now on nothing is added.
+        let mut cursor = Some(0);
+        while let Some(from) = cursor {
+            let mut command = redis::cmd("HSCAN");
+            command.arg(self.keys.announced(self.instance));
+            command.arg(from).arg("COUNT").arg(STEP / 4);
+            let answers = self.shared.link.run(&connection, vec![command]).await?;
+            let (next, entries) = step(answers)?;
+            cursor = next;
+            for (batch, documents) in self.announced(entries)? {
+                let documents = documents.iter().map(|(key, places)| (*key, &places[..]));
+                self.abort_all(batch, documents, true).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fence(&self) -> Call {
+        let mut call = self.begun(&SCRIPTS.fence);
+        call.key(self.keys.fence(self.instance));
+        call
+    }
+
+    /// What entries of the instance's record say, by batch.
+    fn announced(&self, entries: Vec<Value>) -> Result<HashMap<BatchId, Vec<Document>>> {
+        let mut batches: HashMap<_, Vec<_>> = HashMap::new();
+        let mut entries = entries.into_iter();
+        while let (Some(name), Some(entry)) = (entries.next(), entries.next()) {
+            let read = packed::read_record(&bytes(name)?, &bytes(entry)?, &self.shared.catalog);
+            let (batch, document, places) = read.ok_or_else(|| unexpected("a record"))?;
+            batches.entry(batch).or_default().push((document, places));
+        }
+        Ok(batches)
+    }
+}
+
+/// Where the next step begins, if there is one, and what this one has found.
+fn step(answers: Vec<Value>) -> Result<(Option<u64>, Vec<Value>)> {
+    let Ok([answer]) = <[Value; 1]>::try_from(answers) else {
+        return Err(unexpected("keys"));
+    };
+    let Ok([cursor, found]) = <[Value; 2]>::try_from(array(answer)?) else {
+        return Err(unexpected("keys"));
+    };
+    let cursor = bytes(cursor)?;
+    let cursor: Option<u64> = str::from_utf8(&cursor)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    let cursor = cursor.ok_or_else(|| unexpected("a cursor"))?;
+    Ok(((cursor != 0).then_some(cursor), array(found)?))
+}
