@@ -22,6 +22,8 @@ use crate::{
 
 /// Where every account shows that is connected. No collection and no template has such a name.
 const CONNECTED: &str = "/connected";
+/// Where instances tell each other of accounts.
+const ACCOUNTS: &str = "/accounts";
 
 /// A name under which events are heard: `messages`, `messages/0198…`, `conversation:0198…`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,6 +38,12 @@ impl Channel {
     /// The channel on which every account shows that is connected at all.
     pub fn connected() -> Self {
         static CHANNEL: LazyLock<Channel> = LazyLock::new(|| Channel::new(CONNECTED));
+        CHANNEL.clone()
+    }
+
+    /// The channel on which instances tell each other whose accounts or sessions have changed.
+    pub fn accounts() -> Self {
+        static CHANNEL: LazyLock<Channel> = LazyLock::new(|| Channel::new(ACCOUNTS));
         CHANNEL.clone()
     }
 
@@ -117,6 +125,9 @@ pub enum What {
     Presence { account: Id, joined: bool },
     /// Connections of an account are to be closed.
     Kicked { account: Id },
+    /// An account was changed, or a session of it has ended: who is behind its connections is to be
+    /// found out again.
+    AccountChanged { account: Id },
 }
 
 impl Event {
@@ -131,7 +142,7 @@ impl Event {
             What::Published { document, .. } => document.size(),
             What::Told { json, .. } => json.len(),
             What::Broadcast { text, .. } => text.len(),
-            What::Presence { .. } | What::Kicked { .. } => 0,
+            What::Presence { .. } | What::Kicked { .. } | What::AccountChanged { .. } => 0,
         };
         channels + what + 128
     }

@@ -9,7 +9,7 @@
 //! [`filter`] and [`change`] (the two languages of clients), [`write`](mod@write) and [`query`]
 //! (what is asked of the store), and end with the traits: [`store::Store`], [`truth::Truth`],
 //! [`module::Module`], [`hook::Hook`], [`sessions::Sessions`],
-//! [`bus::Bus`]. [`access`] is where rules and callers meet.
+//! [`bus::Bus`], [`throttle::TokenBuckets`]. [`access`] is where rules and callers meet.
 
 #![forbid(unsafe_code)]
 
@@ -43,6 +43,7 @@ pub mod sent;
 pub mod served_text;
 pub mod sessions;
 pub mod store;
+pub mod throttle;
 pub mod time;
 pub mod truth;
 pub mod value;

@@ -23,6 +23,7 @@ use crate::{
     schema::Catalog,
     sessions::Sessions,
     store::Store,
+    throttle::TokenBuckets,
 };
 
 /// A module of the server. Third parties implement it and pass it to `Nubo::new().module(…)`.
@@ -67,6 +68,11 @@ pub struct Context {
     pub bus: Arc<dyn Bus>,
     /// Who is behind a token. Answers once the server has started.
     pub sessions: Arc<dyn Sessions>,
+    /// What is counted to be limited, by all instances together.
+    pub buckets: Arc<dyn TokenBuckets>,
+    /// Whether everything that is in the truth is written through this process. Where it is not,
+    /// what is kept in memory may be out of date, whatever observers have heard.
+    pub is_sole_writer: bool,
     /// Origins whose pages may call this server, beside its own.
     pub origins: Vec<String>,
     /// The time.
