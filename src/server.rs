@@ -4,6 +4,7 @@
 //! OpenAPI document. [`Assembly::open`] opens the store, which is all that `nubo import` needs;
 //! [`serve`] listens as well.
 
+mod count;
 mod data;
 mod http;
 mod identify;
@@ -18,7 +19,7 @@ use std::{
 };
 
 use nubo_auth::{Accounts, Auth};
-use nubo_cache::{Budget, LocalBus, LocalBusSettings, Memory, MemoryWatch, Shelves};
+use nubo_cache::{BucketWatch, Budget, LocalBus, LocalBusSettings, Memory, MemoryWatch, Shelves};
 use nubo_core::{
     bus::Bus,
     cache::Cache,
@@ -41,6 +42,7 @@ use serde_json::{Value as Json, json};
 pub use listen::serve;
 pub use truth::{hold, index_rebuild, migrations};
 
+use count::Counted;
 use sessions::LateSessions;
 
 use crate::{
@@ -112,6 +114,7 @@ pub struct Assembly {
     random: Arc<dyn Random>,
     bus: Arc<dyn Bus>,
     sessions: Arc<LateSessions>,
+    counted: Counted,
     document: Arc<OnceLock<String>>,
     asyncapi: Option<Arc<str>>,
     drain: Drain,
@@ -146,6 +149,7 @@ impl Assembly {
         if let Some(cached) = &cached {
             tiers = tiers.with_cache(cached.cache.clone());
         }
+        let counted = Counted::new(&loaded, &clock)?;
         let mut auth = shipped.auth;
         let mut assembly = Self {
             loaded,
@@ -159,6 +163,7 @@ impl Assembly {
             random,
             bus,
             sessions: Arc::default(),
+            counted,
             document: Arc::default(),
             asyncapi: None,
             drain: shipped.drain,
@@ -196,6 +201,8 @@ impl Assembly {
             store: self.tiers.clone(),
             bus: self.bus.clone(),
             sessions: self.sessions.clone(),
+            buckets: self.counted.buckets(),
+            is_sole_writer: truth::is_ours_alone(&self.loaded),
             origins: self.loaded.settings.server.cors.origins.clone(),
             clock: self.clock.clone(),
             random: self.random.clone(),
@@ -331,6 +338,7 @@ impl Assembly {
             Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
         let observers = observers.chain(std::iter::once(publisher));
         self.truth.start(observers.collect()).await?;
+        let counting = self.counted.start().await;
         for module in &self.modules {
             let name = module.name();
             module
@@ -340,7 +348,12 @@ impl Assembly {
         }
         Ok(Open {
             store: self.tiers.clone(),
-            retention: Retention::start(self.tiers.clone(), RETENTION_PERIOD),
+            retention: Retention::start(
+                self.tiers.clone(),
+                self.counted.buckets(),
+                RETENTION_PERIOD,
+            ),
+            counting,
             memory: cached.map(|cached| MemoryWatch::start(cached.memory.clone(), cached.budget)),
             _lock: lock,
         })
@@ -358,6 +371,9 @@ impl Assembly {
         open.retention.stop().await;
         for module in self.modules.iter().rev() {
             module.stop().await;
+        }
+        if let Some(counting) = open.counting {
+            counting.stop().await;
         }
         self.truth.stop().await;
         if let Some(memory) = open.memory {
@@ -403,6 +419,7 @@ pub struct Open {
     /// What is read and written.
     pub store: Arc<dyn Store>,
     retention: Retention,
+    counting: Option<BucketWatch>,
     memory: Option<MemoryWatch>,
     _lock: data::Lock,
 }

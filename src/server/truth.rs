@@ -15,7 +15,7 @@ use nubo_truth::{
 
 use super::data;
 use crate::config::{
-    Loaded,
+    CacheDriver, Loaded,
     settings::{MigrateMode, TlsMode, TruthDriver},
 };
 
@@ -41,6 +41,13 @@ pub(super) fn of(
             Arc::new(PostgresTruth::new(settings, catalog, clock, random))
         }
     })
+}
+
+/// Whether nobody but this process writes to the truth. An embedded one belongs to it; of another one
+/// only the settings can say so, by keeping the cache in this process.
+pub(super) fn is_ours_alone(loaded: &Loaded) -> bool {
+    let tiers = &loaded.settings.tiers;
+    tiers.truth.driver == TruthDriver::Sqlite || tiers.cache.driver == CacheDriver::Memory
 }
 
 /// The migrations of the truth.

@@ -577,6 +577,8 @@ pub(crate) fn set_up(catalog: &Arc<Catalog>, settings: Json) -> Result<SetUp, Se
         store: Arc::clone(&store) as Arc<dyn Store>,
         bus: Arc::new(nubo_core::bus::NoBus),
         sessions: Arc::new(nubo_core::sessions::NoSessions),
+        buckets: Arc::new(nubo_core::throttle::LocalBuckets::new(100, clock.clone())),
+        is_sole_writer: true,
         origins: Vec::new(),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         random: random as Arc<dyn Random>,

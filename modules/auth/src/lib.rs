@@ -187,6 +187,7 @@ fn shared(
         registry: Arc::new(Registry::new(
             Arc::clone(&model),
             settings.tokens.live_sessions,
+            (!context.is_sole_writer).then(|| Arc::clone(&context.bus)),
         )),
         keys: Arc::clone(&keys),
         store: Arc::clone(&context.store),
@@ -201,7 +202,7 @@ fn shared(
         store: Arc::clone(&context.store),
         passwords,
         dummy: passwords::Dummy::default(),
-        throttle: Throttle::new(&settings.throttle, Arc::clone(&context.clock))?,
+        throttle: Throttle::new(&settings.throttle, Arc::clone(&context.buckets))?,
         clock: Arc::clone(&context.clock),
         random: Arc::clone(&context.random),
         session_lifetime: period("tokens.refresh", &settings.tokens.refresh)?,

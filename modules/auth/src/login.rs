@@ -40,7 +40,7 @@ pub(crate) async fn log_in(shared: &Shared, request: &mut Request) -> Result<Res
     let origin = Origin::of(request);
     let json = input::read(request, input::SMALL).await?;
     let asked = read(shared, json)?;
-    shared.admit(Attempt::Password, &origin)?;
+    shared.admit(Attempt::Password, &origin).await?;
 
     let document = proven(shared, &asked).await?;
     check_state(shared, &document)?;
@@ -111,7 +111,7 @@ async fn proven(shared: &Shared, asked: &Asked) -> Result<Document> {
         .into_iter()
         .map(Subject::account)
         .collect();
-    shared.take_for_account(&subjects)?;
+    shared.take_for_account(&subjects).await?;
     let found = shared.accounts.identified(&asked.identifier).await;
     let checked = match found {
         Ok(found) => checked(shared, found, &asked.password).await,
@@ -120,7 +120,7 @@ async fn proven(shared: &Shared, asked: &Asked) -> Result<Document> {
     match &checked {
         // Only what was wrong counts.
         Ok(None) => {}
-        Ok(Some(_)) | Err(_) => shared.give_back_for_account(&subjects),
+        Ok(Some(_)) | Err(_) => shared.give_back_for_account(&subjects).await,
     }
     checked?.ok_or_else(invalid)
 }
@@ -223,10 +223,11 @@ fn invalid() -> Error {
 
 impl Shared {
     /// Counts an attempt on an account under each of its names: 429 where there were too many.
-    pub fn take_for_account(&self, subjects: &[Subject]) -> Result<()> {
+    pub async fn take_for_account(&self, subjects: &[Subject]) -> Result<()> {
         for (index, subject) in subjects.iter().enumerate() {
-            if let Err(error) = self.throttle.take(Attempt::AccountPassword, *subject) {
-                self.give_back_for_account(&subjects[..index]);
+            let taken = self.throttle.take(Attempt::AccountPassword, *subject);
+            if let Err(error) = taken.await {
+                self.give_back_for_account(&subjects[..index]).await;
                 return Err(error);
             }
         }
@@ -234,9 +235,10 @@ impl Shared {
     }
 
     /// Does not count the attempt after all.
-    pub fn give_back_for_account(&self, subjects: &[Subject]) {
+    pub async fn give_back_for_account(&self, subjects: &[Subject]) {
         for subject in subjects {
-            self.throttle.give_back(Attempt::AccountPassword, *subject);
+            let attempt = Attempt::AccountPassword;
+            self.throttle.give_back(attempt, *subject).await;
         }
     }
 }

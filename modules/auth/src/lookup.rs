@@ -30,7 +30,12 @@ pub(crate) async fn matching(
     filter: Expr,
     limit: u32,
 ) -> Result<Vec<Document>> {
-    let query = Query {
+    let query = newest(collection, filter, limit);
+    store.find(&Caller::Server, query).await
+}
+
+fn newest(collection: &Collection, filter: Expr, limit: u32) -> Query {
+    Query {
         collection: collection.id,
         filter,
         // Ids of version 7 sort by creation.
@@ -41,8 +46,7 @@ pub(crate) async fn matching(
         start: Start::First,
         limit,
         fields: None,
-    };
-    store.find(&Caller::Server, query).await
+    }
 }
 
 /// The document with this id.
@@ -53,4 +57,26 @@ pub(crate) async fn by_id(
 ) -> Result<Option<Document>> {
     let mut found = matching(store, collection, with_id(collection, id), 1).await?;
     Ok(found.pop())
+}
+
+/// The document with this id, of which these fields are wanted and the others may be null. Where they
+/// are all sent to clients it comes from whichever tier is right and closest.
+pub(crate) async fn fields(
+    store: &dyn Store,
+    collection: &Collection,
+    id: Id,
+    fields: &[usize],
+) -> Result<Option<Document>> {
+    let sent = collection.sent_fields();
+    if !fields.iter().all(|field| sent.contains(field)) {
+        return by_id(store, collection, id).await;
+    }
+    let mut query = newest(collection, with_id(collection, id), 1);
+    let is_wanted = |field: &usize| *field == Collection::ID || fields.contains(field);
+    query.fields = Some(sent.iter().copied().filter(is_wanted).collect());
+    let page = store.list(&Caller::Server, query, &[]).await?.content;
+    match page.count {
+        0 => Ok(None),
+        _ => collection.read_sent(&page.documents).map(Some),
+    }
 }

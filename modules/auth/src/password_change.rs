@@ -32,15 +32,15 @@ pub(crate) async fn change(shared: &Shared, request: &mut Request) -> Result<Res
     input.finish()?;
     // Said before anything is counted, because whoever chooses badly has not guessed.
     let new = shared.accounts.read_password(&new, "new_password")?;
-    shared.admit(Attempt::Password, &origin)?;
+    shared.admit(Attempt::Password, &origin).await?;
 
     let subject = [Subject::of_account(present.account)];
-    shared.take_for_account(&subject)?;
+    shared.take_for_account(&subject).await?;
     let changed = replace(shared, &present, &current, &new).await;
     match &changed {
         // Only what was wrong counts.
         Err(Error::Forbidden { .. }) => {}
-        Ok(()) | Err(_) => shared.give_back_for_account(&subject),
+        Ok(()) | Err(_) => shared.give_back_for_account(&subject).await,
     }
     changed?;
     Ok(respond::nothing())

@@ -45,7 +45,7 @@ pub(crate) async fn refresh(shared: &Shared, request: &mut Request) -> Result<Re
     let text = input.text("refresh_token");
     input.only(&["refresh_token"]);
     input.finish()?;
-    shared.admit(Attempt::Refresh, &origin)?;
+    shared.admit(Attempt::Refresh, &origin).await?;
     let token = shared.keys.refresh()?.read(&text).ok_or_else(invalid)?;
 
     for _ in 0..TRIES {

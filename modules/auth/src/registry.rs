@@ -12,6 +12,10 @@
 //! 3. It holds no more than so many; whichever is in the way goes, and is loaded again when needed.
 //!
 //! No lock is held while the store is asked.
+//!
+//! All that holds where this process alone writes to the truth. Where others do too, nothing is held
+//! here, and the store is asked each time: what it answers is never older than what anybody was
+//! told. The other instances are told then when somebody's connections must be looked at.
 
 use std::{
     collections::BTreeMap,
@@ -21,6 +25,7 @@ use std::{
 use async_trait::async_trait;
 use indexmap::IndexMap;
 use nubo_core::{
+    bus::{Bus, Channel, Event, What},
     document::Document,
     id::Id,
     observe::{Observer, Touched},
@@ -56,17 +61,26 @@ pub(crate) struct Registry {
     accounts: Shelf<KnownAccount>,
     model: Arc<Model>,
     watchers: RwLock<Vec<Arc<dyn Watcher>>>,
+    /// Where other instances are told, if there may be any.
+    others: Option<Arc<dyn Bus>>,
 }
 
 impl Registry {
-    /// An empty one for so many sessions.
-    pub fn new(model: Arc<Model>, capacity: usize) -> Self {
+    /// An empty one for so many sessions. With a bus, there may be other instances, which are told
+    /// there.
+    pub fn new(model: Arc<Model>, capacity: usize, others: Option<Arc<dyn Bus>>) -> Self {
         Self {
             sessions: Shelf::new(capacity),
             accounts: Shelf::new(capacity),
             model,
             watchers: RwLock::default(),
+            others,
         }
+    }
+
+    /// Whether it hears of every change, so that what it holds is right.
+    pub const fn hears_all(&self) -> bool {
+        self.others.is_none()
     }
 
     /// Tells somebody of every change from now on.
@@ -82,6 +96,40 @@ impl Registry {
         let watchers = self.watchers.read();
         for watcher in watchers.unwrap_or_else(PoisonError::into_inner).iter() {
             watcher.changed(account);
+        }
+    }
+
+    /// Tells the other instances whose connections they must look at, if any.
+    fn tell_others(&self, changes: &[Arc<Touched>]) {
+        let Some(bus) = &self.others else { return };
+        let concerned = changes.iter().filter_map(|change| self.concerned(change));
+        let events: Vec<Event> = concerned
+            .map(|account| Event {
+                channels: vec![Channel::accounts()],
+                what: What::AccountChanged { account },
+            })
+            .collect();
+        if !events.is_empty() {
+            bus.publish(events);
+        }
+    }
+
+    /// The account whose connections a change concerns. Who is new has none, and a session that is
+    /// used goes on.
+    fn concerned(&self, change: &Touched) -> Option<Id> {
+        let before = change.before.as_ref()?;
+        let after = change.after.as_ref();
+        if change.collection == self.model.sessions.collection.id {
+            let model = &self.model.sessions;
+            let was = KnownSession::of(model, before)?;
+            let is = after.and_then(|document| KnownSession::of(model, document));
+            let goes_on = is.is_some_and(|is| is.account == was.account && !is.revoked);
+            (!goes_on).then_some(was.account)
+        } else {
+            let model = &self.model.accounts;
+            let is = after.map(|document| KnownAccount::of(model, document));
+            let same = is.is_some_and(|is| is == KnownAccount::of(model, before));
+            before.id().filter(|_| !same)
         }
     }
 
@@ -109,6 +157,7 @@ impl Observer for Registry {
     }
 
     fn committed(&self, changes: &[Arc<Touched>]) {
+        self.tell_others(changes);
         for change in changes {
             let document = change.after.as_ref().or(change.before.as_ref());
             let Some(id) = document.and_then(Document::id) else {
@@ -171,6 +220,13 @@ impl AccountModel {
             .filter(|(refused, _)| refused.same(value))
             .map(|(_, code)| *code)
             .next()
+    }
+
+    /// The fields that [`KnownAccount`] is made of.
+    pub fn known_fields(&self) -> Vec<usize> {
+        let mentioned = self.mentioned.iter().map(|(_, index)| *index);
+        let state = self.state.as_ref().map(|state| state.field);
+        mentioned.chain(state).chain(self.roles).collect()
     }
 
     /// Whether the account was deleted by its owner.

@@ -80,9 +80,12 @@ impl Shared {
     }
 
     /// Counts an attempt from an address: 429 where there were too many.
-    pub fn admit(&self, attempt: Attempt, origin: &Origin) -> Result<()> {
+    pub async fn admit(&self, attempt: Attempt, origin: &Origin) -> Result<()> {
         match origin.address {
-            Some(address) => self.throttle.take(attempt, Subject::address(address)),
+            Some(address) => {
+                let subject = Subject::address(address);
+                self.throttle.take(attempt, subject).await
+            }
             None => Ok(()),
         }
     }

@@ -31,7 +31,7 @@ pub(crate) async fn sign_up(shared: &Shared, request: &mut Request) -> Result<Re
     let accounts = &shared.model.accounts;
     let collection = &accounts.collection;
     let (mut document, device) = read(shared, json)?;
-    shared.admit(Attempt::SignUp, &origin)?;
+    shared.admit(Attempt::SignUp, &origin).await?;
 
     let id = shared.new_id();
     document.set(Collection::ID, Value::Uuid(id.uuid()));

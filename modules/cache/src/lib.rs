@@ -1,4 +1,4 @@
-//! What is kept in memory, in this process or in Redis: the cache, and the bus.
+//! What is kept in memory, in this process or in Redis: the cache, the bus, and counters.
 //!
 //! The cache is [`Shelves`], written once against [`Storage`], which says what a place must be able
 //! to do to hold documents and sets. [`Memory`] is the one in this process, [`Redis`] the one that
@@ -8,6 +8,8 @@
 //! [`LocalBus`] carries events from those who write to those who listen as long as both are in this
 //! process, and keeps the last minutes of what was heard. It knows nothing of access rules or of
 //! WebSockets; what it carries is `core`'s [`Event`](nubo_core::bus::Event).
+//!
+//! [`RedisBuckets`] keeps `core`'s [token buckets](nubo_core::throttle) where all instances find them.
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +23,9 @@ pub mod storage;
 #[cfg(test)]
 mod storage_tests;
 
-pub use self::redis::{Redis, RedisSettings, RedisStorage, RedisWatch};
+pub use self::redis::{
+    BucketWatch, Redis, RedisBucketSettings, RedisBuckets, RedisSettings, RedisStorage, RedisWatch,
+};
 pub use bus::{LocalBus, LocalBusSettings};
 pub use memory::{Budget, Memory, MemoryWatch};
 pub use shared::{Keeper, Shared};

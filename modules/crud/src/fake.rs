@@ -341,6 +341,8 @@ impl Server {
             store: Arc::clone(&store) as Arc<dyn Store>,
             bus: Arc::new(nubo_core::bus::NoBus),
             sessions: Arc::new(nubo_core::sessions::NoSessions),
+            buckets: Arc::new(nubo_core::throttle::LocalBuckets::new(1, Arc::new(Stopped))),
+            is_sole_writer: true,
             origins: Vec::new(),
             clock: Arc::new(Stopped),
             random: Arc::new(Stopped),

@@ -84,6 +84,11 @@ impl Connections {
         self.tables().by_account.contains_key(&account)
     }
 
+    /// The accounts that have any.
+    pub fn accounts(&self) -> Vec<Id> {
+        self.tables().by_account.keys().copied().collect()
+    }
+
     /// How many there are.
     pub fn count(&self) -> usize {
         self.count.load(Ordering::SeqCst)

@@ -224,6 +224,7 @@ pub fn hub(
         catalog: Arc::new(catalog),
         bus: Arc::new(bus),
         sessions,
+        is_sole_writer: false,
         clock: Arc::new(Stopped),
         random: Arc::new(Stopped),
         limits: Limits::new(Settings::default()).unwrap(),

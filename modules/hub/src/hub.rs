@@ -28,6 +28,8 @@ pub(crate) struct Hub {
     pub store: Arc<dyn Store>,
     pub bus: Arc<dyn Bus>,
     pub sessions: Arc<dyn Sessions>,
+    /// Whether no other instance changes accounts.
+    pub is_sole_writer: bool,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub limits: Limits,
@@ -80,6 +82,15 @@ impl Changed {
     /// Notes one that could not be looked at.
     pub fn put_back(&self, account: Id) {
         self.accounts().insert(account);
+    }
+
+    /// Notes everybody who is connected.
+    pub fn all(&self) {
+        let connected = self.connections.accounts();
+        if !connected.is_empty() {
+            self.accounts().extend(connected);
+            self.arrived.notify_one();
+        }
     }
 
     /// Resolves when there are any.

@@ -102,6 +102,7 @@ impl Module for WebSocketHub {
             store: context.store.clone(),
             bus: context.bus.clone(),
             sessions: context.sessions.clone(),
+            is_sole_writer: context.is_sole_writer,
             clock: context.clock.clone(),
             random: context.random.clone(),
             limits,

@@ -3,6 +3,10 @@
 //! A sweep goes through each such collection from its oldest document on, in batches, and deletes
 //! on the normal way of writes, as the server. A document that cannot be deleted (another one still
 //! needs it) is passed over and tried again in the next sweep.
+//!
+//! Of several instances one sweeps in each period: whoever takes the token that there is then. Where
+//! they cannot count together each of them sweeps, which only takes more time: what one has deleted
+//! the others do not find.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,6 +18,7 @@ use nubo_core::{
     id::Id,
     query::{Query, Start},
     schema::{Collection, SortKey},
+    throttle::{Bucket, Rate, TokenBuckets},
     time::Timestamp,
     value::Value,
     write::{Guard, Operation, Sequence, Target},
@@ -24,6 +29,12 @@ use crate::Tiers;
 
 /// How many documents are deleted at a time, so that other writes get their turn in between.
 const BATCH: u32 = 500;
+
+/// The token that allows a sweep.
+const TURN: Bucket = Bucket {
+    what: "retention",
+    subject: [0; 16],
+};
 
 /// The task that sweeps from time to time.
 pub struct Retention {
@@ -41,12 +52,12 @@ pub struct Sweep {
 }
 
 impl Retention {
-    /// Sweeps now and then once in every `period`, until it is stopped. Costs nothing where no
-    /// collection expires.
-    pub fn start(tiers: Arc<Tiers>, period: Duration) -> Self {
+    /// Sweeps now and then once in every `period`, until it is stopped, as far as none of those that
+    /// take from the same buckets has done so. Costs nothing where no collection expires.
+    pub fn start(tiers: Arc<Tiers>, buckets: Arc<dyn TokenBuckets>, period: Duration) -> Self {
         let (stop, stopped) = watch::channel(false);
         let expires = tiers.expiring().next().is_some();
-        let task = expires.then(|| tokio::spawn(run(tiers, period, stopped)));
+        let task = expires.then(|| tokio::spawn(run(tiers, buckets, period, stopped)));
         Self { stop, task }
     }
 
@@ -61,15 +72,23 @@ impl Retention {
     }
 }
 
-async fn run(tiers: Arc<Tiers>, period: Duration, mut stopped: watch::Receiver<bool>) {
+async fn run(
+    tiers: Arc<Tiers>,
+    buckets: Arc<dyn TokenBuckets>,
+    period: Duration,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let rate = turns(period);
     loop {
-        match tiers.sweep_until(&stopped).await {
-            Ok(Sweep {
-                deleted: 0,
-                kept: 0,
-            }) => {}
-            Ok(Sweep { deleted, kept }) => tracing::info!(deleted, kept, "expired documents"),
-            Err(error) => tracing::warn!(%error, "expired documents could not be deleted"),
+        if buckets.take(TURN, rate).await.is_ok() {
+            match tiers.sweep_until(&stopped).await {
+                Ok(Sweep {
+                    deleted: 0,
+                    kept: 0,
+                }) => {}
+                Ok(Sweep { deleted, kept }) => tracing::info!(deleted, kept, "expired documents"),
+                Err(error) => tracing::warn!(%error, "expired documents could not be deleted"),
+            }
         }
         let stop = stopped.wait_for(|stop| *stop);
         // The channel closes when its owner is gone; that is a stop too.
@@ -77,6 +96,13 @@ async fn run(tiers: Arc<Tiers>, period: Duration, mut stopped: watch::Receiver<b
             return;
         }
     }
+}
+
+/// One turn in each period, less a tenth: whoever had the last one must not come too early for the
+/// next because clocks differ a little.
+fn turns(period: Duration) -> Rate {
+    let interval = period.mul_f64(0.9).as_micros();
+    Rate::new(1, i64::try_from(interval).unwrap_or(i64::MAX))
 }
 
 impl Tiers {

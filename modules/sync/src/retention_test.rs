@@ -1,5 +1,6 @@
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use nubo_core::throttle::{LocalBuckets, TokenBuckets};
 use serde_json::json;
 
 use crate::{Retention, Sweep, fake::World};
@@ -56,10 +57,15 @@ async fn a_document_that_is_still_needed_does_not_hold_up_the_others() {
     assert_eq!(logs(&world).await, 1);
 }
 
+fn buckets(world: &World) -> Arc<dyn TokenBuckets> {
+    Arc::new(LocalBuckets::new(10, world.clock.clone()))
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_task_sweeps_again_and_again_until_it_is_stopped() {
     let world = World::new();
-    let retention = Retention::start(world.tiers.clone(), Duration::from_secs(60));
+    let buckets = buckets(&world);
+    let retention = Retention::start(world.tiers.clone(), buckets, Duration::from_secs(60));
     for _ in 0..2 {
         world.add("logs", json!({ "line": "x" })).await;
         world.clock.advance(2 * HOUR);
@@ -72,4 +78,22 @@ async fn the_task_sweeps_again_and_again_until_it_is_stopped() {
     world.clock.advance(2 * HOUR);
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(logs(&world).await, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_that_count_together_one_sweeps_in_each_period() {
+    let world = World::new();
+    let buckets = buckets(&world);
+    let period = Duration::from_secs(60);
+    let start = || Retention::start(world.tiers.clone(), buckets.clone(), period);
+    let (first, second) = (start(), start());
+    // The clock of the buckets stands still, so there is one turn for both, however often they come.
+    tokio::time::sleep(10 * period).await;
+    let swept = world.truth.asked.load(Ordering::Relaxed);
+    assert_eq!(swept, 1, "one question for expired documents");
+    world.clock.advance(60_000_000);
+    tokio::time::sleep(10 * period).await;
+    assert_eq!(world.truth.asked.load(Ordering::Relaxed), 2);
+    first.stop().await;
+    second.stop().await;
 }

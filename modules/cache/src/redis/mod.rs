@@ -10,9 +10,12 @@
 //! [gate](nubo_core::coordination). A call that fails, or that takes longer than its time limit, may
 //! still be carried out.
 //!
+//! [`RedisBuckets`] has nothing to do with the cache: it counts for all instances together.
+//!
 //! Start with [keys], which says what is where, and `scripts/library.lua`.
 
 mod answers;
+mod buckets;
 mod budget;
 mod counts;
 mod keys;
@@ -36,6 +39,7 @@ use nubo_core::{
 
 use uuid::Uuid;
 
+pub use buckets::{BucketWatch, RedisBucketSettings, RedisBuckets};
 pub use budget::RedisWatch;
 pub use storage::RedisStorage;
 

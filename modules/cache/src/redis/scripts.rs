@@ -1,7 +1,7 @@
 //! The scripts that do in one step what must not be seen half done.
 //!
 //! Each is a file in `scripts/` that says what it does, what it takes and what it returns;
-//! `library.lua` stands in front of all of them.
+//! `library.lua` stands in front of all that belong to the cache.
 
 use std::sync::LazyLock;
 
@@ -40,6 +40,8 @@ pub(super) struct Scripts {
     pub build: Script,
     pub forget: Script,
     pub fence: Script,
+    pub take_token: Script,
+    pub give_back_token: Script,
 }
 
 pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
@@ -53,6 +55,8 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     build: Script::new(include_str!("scripts/build.lua")),
     forget: Script::new(include_str!("scripts/forget.lua")),
     fence: Script::new(include_str!("scripts/fence.lua")),
+    take_token: Script::alone(include_str!("scripts/take_token.lua").to_owned()),
+    give_back_token: Script::alone(include_str!("scripts/give_back_token.lua").to_owned()),
 });
 
 impl Script {
@@ -66,6 +70,11 @@ impl Script {
              local FILL_TIME, BUILD_TIME, BUILDS = {FILL_TIME}, {BUILD_TIME}, {BUILDS}\n\
              {library}\n{rest}"
         );
+        Self::alone(text)
+    }
+
+    /// A script as it stands.
+    fn alone(text: String) -> Self {
         let hash = redis::Script::new(&text).get_hash().to_owned();
         Self { text, hash }
     }
@@ -85,6 +94,8 @@ impl Scripts {
             &self.build,
             &self.forget,
             &self.fence,
+            &self.take_token,
+            &self.give_back_token,
         ];
         let load = |script: &Script| {
             let mut command = redis::cmd("SCRIPT");

@@ -97,6 +97,7 @@ impl Dispatcher {
                     connection.close(Close::Kicked);
                 }
             }
+            What::AccountChanged { account } => self.look_at_all(*account).await,
         }
     }
 

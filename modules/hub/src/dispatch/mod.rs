@@ -95,6 +95,8 @@ pub(crate) struct Dispatcher {
     position: Option<Position>,
     /// When leases are prolonged next.
     prolong_at: Timestamp,
+    /// Whether it is heard what other instances change of accounts.
+    hears_accounts: bool,
 }
 
 impl Dispatcher {
@@ -109,6 +111,7 @@ impl Dispatcher {
             absence: Absence::default(),
             position: None,
             prolong_at: Timestamp::from_millis(0),
+            hears_accounts: false,
         }
     }
 
@@ -173,6 +176,7 @@ impl Dispatcher {
                 reply.send(result).ok();
             }
             Command::Came { connection, reply } => {
+                self.hear_of_accounts().await;
                 // From here on it is known as the account's. What has changed before, since its
                 // token was shown, nobody has told.
                 self.look_at(&connection).await;
@@ -401,12 +405,35 @@ impl Dispatcher {
         }
     }
 
+    /// Hears from now on what other instances change of accounts, where there may be any. Nobody
+    /// needs that before somebody is connected.
+    async fn hear_of_accounts(&mut self) {
+        if self.hub.is_sole_writer || self.hears_accounts {
+            return;
+        }
+        match self.hub.bus.open(&Channel::accounts()).await {
+            Ok(_) => {
+                self.hears_accounts = true;
+                // Who was there before may have been changed before.
+                self.hub.changed.all();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "what other servers change of accounts is not heard yet");
+            }
+        }
+    }
+
     /// Looks again at who is behind the connections of accounts that have changed.
     async fn look_at_changed(&mut self) {
         for account in self.hub.changed.take() {
-            for connection in self.hub.connections.of(account) {
-                self.look_at(&connection).await;
-            }
+            self.look_at_all(account).await;
+        }
+    }
+
+    /// Looks again at who is behind the connections of an account.
+    async fn look_at_all(&mut self, account: Id) {
+        for connection in self.hub.connections.of(account) {
+            self.look_at(&connection).await;
         }
     }
 
@@ -447,6 +474,10 @@ impl Dispatcher {
                 tracing::warn!("events came faster than they could be told; clients read again");
                 self.lookups.forget();
                 self.absence.forget(position.sequence);
+                if self.hears_accounts {
+                    // Accounts may be among what was lost.
+                    self.hub.changed.all();
+                }
                 for (channel, on) in self.listeners.channels() {
                     for member in on.members() {
                         let reload = event::reload(channel, position, "gap");
@@ -491,6 +522,9 @@ impl Dispatcher {
 
     /// Looks after the time for all connections.
     async fn tick(&mut self) {
+        if self.hub.connections.count() > 0 {
+            self.hear_of_accounts().await;
+        }
         let micros = self.hub.clock.micros();
         for connection in self.hub.connections.all() {
             connection.tick(micros, &self.hub.limits);
