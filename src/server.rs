@@ -4,6 +4,7 @@
 //! OpenAPI document. [`Assembly::open`] opens the store, which is all that `nubo import` needs;
 //! [`serve`] listens as well.
 
+mod cache;
 mod data;
 mod http;
 mod identify;
@@ -18,10 +19,9 @@ use std::{
 };
 
 use nubo_auth::{Accounts, Auth};
-use nubo_cache::{Budget, LocalBus, LocalBusSettings, Memory, MemoryWatch, Shelves};
+use nubo_cache::{LocalBus, LocalBusSettings};
 use nubo_core::{
     bus::Bus,
-    cache::Cache,
     clock::{Clock, Random},
     module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
@@ -41,10 +41,11 @@ use serde_json::{Value as Json, json};
 pub use listen::serve;
 pub use truth::{hold, index_rebuild, migrations};
 
+use cache::Cached;
 use sessions::LateSessions;
 
 use crate::{
-    config::{CacheDriver, Loaded, TruthDriver},
+    config::Loaded,
     control::Administration,
     system::{SystemClock, SystemRandom},
 };
@@ -134,7 +135,7 @@ impl Assembly {
             clock.clone(),
             &*random,
         ));
-        let cached = Cached::new(&loaded, &catalog, &clock);
+        let cached = Cached::new(&loaded, &catalog, &clock, &random)?;
         let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
@@ -331,6 +332,10 @@ impl Assembly {
             Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
         let observers = observers.chain(std::iter::once(publisher));
         self.truth.start(observers.collect()).await?;
+        let watch = match cached {
+            Some(cached) => Some(cached.start().await?),
+            None => None,
+        };
         for module in &self.modules {
             let name = module.name();
             module
@@ -341,7 +346,7 @@ impl Assembly {
         Ok(Open {
             store: self.tiers.clone(),
             retention: Retention::start(self.tiers.clone(), RETENTION_PERIOD),
-            memory: cached.map(|cached| MemoryWatch::start(cached.memory.clone(), cached.budget)),
+            watch,
             _lock: lock,
         })
     }
@@ -360,41 +365,9 @@ impl Assembly {
             module.stop().await;
         }
         self.truth.stop().await;
-        if let Some(memory) = open.memory {
-            memory.stop().await;
+        if let Some(watch) = open.watch {
+            watch.stop().await;
         }
-    }
-}
-
-/// The cache in this process, and what it may take.
-struct Cached {
-    cache: Arc<dyn Cache>,
-    memory: Arc<Memory>,
-    budget: Budget,
-}
-
-impl Cached {
-    /// None where the settings want none.
-    fn new(loaded: &Loaded, catalog: &Arc<Catalog>, clock: &Arc<dyn Clock>) -> Option<Self> {
-        let settings = &loaded.settings.tiers.cache;
-        let is_wanted = match settings.driver {
-            CacheDriver::Auto => loaded.settings.tiers.truth.driver == TruthDriver::Sqlite,
-            CacheDriver::Memory => true,
-            CacheDriver::None => false,
-        };
-        if !is_wanted {
-            return None;
-        }
-        let budget = Budget {
-            max_memory: settings.max_memory.0,
-            margin: settings.margin.0,
-        };
-        let memory = Arc::new(Memory::new(catalog, clock.clone(), budget.first()));
-        Some(Self {
-            cache: Arc::new(Shelves::new(catalog.clone(), memory.clone())),
-            memory,
-            budget,
-        })
     }
 }
 
@@ -403,6 +376,6 @@ pub struct Open {
     /// What is read and written.
     pub store: Arc<dyn Store>,
     retention: Retention,
-    memory: Option<MemoryWatch>,
+    watch: Option<cache::Watch>,
     _lock: data::Lock,
 }

@@ -9,8 +9,8 @@ use nubo_core::{
     truth::Truth,
 };
 use nubo_truth::{
-    AtStart, IndexRebuild, Migrations, PostgresSettings, PostgresTruth, SqliteSettings,
-    SqliteTruth, Target, Tls,
+    AtStart, IndexRebuild, Migrations, PostgresCoordination, PostgresSettings, PostgresTruth,
+    SqliteSettings, SqliteTruth, Target, Tls,
 };
 
 use super::data;
@@ -41,6 +41,19 @@ pub(super) fn of(
             Arc::new(PostgresTruth::new(settings, catalog, clock, random))
         }
     })
+}
+
+/// What instances agree by.
+///
+/// # Errors
+/// When the truth is one that no instances share, or settings are missing.
+pub(super) fn coordination(loaded: &Loaded) -> Result<PostgresCoordination, SetupError> {
+    match target(loaded)? {
+        Target::Postgres(settings) => PostgresCoordination::new(&settings),
+        Target::Sqlite(_) => Err(SetupError::new(
+            "a cache in Redis needs PostgreSQL below it: a SQLite database belongs to one server",
+        )),
+    }
 }
 
 /// The migrations of the truth.

@@ -21,7 +21,7 @@ pub mod storage;
 #[cfg(test)]
 mod storage_tests;
 
-pub use self::redis::{Redis, RedisSettings, RedisStorage, RedisWatch};
+pub use self::redis::{Redis, RedisSettings, RedisStorage, RedisWatch, is_redis_address};
 pub use bus::{LocalBus, LocalBusSettings};
 pub use memory::{Budget, Memory, MemoryWatch};
 pub use shared::{Keeper, Shared};

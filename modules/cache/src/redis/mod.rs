@@ -60,6 +60,11 @@ pub struct RedisSettings {
     pub margin: u64,
 }
 
+/// Whether a Redis server can be found by this URL.
+pub fn is_redis_address(url: &str) -> bool {
+    redis::IntoConnectionInfo::into_connection_info(url).is_ok()
+}
+
 /// A Redis server that holds the cache.
 pub struct Redis {
     shared: Arc<Shared>,
