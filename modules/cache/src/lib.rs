@@ -1,4 +1,4 @@
-//! What is kept in memory: the cache, and the bus of one process.
+//! What is kept in memory: the cache, and the bus.
 //!
 //! The cache is [`Shelves`], written once against [`Storage`], which says what a place must be able
 //! to do to hold documents and sets. [`Memory`] is the one in this process. Neither asks the truth
@@ -6,8 +6,9 @@
 //! it counts.
 //!
 //! [`LocalBus`] carries events from those who write to those who listen as long as both are in this
-//! process, and keeps the last minutes of what was heard. It knows nothing of access rules or of
-//! WebSockets; what it carries is `core`'s [`Event`](nubo_core::bus::Event).
+//! process, and keeps the last minutes of what was heard; [`RedisBus`] does the same between several
+//! processes that share a Redis. They know nothing of access rules or of
+//! WebSockets; what they carry is `core`'s [`Event`](nubo_core::bus::Event).
 
 #![forbid(unsafe_code)]
 
@@ -16,7 +17,7 @@ mod memory;
 mod shelves;
 pub mod storage;
 
-pub use bus::{LocalBus, LocalBusSettings};
+pub use bus::{LocalBus, LocalBusSettings, RedisBus, RedisBusSettings};
 pub use memory::{Budget, Memory, MemoryWatch};
 pub use shelves::Shelves;
 pub use storage::Storage;

@@ -1,0 +1,365 @@
+//! What is promised when Redis is slow, gone, or has forgotten.
+
+use std::time::Duration;
+
+use nubo_core::Error;
+
+use super::*;
+use crate::bus::tests::{channel, event, hear, hears, id, large, lease, numbers, replayed, until};
+
+/// Waits until an instance can be used.
+async fn ready(instance: &RedisBus) -> Position {
+    until("the bus is there", async || {
+        instance.open(&channel("ready")).await.is_ok()
+    })
+    .await;
+    instance.open(&channel("ready")).await.unwrap()
+}
+
+#[tokio::test]
+async fn who_comes_back_after_a_restart_or_elsewhere_gets_what_was_missed() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    let start = one.open(&channel("a")).await.unwrap();
+    two.publish(vec![event(&["a"], 1), event(&["a"], 2)]);
+    let seen = hears(bus(&one), &[1, 2]).await[0].position;
+    one.stop().await;
+    assert!(one.open(&channel("a")).await.is_err());
+    two.publish(vec![event(&["a", "b"], 3), large(&["a"], 4, 100 << 10)]);
+
+    let again = instance(&server, 3, |_| {});
+    again.open(&channel("a")).await.unwrap();
+    two.publish(vec![event(&["a"], 5)]);
+    hears(bus(&again), &[5]).await;
+    assert_eq!(
+        replayed(bus(&again), "a", seen).await,
+        Some(vec![2, 3, 4, 5])
+    );
+    two.open(&channel("a")).await.unwrap();
+    let all = Some(vec![1, 2, 3, 4, 5]);
+    assert_eq!(replayed(bus(&two), "a", start).await, all);
+    again.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_published_last_is_told_before_the_end() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    one.open(&channel("a")).await.unwrap();
+    let numbers: Vec<u128> = (1..500).collect();
+    two.publish(
+        numbers
+            .iter()
+            .map(|number| event(&["a"], *number))
+            .collect(),
+    );
+    two.stop().await;
+    hears(bus(&one), &numbers).await;
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn cut_connections_lose_nothing_and_tell_nothing_twice() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    for name in ["a", "b", "c"] {
+        one.open(&channel(name)).await.unwrap();
+    }
+    let last = 3000;
+    let publishing = async {
+        for number in 1..=last {
+            two.publish(vec![match number % 3 {
+                0 => event(&["a", "b"], number),
+                1 => event(&["b", "other", "c"], number),
+                _ => large(&["c"], number, 10 << 10),
+            }]);
+            if number % 300 == 0 {
+                for kind in ["pubsub", "normal"] {
+                    let words = ["CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes"];
+                    server.command::<u32>(&words).await;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let expected: Vec<u128> = (1..=last).collect();
+    tokio::join!(publishing, hears(bus(&one), &expected));
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn kicks_are_heard_after_a_cut() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    ready(&one).await;
+    ready(&two).await;
+    let words = ["CLIENT", "KILL", "TYPE", "pubsub"];
+    server.command::<u32>(&words).await;
+    two.publish(vec![Event {
+        channels: Vec::new(),
+        what: nubo_core::bus::What::Kicked { account: id(5) },
+    }]);
+    hears(bus(&one), &[5]).await;
+    hears(bus(&two), &[5]).await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn a_redis_that_has_lost_everything_is_a_gap() {
+    let mut server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    let before = one.open(&channel("a")).await.unwrap();
+    two.publish(vec![event(&["a"], 1)]);
+    hears(bus(&one), &[1]).await;
+    server.restart().await;
+    let Heard::Gap(gap) = hear(bus(&one), 1).await.remove(0) else {
+        panic!("no gap");
+    };
+    assert_ne!(gap.epoch, before.epoch);
+    assert!(gap.sequence > before.sequence);
+    // It goes on in the new epoch.
+    ready(&two).await;
+    let start = one.open(&channel("a")).await.unwrap();
+    assert_eq!(start.epoch, gap.epoch);
+    two.publish(vec![event(&["a"], 2)]);
+    let heard = hears(bus(&one), &[2]).await;
+    assert!(heard[0].position.sequence > gap.sequence);
+    assert_eq!(replayed(bus(&one), "a", before).await, None);
+    assert_eq!(replayed(bus(&one), "a", start).await, Some(vec![2]));
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn data_that_vanishes_while_redis_runs_is_a_gap() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    let before = one.open(&channel("a")).await.unwrap();
+    server.command::<String>(&["FLUSHALL"]).await;
+    two.publish(vec![event(&["a"], 1)]);
+    let Heard::Gap(gap) = hear(bus(&one), 1).await.remove(0) else {
+        panic!("no gap");
+    };
+    assert_ne!(gap.epoch, before.epoch);
+    assert_eq!(replayed(bus(&one), "a", before).await, None);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn a_channel_that_was_forgotten_while_it_was_open_is_a_gap() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        // Renewed at each beat.
+        settings.replay = Duration::from_secs(2);
+        settings.beat = Duration::from_millis(50);
+    });
+    let start = one.open(&channel("a")).await.unwrap();
+    ready(&two).await;
+    let key = format!("nubo:bus:{:x}:last:a", start.epoch);
+    assert_eq!(server.command::<u32>(&["DEL", &key]).await, 1);
+    two.publish(vec![event(&["a"], 1)]);
+    assert_eq!(numbers(&hear(bus(&one), 1).await), [0]);
+    two.publish(vec![event(&["a"], 2)]);
+    hears(bus(&one), &[2]).await;
+    assert_eq!(replayed(bus(&one), "a", start).await, None);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn without_redis_everything_says_so_and_works_again_with_it() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.timeout = Duration::from_millis(200);
+        settings.beat = Duration::from_millis(50);
+    });
+    let start = one.open(&channel("a")).await.unwrap();
+    ready(&two).await;
+    server.signal("-STOP");
+    let unavailable = |error: Error| assert_eq!(error.code(), "bus_unavailable");
+    unavailable(one.open(&channel("b")).await.unwrap_err());
+    unavailable(one.replay(&channel("a"), start).await.unwrap_err());
+    unavailable(one.show(vec![lease(1, 10, 1000)]).await.unwrap_err());
+    unavailable(one.present(&channel("a")).await.unwrap_err());
+    until("listeners are possible", async || one.is_heard()).await;
+    // What is published meanwhile waits.
+    two.publish(vec![event(&["a"], 1)]);
+    server.signal("-CONT");
+    two.publish(vec![event(&["a"], 2)]);
+    hears(bus(&one), &[1, 2]).await;
+    ready(&one).await;
+    assert_eq!(replayed(bus(&one), "a", start).await, Some(vec![1, 2]));
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_does_not_fit_the_outbox_is_a_gap_for_all() {
+    let mut server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.timeout = Duration::from_millis(200);
+        settings.beat = Duration::from_millis(50);
+        settings.outbox_bytes = 4000;
+    });
+    let start = one.open(&channel("a")).await.unwrap();
+    ready(&two).await;
+    server.signal("-STOP");
+    for number in 1..100 {
+        two.publish(vec![event(&["a"], number)]);
+    }
+    server.signal("-CONT");
+    // Some may come before it.
+    let mut told = Vec::new();
+    while told.last() != Some(&0) {
+        told.extend(numbers(&hear(bus(&one), 1).await));
+    }
+    ready(&two).await;
+    two.publish(vec![event(&["a"], 200)]);
+    while told.last() != Some(&200) {
+        told.extend(numbers(&hear(bus(&one), 1).await));
+    }
+    assert_eq!(replayed(bus(&one), "a", start).await, None);
+    server.end();
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn a_listener_that_is_too_slow_is_told_of_the_gap() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.waiting_bytes = 1000;
+    });
+    one.open(&channel("a")).await.unwrap();
+    two.open(&channel("b")).await.unwrap();
+    two.publish((1..20).map(|number| event(&["a"], number)).collect());
+    // The other one hears this after all of those were told.
+    two.publish(vec![event(&["a", "b"], 20)]);
+    hears(bus(&two), &[20]).await;
+    let mut told = Vec::new();
+    while told.last() != Some(&0) {
+        told.extend(numbers(&hear(bus(&one), 1).await));
+    }
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_too_much_to_be_kept_is_a_gap_for_who_comes_back() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.replay_bytes = 4000;
+    });
+    let start = one.open(&channel("a")).await.unwrap();
+    let expected: Vec<u128> = (1..=50).collect();
+    two.publish(
+        expected
+            .iter()
+            .map(|number| event(&["a"], *number))
+            .collect(),
+    );
+    let heard = hears(bus(&one), &expected).await;
+    assert_eq!(replayed(bus(&one), "a", start).await, None);
+    let late = heard[47].position;
+    assert_eq!(replayed(bus(&one), "a", late).await, Some(vec![49, 50]));
+    let key = format!("nubo:bus:{:x}:event:*", start.epoch);
+    let kept: Vec<String> = server.command(&["KEYS", &key]).await;
+    assert!(kept.len() < 15, "{}", kept.len());
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_is_kept_of_channels_that_nobody_has_opened() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    let start = one.open(&channel("a")).await.unwrap();
+    two.publish((1..50).map(|number| event(&["quiet"], number)).collect());
+    two.publish(vec![event(&["a"], 50)]);
+    hears(bus(&one), &[50]).await;
+    let prefix = format!("nubo:bus:{:x}:", start.epoch);
+    let events: Vec<String> = server.command(&["KEYS", &format!("{prefix}event:*")]).await;
+    assert_eq!(events.len(), 1);
+    let channels: Vec<String> = server.command(&["KEYS", &format!("{prefix}*quiet*")]).await;
+    assert!(channels.is_empty(), "{channels:?}");
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_left_runs_out() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.replay = Duration::from_millis(200);
+        settings.beat = Duration::from_millis(20);
+    });
+    let start = one.open(&channel("a")).await.unwrap();
+    two.publish(vec![event(&["a"], 1), event(&["a"], 2)]);
+    hears(bus(&one), &[1, 2]).await;
+    one.close(&channel("a")).await;
+    let prefix = format!("nubo:bus:{:x}:", start.epoch);
+    until("nothing is kept of it", async || {
+        let keys: Vec<String> = server.command(&["KEYS", &format!("{prefix}*")]).await;
+        let kept = |key: &&String| {
+            let name = &key[prefix.len()..];
+            name.ends_with(":a") || name.starts_with("event:") || name == "kept"
+        };
+        !keys.iter().any(|key| kept(&key))
+    })
+    .await;
+    until("nobody listens", async || !two.is_heard()).await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn who_vanishes_with_their_instance_is_gone_when_the_lease_runs_out() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.beat = Duration::from_millis(20);
+    });
+    let room = channel("room");
+    two.open(&room).await.unwrap();
+    one.show(vec![lease(1, 10, 150), lease(2, 20, 3_600_000)])
+        .await
+        .unwrap();
+    two.show(vec![lease(1, 11, 300)]).await.unwrap();
+    // Both beat, and one of them says so.
+    let told = hears(bus(&two), &[1, 2, 1]).await;
+    let gone = nubo_core::bus::What::Presence {
+        account: id(1),
+        joined: false,
+    };
+    assert_eq!(told[2].event.what, gone);
+    assert_eq!(two.present(&room).await.unwrap(), [id(2)]);
+    assert_eq!(
+        one.are_present(&room, &[id(1), id(2)]).await.unwrap(),
+        [false, true]
+    );
+    two.publish(vec![event(&["room"], 99)]);
+    hears(bus(&two), &[99]).await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_a_gap() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    let start = one.open(&channel("a")).await.unwrap();
+    ready(&two).await;
+    two.publish(vec![event(&["a"], 1)]);
+    let first = hears(bus(&one), &[1]).await[0].position.sequence;
+    let prefix = format!("nubo:bus:{:x}:", start.epoch);
+    let next = format!("{} {first} {{\"v\":99}}", first + 1);
+    server
+        .command::<u32>(&["PUBLISH", &format!("{prefix}on:a"), &next])
+        .await;
+    assert_eq!(numbers(&hear(bus(&one), 1).await), [0]);
+    one.stop().await;
+    two.stop().await;
+}
