@@ -1,6 +1,7 @@
 //! What several instances over one Redis promise, whatever happens between them and it.
 
 mod cuts;
+mod history;
 
 use nubo_core::bus::Bus;
 
@@ -23,11 +24,6 @@ impl Instances {
             one: instance(server, 1, &change),
             two: instance(server, 2, &change),
         }
-    }
-
-    pub async fn stop(&self) {
-        self.one.stop().await;
-        self.two.stop().await;
     }
 }
 

@@ -11,40 +11,24 @@ use serde_json::{Map, Value as Json};
 
 use super::Unreadable;
 
-/// Appends a value in the form in which it is sent to clients, except that what is hidden inside an
-/// object is there too.
-pub(super) fn write_value(kind: &FieldType, value: &Value, out: &mut Vec<u8>) {
-    let (FieldType::Object(fields), Value::Object(values)) = (kind, value) else {
-        return kind.write_json(value, out);
-    };
-    out.push(b'{');
-    for (place, (field, value)) in fields.iter().zip(values).enumerate() {
-        if place > 0 {
-            out.push(b',');
-        }
-        // Names come from the schema and need no escaping.
-        out.push(b'"');
-        out.extend_from_slice(field.name.as_bytes());
-        out.extend_from_slice(b"\":");
-        write_value(&field.kind, value, out);
-    }
-    out.push(b'}');
-}
-
-/// The document with these fields. Those that are unknown here are passed over, and those that were
-/// not sent have their default.
+/// The document with these fields, as far as they are needed. Those that are unknown here are passed
+/// over, and those that were not sent have their default.
 pub(super) fn read(
     collection: &Collection,
+    needed: &[usize],
     mut sent: Map<String, Json>,
 ) -> Result<Document, Unreadable> {
-    let values = collection.fields().iter().map(|field| {
-        read_field(field, &mut sent).map_err(|kind| Unreadable::Field {
+    let mut document = Document::empty(collection);
+    for &index in needed {
+        let field = &collection.fields()[index];
+        let value = read_field(field, &mut sent).map_err(|kind| Unreadable::Field {
             collection: collection.name.clone(),
             field: field.name.clone(),
             kind,
-        })
-    });
-    Ok(Document::from_values(values.collect::<Result<_, _>>()?))
+        })?;
+        document.set(index, value);
+    }
+    Ok(document)
 }
 
 fn read_field(field: &Field, sent: &mut Map<String, Json>) -> Result<Value, String> {
@@ -63,7 +47,6 @@ fn read_field(field: &Field, sent: &mut Map<String, Json>) -> Result<Value, Stri
 fn read_value(kind: &FieldType, json: Json) -> Result<Value, String> {
     match (kind, json) {
         (_, Json::Null) => Ok(Value::Null),
-        (FieldType::Password, _) => Ok(Value::Null),
         // As it is: what was stored once may be deeper than what is accepted now.
         (FieldType::Json, json) => Ok(Value::Json(json)),
         (FieldType::Object(fields), Json::Object(mut sent)) => {

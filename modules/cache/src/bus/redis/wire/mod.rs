@@ -11,6 +11,8 @@
 
 mod document;
 mod needed;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -70,13 +72,13 @@ pub(super) enum Unreadable {
 struct Letter<D> {
     v: u32,
     on: Vec<Box<str>>,
-    what: Told<D>,
+    what: Said<D>,
 }
 
 /// [`What`] in its written form; `D` is how a document is held.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Told<D> {
+enum Said<D> {
     Changed {
         collection: Box<str>,
         before: Option<D>,
@@ -128,7 +130,7 @@ impl Wire {
                         .map(|document| self.needed.write(collection, document))
                         .transpose()
                 };
-                Told::Changed {
+                Said::Changed {
                     collection: collection.name.as_str().into(),
                     before: document(&touched.before)?,
                     after: document(&touched.after)?,
@@ -140,7 +142,7 @@ impl Wire {
                 until,
             } => {
                 let collection = self.catalog.get(*collection);
-                Told::Published {
+                Said::Published {
                     collection: collection.name.as_str().into(),
                     document: self.needed.write(collection, document)?,
                     until: until.millis(),
@@ -151,21 +153,21 @@ impl Wire {
                 json,
                 until,
                 from,
-            } => Told::Told {
+            } => Said::Told {
                 account: text(account),
                 json: (&**json).into(),
                 until: until.millis(),
                 from: text(from),
             },
-            What::Broadcast { text: said, from } => Told::Broadcast {
-                text: (&**said).into(),
+            What::Broadcast { text: words, from } => Said::Broadcast {
+                text: (&**words).into(),
                 from: text(from),
             },
-            What::Presence { account, joined } => Told::Presence {
+            What::Presence { account, joined } => Said::Presence {
                 account: text(account),
                 joined: *joined,
             },
-            What::Kicked { account } => Told::Kicked {
+            What::Kicked { account } => Said::Kicked {
                 account: text(account),
             },
         };
@@ -208,9 +210,9 @@ impl Wire {
     }
 
     /// None where it is about a collection that is unknown here.
-    fn what(&self, told: Told<Map<String, Json>>) -> Result<Option<Meant>, Unreadable> {
-        let what = match told {
-            Told::Changed {
+    fn what(&self, said: Said<Map<String, Json>>) -> Result<Option<Meant>, Unreadable> {
+        let what = match said {
+            Said::Changed {
                 collection,
                 before,
                 after,
@@ -220,7 +222,7 @@ impl Wire {
                 };
                 let document = |fields: Option<Map<String, Json>>| {
                     fields
-                        .map(|fields| document::read(collection, fields))
+                        .map(|fields| self.needed.read(collection, fields))
                         .transpose()
                 };
                 What::Changed(Arc::new(Touched {
@@ -229,7 +231,7 @@ impl Wire {
                     after: document(after)?,
                 }))
             }
-            Told::Published {
+            Said::Published {
                 collection,
                 document,
                 until,
@@ -239,11 +241,11 @@ impl Wire {
                 };
                 What::Published {
                     collection: collection.id,
-                    document: document::read(collection, document)?,
+                    document: self.needed.read(collection, document)?,
                     until: Timestamp::from_millis(until),
                 }
             }
-            Told::Told {
+            Said::Told {
                 account,
                 json,
                 until,
@@ -254,18 +256,18 @@ impl Wire {
                 until: Timestamp::from_millis(until),
                 from: id(&from)?,
             },
-            Told::Broadcast { text, from } => What::Broadcast {
+            Said::Broadcast { text, from } => What::Broadcast {
                 text: text.into(),
                 from: id(&from)?,
             },
-            Told::Presence { account, joined } => What::Presence {
+            Said::Presence { account, joined } => What::Presence {
                 account: id(&account)?,
                 joined,
             },
-            Told::Kicked { account } => What::Kicked {
+            Said::Kicked { account } => What::Kicked {
                 account: id(&account)?,
             },
-            Told::Gap {} => return Ok(Some(Meant::Gap)),
+            Said::Gap {} => return Ok(Some(Meant::Gap)),
         };
         Ok(Some(Meant::What(what)))
     }

@@ -10,9 +10,9 @@ use nubo_core::{
     filter::{Expr, Operand, Root, Test},
     schema::{Catalog, Collection, CollectionId, Rule},
 };
-use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json, value::RawValue};
 
-use super::document::write_value;
+use super::{Unreadable, document};
 
 /// By the collections' places, the fields that are sent.
 pub(super) struct Needed {
@@ -47,6 +47,18 @@ impl Needed {
         }
     }
 
+    /// A document from what was sent of it.
+    ///
+    /// # Errors
+    /// Where a value is not of its field's type.
+    pub fn read(
+        &self,
+        collection: &Collection,
+        sent: Map<String, Json>,
+    ) -> Result<Document, Unreadable> {
+        document::read(collection, &self.fields[collection.id.index()], sent)
+    }
+
     /// A document with what is needed of it.
     ///
     /// # Errors
@@ -58,18 +70,7 @@ impl Needed {
     ) -> serde_json::Result<Box<RawValue>> {
         let fields = &self.fields[collection.id.index()];
         let mut out = Vec::with_capacity(256);
-        out.push(b'{');
-        for (place, &index) in fields.iter().enumerate() {
-            let field = &collection.fields()[index];
-            if place > 0 {
-                out.push(b',');
-            }
-            out.push(b'"');
-            out.extend_from_slice(field.name.as_bytes());
-            out.extend_from_slice(b"\":");
-            write_value(&field.kind, document.value(index), &mut out);
-        }
-        out.push(b'}');
+        document.write_fields(collection, fields, &mut out);
         serde_json::from_slice(&out)
     }
 }
