@@ -24,7 +24,7 @@ use super::{
     names::{EVERYONE, Names, Topic},
     outbox::Outbox,
     server::Failure,
-    shared::{Backoff, Shared},
+    shared::{Backoff, Link, Shared},
     wire::Arrival,
 };
 
@@ -104,14 +104,13 @@ impl Ear {
             () = async {
                 loop {
                     let cut = self.hear_until_cut(&mut backoff).await;
-                    // Until it is known again, somebody may listen.
-                    shared.set_heard(true);
-                    shared.epoch.send_replace(None);
+                    shared.cut_off();
                     tracing::warn!(error = %cut, "the bus is cut off from Redis; trying again");
                     self.wait(&mut backoff).await;
                 }
             } => {}
         }
+        shared.cut_off();
     }
 
     async fn hear_until_cut(&mut self, backoff: &mut Backoff) -> Cut {
@@ -146,6 +145,8 @@ impl Ear {
     async fn connect(&mut self) -> Result<Line, Failure> {
         let shared = Arc::clone(&self.shared);
         let server = &shared.server;
+        // Redis may have moved.
+        server.hang_up();
         let (mut sink, stream) = server.subscriptions().await?.split();
         // Whatever was stale is looked at now.
         shared.stale.notified().now_or_never();
@@ -166,7 +167,7 @@ impl Ear {
             self.outbox.lose();
         }
         shared.set_heard(entered.heard || self.listens());
-        shared.epoch.send_replace(Some(epoch));
+        shared.link.send_replace(Link::Up { epoch });
         Ok(Line {
             sink,
             stream,
@@ -256,7 +257,7 @@ impl Ear {
         let shared = Arc::clone(&self.shared);
         let mut beats = tokio::time::interval(shared.settings.beat);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for (channel, reply) in std::mem::take(&mut self.pending) {
+        while let Some((channel, reply)) = self.pending.pop() {
             if let Err(failure) = self.open(line, &channel, reply).await {
                 return failure.into();
             }
@@ -359,13 +360,17 @@ impl Ear {
                     false => Ok(()),
                 }
             }
-            Err(failure) => {
-                reply.send(Err(failure.clone())).ok();
-                match failure {
-                    Failure::Refused(_) if is_new => self.close(line, channel).await,
-                    Failure::Refused(_) => Ok(()),
-                    failure => Err(failure),
+            Err(failure @ Failure::Refused(_)) => {
+                // Who has given up meanwhile needs no answer.
+                reply.send(Err(failure)).ok();
+                match is_new {
+                    true => self.close(line, channel).await,
+                    false => Ok(()),
                 }
+            }
+            Err(failure) => {
+                self.pending.push((channel.clone(), reply));
+                Err(failure)
             }
         }
     }

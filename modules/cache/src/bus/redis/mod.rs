@@ -196,7 +196,8 @@ impl Bus for RedisBus {
                 .map_err(|_| Failure::Unreachable(None))?;
             answer.await.map_err(gone)?
         };
-        Ok(self.shared.server.in_time(opened).await?)
+        let opened = tokio::time::timeout_at(self.shared.deadline(), opened).await;
+        Ok(opened.unwrap_or(Err(Failure::Unreachable(None)))?)
     }
 
     async fn close(&self, channel: &Channel) {

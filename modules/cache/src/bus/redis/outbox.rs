@@ -206,22 +206,33 @@ where
     F: Future<Output = Result<u64, Failure>>,
 {
     let mut backoff = Backoff::new();
+    let mut outdated = None;
     let mut refusals = 0;
     loop {
-        let failure = match shared.in_epoch(&mut work).await {
+        let epoch = tokio::select! {
+            epoch = shared.epoch(outdated) => epoch,
+            () = shared.stopped() => return Err(Failure::Unreachable(None)),
+        };
+        match work(epoch).await {
             Ok(sequence) => {
                 shared.see(sequence);
                 return Ok(());
             }
-            Err(failure) => failure,
-        };
-        if let Failure::Refused(_) = failure {
-            refusals += 1;
+            Err(Failure::Stale) => {
+                shared.stale.notify_one();
+                outdated = Some(epoch);
+                continue;
+            }
+            Err(failure @ Failure::Refused(_)) => {
+                refusals += 1;
+                if refusals >= MOST_REFUSALS {
+                    return Err(failure);
+                }
+            }
+            Err(Failure::Unreachable(_)) => {}
         }
-        let stopping = *shared.stopping.borrow();
-        if refusals >= MOST_REFUSALS || stopping {
-            return Err(failure);
+        if shared.pause(backoff.wait(&*shared.random)).await {
+            return Err(Failure::Unreachable(None));
         }
-        tokio::time::sleep(backoff.wait(&*shared.random)).await;
     }
 }

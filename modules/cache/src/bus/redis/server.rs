@@ -190,9 +190,14 @@ impl Server {
         });
         let answer = answer.await;
         if matches!(answer, Err(Failure::Unreachable(_))) {
-            *self.held() = None;
+            self.hang_up();
         }
         answer
+    }
+
+    /// Gives the connection up; the next one who asks makes another.
+    pub fn hang_up(&self) {
+        *self.held() = None;
     }
 
     fn held(&self) -> std::sync::MutexGuard<'_, Option<MultiplexedConnection>> {
@@ -242,8 +247,8 @@ impl Server {
     /// Finds out which epoch it is, or begins `fresh`. `seen` is the last sequence that was seen.
     pub async fn enter(&self, fresh: u64, seen: u64) -> Result<Entered, Failure> {
         let info: redis::InfoDict = self.query(redis::cmd("INFO").arg("server")).await?;
-        // What does not tell its runs apart is not trusted with anything that was there before.
-        let run: String = info.get("run_id").unwrap_or_else(|| format!("{fresh:x}"));
+        // Of what does not tell its runs apart, only the data itself can show that it is lost.
+        let run: String = info.get("run_id").unwrap_or_default();
         let mut call = self.scripts.enter.key(format!("{}epoch", self.prefix));
         call.arg(&self.prefix)
             .arg(run)

@@ -21,6 +21,13 @@ use super::{
 };
 use crate::bus::waiting::Waiting;
 
+/// Whether this instance and Redis are connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Link {
+    Cut { since: Instant },
+    Up { epoch: u64 },
+}
+
 pub(super) struct Shared {
     pub server: Server,
     pub settings: RedisBusSettings,
@@ -29,8 +36,8 @@ pub(super) struct Shared {
     pub random: Arc<dyn Random>,
     /// Tells this instance from others, and from those that ran here before.
     pub instance: String,
-    /// The epoch, as long as Redis is there.
-    pub epoch: watch::Sender<Option<u64>>,
+    /// Whether Redis is there.
+    pub link: watch::Sender<Link>,
     /// Somebody has found the epoch to be another one.
     pub stale: Notify,
     /// The last sequence that was seen anywhere.
@@ -57,7 +64,9 @@ impl Shared {
             waiting: Waiting::new(settings.waiting_bytes),
             random,
             instance: format!("{:032x}", u128::from_le_bytes(instance)),
-            epoch: watch::Sender::new(None),
+            link: watch::Sender::new(Link::Cut {
+                since: Instant::now(),
+            }),
             stale: Notify::new(),
             seen: AtomicU64::new(0),
             heard: AtomicBool::new(true),
@@ -65,6 +74,21 @@ impl Shared {
             stopping: watch::Sender::new(false),
             settings,
         }
+    }
+
+    /// Notes that Redis does not answer.
+    pub fn cut_off(&self) {
+        // Until it is known again, somebody may listen.
+        self.set_heard(true);
+        self.link.send_if_modified(|link| match link {
+            Link::Cut { .. } => false,
+            Link::Up { .. } => {
+                *link = Link::Cut {
+                    since: Instant::now(),
+                };
+                true
+            }
+        });
     }
 
     /// Notes a sequence that was seen.
@@ -106,6 +130,30 @@ impl Shared {
         u64::from_le_bytes(epoch) >> 16
     }
 
+    /// The epoch, as soon as there is another one than that which has proved to be outdated.
+    pub async fn epoch(&self, outdated: Option<u64>) -> u64 {
+        let mut link = self.link.subscribe();
+        let up = link.wait_for(|link| match link {
+            Link::Up { epoch } => Some(*epoch) != outdated,
+            Link::Cut { .. } => false,
+        });
+        match up.await.map(|link| *link) {
+            Ok(Link::Up { epoch }) => epoch,
+            // The sender lives as long as this does.
+            Ok(Link::Cut { .. }) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Until when somebody may wait for an answer. Who comes when Redis has been away for longer than
+    /// the time limit does not wait at all, so that nobody queues behind those who do.
+    pub fn deadline(&self) -> Instant {
+        let start = match *self.link.borrow() {
+            Link::Cut { since } => since,
+            Link::Up { .. } => Instant::now(),
+        };
+        start + self.settings.timeout
+    }
+
     /// Does something in the epoch as soon as there is one. Where it turns out to be another one,
     /// does it again in that.
     ///
@@ -115,25 +163,21 @@ impl Shared {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let deadline = Instant::now() + self.settings.timeout;
-        let mut epochs = self.epoch.subscribe();
-        let mut outdated = None;
-        loop {
-            let wanted = epochs.wait_for(|epoch| epoch.is_some() && *epoch != outdated);
-            let epoch = match tokio::time::timeout_at(deadline, wanted).await {
-                Ok(Ok(epoch)) => *epoch,
-                Ok(Err(_)) | Err(_) => return Err(Failure::Unreachable(None)),
-            };
-            let Some(epoch) = epoch else { continue };
-            match tokio::time::timeout_at(deadline, work(epoch)).await {
-                Ok(Err(Failure::Stale)) => {
-                    self.stale.notify_one();
-                    outdated = Some(epoch);
+        let working = async {
+            let mut outdated = None;
+            loop {
+                let epoch = self.epoch(outdated).await;
+                match work(epoch).await {
+                    Err(Failure::Stale) => {
+                        self.stale.notify_one();
+                        outdated = Some(epoch);
+                    }
+                    result => return result,
                 }
-                Ok(result) => return result,
-                Err(_) => return Err(Failure::Unreachable(None)),
             }
-        }
+        };
+        let done = tokio::time::timeout_at(self.deadline(), working).await;
+        done.unwrap_or(Err(Failure::Unreachable(None)))
     }
 
     /// Waits, unless the bus is stopped meanwhile; whether it is.

@@ -20,7 +20,7 @@ use nubo_core::{
 use uuid::Uuid;
 
 /// After this long a test has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A clock that stands still until it is set.
 #[derive(Default)]

@@ -5,7 +5,9 @@ use std::time::Duration;
 use nubo_core::Error;
 
 use super::*;
-use crate::bus::tests::{channel, event, hear, hears, id, large, lease, numbers, replayed, until};
+use crate::bus::tests::{
+    PATIENCE, channel, event, hear, hears, id, large, lease, numbers, replayed, until,
+};
 
 /// Waits until an instance can be used.
 async fn ready(instance: &RedisBus) -> Position {
@@ -193,6 +195,28 @@ async fn without_redis_everything_says_so_and_works_again_with_it() {
     hears(bus(&one), &[1, 2]).await;
     ready(&one).await;
     assert_eq!(replayed(bus(&one), "a", start).await, Some(vec![1, 2]));
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_queues_while_redis_is_away() {
+    let mut server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    ready(&one).await;
+    server.end();
+    until("it is noticed", async || {
+        one.open(&channel("a")).await.is_err()
+    })
+    .await;
+    // Each would wait for the time limit.
+    let many = async {
+        for _ in 0..200 {
+            assert!(one.open(&channel("a")).await.is_err());
+            assert!(one.present(&channel("a")).await.is_err());
+        }
+    };
+    tokio::time::timeout(PATIENCE, many).await.unwrap();
     one.stop().await;
     two.stop().await;
 }
