@@ -23,7 +23,7 @@ use super::{
     catch_up::{self, CaughtUp, Place},
     names::{EVERYONE, Names, Topic},
     outbox::Outbox,
-    server::Failure,
+    server::{Failure, LEASES_AT_ONCE},
     shared::{Backoff, Link, Shared},
     wire::Arrival,
 };
@@ -158,6 +158,15 @@ impl Ear {
         for some in subscriptions.chunks(SUBSCRIPTIONS_AT_ONCE) {
             let subscribed = async { Ok(sink.subscribe(some).await?) };
             server.in_time(subscribed).await?;
+        }
+        let leases = match self.epoch {
+            Some(former) if former != epoch => shared.leases.lasting(shared.clock.now()),
+            _ => Vec::new(),
+        };
+        // Who was here still is.
+        for some in leases.chunks(LEASES_AT_ONCE) {
+            let now = shared.clock.now();
+            shared.see(server.show(epoch, some, now).await?);
         }
         self.catch_up(epoch).await?;
         shared.see(entered.sequence);

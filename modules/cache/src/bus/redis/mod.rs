@@ -12,11 +12,12 @@
 //! epoch `sequence` (the last place), `lost` (events are missing before it), `heard` (somebody
 //! listens), `last:` of each channel that somebody listens to or may come back to (its last event),
 //! `index:` of each such channel (a stream of places), `event:` (payloads by their places), `kept`
-//! and `bytes` (what there is of them), `done:` of each instance (its last batch), and presence
+//! and `bytes` (what there is of them), `done:` of each instance (its last batch), `instances` (when each was heard of last), and presence
 //! (`scripts/presence_prelude.lua`). Everything but `sequence` and `lost` runs out by itself.
 
 mod catch_up;
 mod ear;
+mod leases;
 mod names;
 mod outbox;
 mod server;
@@ -44,7 +45,7 @@ use tokio::{
 
 use ear::{Ear, Order};
 use outbox::Outbox;
-use server::{Failure, Server};
+use server::{Failure, LEASES_AT_ONCE, Server};
 use shared::Shared;
 use wire::{Arrival, Wire};
 
@@ -52,8 +53,7 @@ pub use settings::RedisBusSettings;
 
 /// Orders that may wait for the ear.
 const ORDERS: usize = 256;
-/// Leases that are put down at once, and accounts that are looked for at once.
-const LEASES_AT_ONCE: usize = 100;
+/// Accounts that are looked for at once.
 const ACCOUNTS_AT_ONCE: usize = 1000;
 
 /// The bus between instances that share a Redis.
@@ -61,8 +61,18 @@ pub struct RedisBus {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     orders: mpsc::Sender<Order>,
-    clock: Arc<dyn Clock>,
     tasks: Mutex<Option<Tasks>>,
+}
+
+impl Drop for RedisBus {
+    fn drop(&mut self) {
+        // Who has not stopped it does not care for the rest.
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tasks) = tasks.take() {
+            tasks.outbox.abort();
+            tasks.ear.abort();
+        }
+    }
 }
 
 struct Tasks {
@@ -84,7 +94,8 @@ impl RedisBus {
     ) -> RedisResult<Self> {
         let server = Server::new(&settings)?;
         let outbox = Arc::new(Outbox::new(settings.outbox_bytes));
-        let shared = Arc::new(Shared::new(settings, server, Wire::new(catalog), random));
+        let wire = Wire::new(catalog);
+        let shared = Arc::new(Shared::new(settings, server, wire, clock, random));
         let (orders, taken) = mpsc::channel(ORDERS);
         let ear = Ear::new(Arc::clone(&shared), Arc::clone(&outbox), taken);
         let tasks = Tasks {
@@ -95,7 +106,6 @@ impl RedisBus {
             shared,
             outbox,
             orders,
-            clock,
             tasks: Mutex::new(Some(tasks)),
         })
     }
@@ -112,7 +122,14 @@ impl RedisBus {
         };
         self.outbox.close();
         let emptied = tokio::time::timeout(self.shared.settings.timeout, &mut outbox).await;
-        self.shared.stopping.send_replace(true);
+        let shared = &self.shared;
+        if emptied.is_ok() {
+            let left = shared.in_epoch(|epoch| shared.server.leave(epoch, &shared.instance));
+            if let Err(failure) = left.await {
+                tracing::warn!(%failure, "the others will take this instance for vanished");
+            }
+        }
+        shared.stopping.send_replace(true);
         if emptied.is_err() {
             tracing::warn!("what was published last may not have been told");
             ended("outbox", outbox.await);
@@ -144,7 +161,7 @@ impl RedisBus {
         let Some(payloads) = catch_up::payloads(server, epoch, places).await? else {
             return Ok(Replay::Gap);
         };
-        let now = self.clock.now();
+        let now = self.shared.clock.now();
         let mut events = Vec::with_capacity(payloads.len());
         for (sequence, payload) in payloads {
             match self.shared.wire.read(&payload) {
@@ -221,25 +238,22 @@ impl Bus for RedisBus {
     }
 
     async fn show(&self, leases: Vec<Lease>) -> Result<()> {
-        let now = self.clock.now().millis();
-        // Redis counts by its own clock.
-        let left = |lease: &Lease| lease.until.millis().saturating_sub(now);
-        let leases: Vec<(&Lease, i64)> = leases.iter().map(|lease| (lease, left(lease))).collect();
+        let shared = &self.shared;
+        let now = shared.clock.now();
+        shared.leases.put(&leases, now);
         for some in leases.chunks(LEASES_AT_ONCE) {
-            let shown = self
-                .shared
-                .in_epoch(|epoch| self.shared.server.show(epoch, some));
-            self.shared.see(shown.await?);
+            let shown = shared.in_epoch(|epoch| shared.server.show(epoch, some, now));
+            shared.see(shown.await?);
         }
         Ok(())
     }
 
     async fn hide(&self, leases: Vec<Lease>) -> Result<()> {
+        let shared = &self.shared;
+        shared.leases.take_back(&leases);
         for some in leases.chunks(LEASES_AT_ONCE) {
-            let hidden = self
-                .shared
-                .in_epoch(|epoch| self.shared.server.hide(epoch, some));
-            self.shared.see(hidden.await?);
+            let hidden = shared.in_epoch(|epoch| shared.server.hide(epoch, some));
+            shared.see(hidden.await?);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use super::{
     names::EVERYONE,
     server::{Failure, Outgoing},
     shared::{Backoff, Shared},
-    wire::{GAP, Wire},
+    wire::Wire,
 };
 
 /// Most events that are brought at once, and most bytes of them, so that no script takes long.
@@ -197,7 +197,7 @@ async fn tell(shared: &Shared, number: u64, events: &[Outgoing]) -> Result<(), F
 }
 
 async fn tell_loss(shared: &Shared) -> Result<(), Failure> {
-    insist(shared, |epoch| shared.server.lose(epoch, GAP)).await
+    insist(shared, |epoch| shared.server.lose(epoch)).await
 }
 
 /// Does something that answers the sequence, again and again while Redis is away.

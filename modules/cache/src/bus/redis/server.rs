@@ -8,15 +8,17 @@ use std::{
     time::Duration,
 };
 
-use nubo_core::{Error, bus::Lease, id::Id};
+use nubo_core::{Error, bus::Lease, id::Id, time::Timestamp};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, Script,
     ScriptInvocation,
     aio::{MultiplexedConnection, PubSub},
 };
 
-use super::{names::EVERYONE, settings::RedisBusSettings};
+use super::{names::EVERYONE, settings::RedisBusSettings, wire::GAP};
 
+/// Leases that are best put down at once.
+pub(super) const LEASES_AT_ONCE: usize = 100;
 /// What scripts answer where the epoch is another one.
 const STALE: &str = "STALEEPOCH";
 
@@ -27,6 +29,8 @@ pub(super) struct Server {
     timeout: Duration,
     /// Arguments that all scripts take, after prefix and epoch.
     limits: [String; 5],
+    /// How long an instance may be silent, in milliseconds.
+    silent: String,
     connection: Mutex<Option<MultiplexedConnection>>,
     scripts: Scripts,
 }
@@ -38,6 +42,7 @@ struct Scripts {
     open: Script,
     replay: Script,
     beat: Script,
+    leave: Script,
     show: Script,
     hide: Script,
     present: Script,
@@ -157,6 +162,7 @@ impl Server {
                 settings.inline_bytes.to_string(),
                 settings.replay_events.max(1).to_string(),
             ],
+            silent: millis(settings.silence),
             connection: Mutex::new(None),
             scripts: Scripts::new(),
         })
@@ -281,9 +287,9 @@ impl Server {
     }
 
     /// Says that events are missing; the sequence after that.
-    pub async fn lose(&self, epoch: u64, payload: &str) -> Result<u64, Failure> {
+    pub async fn lose(&self, epoch: u64) -> Result<u64, Failure> {
         let mut call = self.call(&self.scripts.lose, epoch);
-        call.arg(EVERYONE).arg(payload);
+        call.arg(EVERYONE).arg(GAP);
         self.run(&call).await
     }
 
@@ -352,14 +358,28 @@ impl Server {
         seen: u64,
     ) -> Result<(u64, bool), Failure> {
         let mut call = self.call(&self.scripts.beat, epoch);
-        call.arg(instance).arg(pulse).arg(seen);
+        call.arg(instance)
+            .arg(pulse)
+            .arg(seen)
+            .arg(&self.silent)
+            .arg(EVERYONE)
+            .arg(GAP);
         self.run(&call).await
     }
 
-    /// Puts leases down that last so many milliseconds. The sequence after that.
-    pub async fn show(&self, epoch: u64, leases: &[(&Lease, i64)]) -> Result<u64, Failure> {
+    /// The instance has told all it had to tell, and ends.
+    pub async fn leave(&self, epoch: u64, instance: &str) -> Result<u64, Failure> {
+        let mut call = self.call(&self.scripts.leave, epoch);
+        call.arg(instance);
+        self.run(&call).await
+    }
+
+    /// Puts leases down; it is `now` by the clock that says until when. The sequence after that.
+    pub async fn show(&self, epoch: u64, leases: &[Lease], now: Timestamp) -> Result<u64, Failure> {
         let mut call = self.call(&self.scripts.show, epoch);
-        for (lease, left) in leases {
+        for lease in leases {
+            // Redis counts by its own clock.
+            let left = lease.until.millis().saturating_sub(now.millis());
             call.arg(lease.channel.name()).arg(member(lease)).arg(left);
         }
         self.run(&call).await
@@ -427,6 +447,7 @@ impl Scripts {
             open: script(include_str!("scripts/open.lua")),
             replay: script(include_str!("scripts/replay.lua")),
             beat: of_presence(include_str!("scripts/beat.lua")),
+            leave: script(include_str!("scripts/leave.lua")),
             show: of_presence(include_str!("scripts/show.lua")),
             hide: of_presence(include_str!("scripts/hide.lua")),
             present: of_presence(include_str!("scripts/present.lua")),

@@ -28,6 +28,9 @@ pub struct RedisBusSettings {
     pub timeout: Duration,
     /// How often it is seen that Redis answers and who has vanished.
     pub beat: Duration,
+    /// How long an instance may be silent before it counts as vanished. What it had yet to tell is
+    /// lost then, and all listeners are told that.
+    pub silence: Duration,
 }
 
 impl Default for RedisBusSettings {
@@ -43,6 +46,7 @@ impl Default for RedisBusSettings {
             inline_bytes: 8 << 10,
             timeout: Duration::from_secs(1),
             beat: Duration::from_secs(1),
+            silence: Duration::from_secs(10),
         }
     }
 }

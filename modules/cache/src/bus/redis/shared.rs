@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use nubo_core::clock::Random;
+use nubo_core::clock::{Clock, Random};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 
 use super::{
+    leases::Leases,
     server::{Failure, Server},
     settings::RedisBusSettings,
     wire::Wire,
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub settings: RedisBusSettings,
     pub wire: Wire,
     pub waiting: Waiting,
+    pub leases: Leases,
+    pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     /// Tells this instance from others, and from those that ran here before.
     pub instance: String,
@@ -54,6 +57,7 @@ impl Shared {
         settings: RedisBusSettings,
         server: Server,
         wire: Wire,
+        clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Self {
         let mut instance = [0; 16];
@@ -62,6 +66,8 @@ impl Shared {
             server,
             wire,
             waiting: Waiting::new(settings.waiting_bytes),
+            leases: Leases::default(),
+            clock,
             random,
             instance: format!("{:032x}", u128::from_le_bytes(instance)),
             link: watch::Sender::new(Link::Cut {

@@ -8,6 +8,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use super::PATIENCE;
+
 const PASSWORD: &str = "sesame";
 const NEEDED: &str = "tests need Redis 6.2 or later: install the package `redis-server`";
 
@@ -96,7 +98,11 @@ impl RedisServer {
     /// Carries out a command.
     pub async fn command<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
         let client = redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(PATIENCE))
+            .set_response_timeout(Some(PATIENCE));
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        let mut connection = connection.await.unwrap();
         let command = redis::cmd(words[0]).arg(&words[1..]).clone();
         command.query_async(&mut connection).await.unwrap()
     }

@@ -81,3 +81,13 @@ local function emit(channels, payload)
     call('PUBLISH', own .. 'on:' .. channel, at .. ' ' .. before .. ' ' .. carried)
   end
 end
+
+-- Says that events are missing here, to those who listen and to those who come back.
+local function lose(everyone, payload)
+  local before = sequence
+  emit({ everyone }, payload)
+  if sequence == before then
+    advance()
+  end
+  call('SET', own .. 'lost', sequence)
+end

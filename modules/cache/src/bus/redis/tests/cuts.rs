@@ -1,7 +1,5 @@
 //! What is promised when Redis is slow, gone, or has forgotten.
 
-use std::time::Duration;
-
 use nubo_core::Error;
 
 use super::*;
@@ -202,7 +200,9 @@ async fn without_redis_everything_says_so_and_works_again_with_it() {
 #[tokio::test]
 async fn nobody_queues_while_redis_is_away() {
     let mut server = RedisServer::start().await;
-    let Instances { one, two } = Instances::on(&server);
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.timeout = Duration::from_secs(1);
+    });
     ready(&one).await;
     server.end();
     until("it is noticed", async || {
@@ -384,6 +384,55 @@ async fn an_event_that_cannot_be_read_is_a_gap() {
         .command::<u32>(&["PUBLISH", &format!("{prefix}on:a"), &next])
         .await;
     assert_eq!(numbers(&hear(bus(&one), 1).await), [0]);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_instance_had_yet_to_tell_when_it_vanished_is_a_gap() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        settings.beat = Duration::from_millis(20);
+        settings.silence = Duration::from_secs(2);
+    });
+    let start = one.open(&channel("a")).await.unwrap();
+    ready(&two).await;
+    two.publish(vec![event(&["a"], 1)]);
+    hears(bus(&one), &[1]).await;
+    drop(two);
+    assert_eq!(numbers(&hear(bus(&one), 1).await), [0]);
+    assert_eq!(replayed(bus(&one), "a", start).await, None);
+
+    // Who ends in order leaves nothing behind.
+    let three = instance(&server, 3, |settings| {
+        settings.beat = Duration::from_millis(20);
+    });
+    ready(&three).await;
+    three.publish(vec![event(&["a"], 2)]);
+    three.stop().await;
+    hears(bus(&one), &[2]).await;
+    let instances = format!("nubo:bus:{:x}:instances", start.epoch);
+    let left: Vec<String> = server.command(&["ZRANGE", &instances, "0", "-1"]).await;
+    assert_eq!(left.len(), 1);
+    one.stop().await;
+}
+
+#[tokio::test]
+async fn who_is_here_is_here_still_when_redis_has_lost_everything() {
+    let mut server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    let room = channel("room");
+    one.show(vec![lease(1, 10, 3_600_000), lease(2, 20, 3_600_000)])
+        .await
+        .unwrap();
+    one.hide(vec![lease(2, 20, 0)]).await.unwrap();
+    two.show(vec![lease(3, 30, 3_600_000)]).await.unwrap();
+    server.restart().await;
+    until(
+        "both have shown theirs",
+        async || matches!(two.present(&room).await, Ok(present) if present == [id(1), id(3)]),
+    )
+    .await;
     one.stop().await;
     two.stop().await;
 }

@@ -1,10 +1,7 @@
 //! Whatever happens: each listener hears each event of its channels once, in the one order that all
 //! agree on, or is told of a gap.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::Mutex;
 

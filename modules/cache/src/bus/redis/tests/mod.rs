@@ -3,6 +3,8 @@
 mod cuts;
 mod history;
 
+use std::time::Duration;
+
 use nubo_core::bus::Bus;
 
 use super::*;
@@ -35,6 +37,8 @@ pub(in crate::bus) fn instance(
 ) -> Arc<RedisBus> {
     let mut settings = RedisBusSettings {
         url: server.url(),
+        // Machines that run tests are busy.
+        timeout: Duration::from_secs(5),
         ..RedisBusSettings::default()
     };
     change(&mut settings);
