@@ -436,3 +436,34 @@ async fn who_is_here_is_here_still_when_redis_has_lost_everything() {
     one.stop().await;
     two.stop().await;
 }
+
+#[tokio::test]
+async fn a_note_that_was_not_heard_is_missed_and_read() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    one.open(&channel("a")).await.unwrap();
+    two.publish(vec![event(&["a"], 1)]);
+    let first = hears(bus(&one), &[1]).await[0].position;
+    // The second event is kept like any other, but its note reaches nobody.
+    let prefix = format!("nubo:bus:{:x}:", first.epoch);
+    let at = (first.sequence + 1).to_string();
+    let kept: String = server
+        .command(&["GET", &format!("{prefix}event:{}", first.sequence)])
+        .await;
+    let second = kept.replace(&id(1).to_string(), &id(2).to_string());
+    server
+        .command::<()>(&["SET", &format!("{prefix}event:{at}"), &second])
+        .await;
+    let before = first.sequence.to_string();
+    let index = format!("{prefix}index:a");
+    server
+        .command::<String>(&["XADD", &index, &at, "before", &before])
+        .await;
+    server
+        .command::<()>(&["SET", &format!("{prefix}last:a"), &at, "KEEPTTL"])
+        .await;
+    two.publish(vec![event(&["a"], 3)]);
+    hears(bus(&one), &[2, 3]).await;
+    one.stop().await;
+    two.stop().await;
+}
