@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use super::server::{Failure, Server, Told};
+use super::{
+    answer::{Failure, Told},
+    server::Server,
+};
 
 /// Channels that are asked about at once, and payloads that are fetched at once.
 const CHANNELS_AT_ONCE: usize = 200;

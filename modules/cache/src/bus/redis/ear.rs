@@ -10,20 +10,19 @@ use std::{collections::HashMap, sync::Arc};
 
 use futures_util::{FutureExt, StreamExt};
 use nubo_core::bus::{Channel, Position, Published};
-use redis::{
-    Msg,
-    aio::{PubSubSink, PubSubStream},
-};
+use redis::Msg;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior},
 };
 
 use super::{
+    answer::Failure,
     catch_up::{self, CaughtUp, Place},
+    line::{Cut, Line, Note},
     names::{EVERYONE, Names, Topic},
     outbox::Outbox,
-    server::{Failure, LEASES_AT_ONCE},
+    server::LEASES_AT_ONCE,
     shared::{Backoff, Link, Shared},
     wire::Arrival,
 };
@@ -56,32 +55,6 @@ pub(super) struct Ear {
     delivered: u64,
 }
 
-/// A connection on which is heard.
-struct Line {
-    sink: PubSubSink,
-    stream: PubSubStream,
-    names: Names,
-    epoch: u64,
-    /// Number of the last beat.
-    pulse: u64,
-    /// Whether anything was heard since that.
-    alive: bool,
-    renew_at: Instant,
-}
-
-/// Why a line is given up.
-#[derive(Debug, thiserror::Error)]
-enum Cut {
-    #[error(transparent)]
-    Failure(#[from] Failure),
-    #[error("the connection was closed")]
-    Closed,
-    #[error("nothing was heard any more")]
-    Silent,
-    #[error("an event was not heard")]
-    Missed,
-}
-
 impl Ear {
     pub fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, orders: mpsc::Receiver<Order>) -> Self {
         Self {
@@ -104,8 +77,10 @@ impl Ear {
             () = async {
                 loop {
                     let cut = self.hear_until_cut(&mut backoff).await;
-                    shared.cut_off();
-                    tracing::warn!(error = %cut, "the bus is cut off from Redis; trying again");
+                    match shared.cut_off() {
+                        true => tracing::warn!(error = %cut, "the bus is cut off from Redis"),
+                        false => tracing::debug!(error = %cut, "the bus is still cut off"),
+                    }
                     self.wait(&mut backoff).await;
                 }
             } => {}
@@ -177,6 +152,10 @@ impl Ear {
         }
         shared.set_heard(entered.heard || self.listens());
         shared.link.send_replace(Link::Up { epoch });
+        tracing::info!(
+            epoch = format!("{epoch:x}"),
+            "the bus is connected to Redis"
+        );
         Ok(Line {
             sink,
             stream,
@@ -458,26 +437,5 @@ impl Ear {
             }
         }
         Ok(())
-    }
-}
-
-/// What is said on a subscription: `place before payload`.
-struct Note<'a> {
-    at: u64,
-    before: u64,
-    /// Empty where it is to be fetched.
-    payload: &'a [u8],
-}
-
-impl<'a> Note<'a> {
-    fn read(said: &'a [u8]) -> Option<Self> {
-        let mut parts = said.splitn(3, |byte| *byte == b' ');
-        let mut number = || std::str::from_utf8(parts.next()?).ok()?.parse().ok();
-        let (at, before) = (number()?, number()?);
-        Some(Self {
-            at,
-            before,
-            payload: parts.next()?,
-        })
     }
 }

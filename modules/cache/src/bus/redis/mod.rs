@@ -4,7 +4,7 @@
 //! script ([`server`], `scripts/publish.lua`). Places are one sequence for all channels, so they are
 //! the same on every instance and outlive its restart.
 //!
-//! - [`outbox`]: what is published on its way to Redis.
+//! - [`outbox`]: what is published, on its way to Redis.
 //! - [`ear`]: what is heard, and what is done where something was missed.
 //! - [`wire`]: events in their written form.
 //!
@@ -15,9 +15,11 @@
 //! and `bytes` (what there is of them), `done:` of each instance (its last batch), `instances` (when each was heard of last), and presence
 //! (`scripts/presence_prelude.lua`). Everything but `sequence` and `lost` runs out by itself.
 
+mod answer;
 mod catch_up;
 mod ear;
 mod leases;
+mod line;
 mod names;
 mod outbox;
 mod server;
@@ -43,9 +45,10 @@ use tokio::{
     task::JoinHandle,
 };
 
+use answer::Failure;
 use ear::{Ear, Order};
 use outbox::Outbox;
-use server::{Failure, LEASES_AT_ONCE, Server};
+use server::{LEASES_AT_ONCE, Server};
 use shared::Shared;
 use wire::{Arrival, Wire};
 

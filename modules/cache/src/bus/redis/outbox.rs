@@ -13,8 +13,9 @@ use nubo_core::bus::{Event, What};
 use tokio::sync::Notify;
 
 use super::{
+    answer::Failure,
     names::EVERYONE,
-    server::{Failure, Outgoing},
+    server::Outgoing,
     shared::{Backoff, Shared},
     wire::Wire,
 };

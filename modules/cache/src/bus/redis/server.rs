@@ -4,24 +4,26 @@
 //! answer. Every script looks first whether the epoch is still the one that the caller means.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use nubo_core::{Error, bus::Lease, id::Id, time::Timestamp};
+use nubo_core::{bus::Lease, id::Id, time::Timestamp};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, Script,
     ScriptInvocation,
     aio::{MultiplexedConnection, PubSub},
 };
 
-use super::{names::EVERYONE, settings::RedisBusSettings, wire::GAP};
+use super::{
+    answer::{Entered, Entry, Failure, Opened, Recalled, Told},
+    names::EVERYONE,
+    settings::RedisBusSettings,
+    wire::GAP,
+};
 
 /// Leases that are best put down at once.
-pub(super) const LEASES_AT_ONCE: usize = 100;
-/// What scripts answer where the epoch is another one.
-const STALE: &str = "STALEEPOCH";
-
+pub(super) const LEASES_AT_ONCE: usize = 500;
 /// A connection to Redis, made anew whenever it breaks.
 pub(super) struct Server {
     client: Client,
@@ -46,99 +48,6 @@ struct Scripts {
     show: Script,
     hide: Script,
     present: Script,
-}
-
-/// Why Redis has not done something.
-#[derive(Debug, Clone, thiserror::Error)]
-pub(super) enum Failure {
-    /// It cannot be reached, or does not answer in time. What was asked may have happened.
-    #[error("Redis does not answer")]
-    Unreachable(#[source] Option<Arc<RedisError>>),
-    /// What was kept is lost; another epoch must begin.
-    #[error("Redis has lost what the bus kept there")]
-    Stale,
-    /// It has refused.
-    #[error("Redis refuses: {0}")]
-    Refused(Arc<RedisError>),
-}
-
-impl From<RedisError> for Failure {
-    fn from(error: RedisError) -> Self {
-        let broken = error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error();
-        match error.code() {
-            Some(STALE) => Self::Stale,
-            _ if broken => Self::Unreachable(Some(Arc::new(error))),
-            _ => Self::Refused(Arc::new(error)),
-        }
-    }
-}
-
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
-        tracing::warn!(error = %failure, "the bus is not available");
-        Self::unavailable(
-            "bus_unavailable",
-            "what connects the instances of this server does not answer",
-        )
-    }
-}
-
-/// An epoch and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entered {
-    pub epoch: u64,
-    pub sequence: u64,
-    /// Whether anybody listens.
-    pub heard: bool,
-}
-
-/// An event in the index of a channel: its place, and that of the one before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub at: u64,
-    pub before: u64,
-}
-
-/// What was told on a channel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Told {
-    /// The place of its last event, or where it was opened if there is none.
-    pub last: u64,
-    /// The events since what was asked for, as far as they are known.
-    pub entries: Vec<Entry>,
-}
-
-impl Told {
-    /// Whether the events are all there were since a place: each says which one came before.
-    pub fn is_complete(&self, since: u64) -> bool {
-        let mut reached = since;
-        let mut chained = self.entries.iter().enumerate().all(|(index, entry)| {
-            let follows = match index {
-                0 => entry.before <= reached,
-                _ => entry.before == reached,
-            };
-            reached = entry.at;
-            follows
-        });
-        chained &= self.last <= reached;
-        chained
-    }
-}
-
-/// Channels as they are now.
-pub(super) struct Opened {
-    pub sequence: u64,
-    /// In the order in which they were asked for.
-    pub channels: Vec<Told>,
-}
-
-/// What is known of a channel for those who come back.
-pub(super) struct Recalled {
-    pub sequence: u64,
-    /// Events are missing before this.
-    pub lost: u64,
-    /// None where nothing is kept of the channel.
-    pub told: Option<Told>,
 }
 
 /// An event on its way: the names of its channels, and its written form.
@@ -206,7 +115,7 @@ impl Server {
         *self.held() = None;
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Option<MultiplexedConnection>> {
+    fn held(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
         // Nothing panics while it holds the lock.
         self.connection
             .lock()

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// How instances reach each other, and what Redis may keep for them.
-#[derive(Debug, Clone)]
+/// How instances reach each other, and what Redis may keep for them. Not to be printed: the URL has
+/// a password.
+#[derive(Clone)]
 pub struct RedisBusSettings {
     /// Where Redis is: `redis://:password@host:6379/0`, `rediss://…` with TLS.
     pub url: String,
-    /// What all keys begin with. Instances with the same prefix are one. On a Redis Cluster it must
-    /// contain a hash tag (`{nubo}:bus:`), so that all keys are in one place.
+    /// What all keys begin with. Instances with the same prefix are one. All keys must be on one
+    /// server: Redis Cluster is not supported.
     pub prefix: String,
     /// How long events are kept for those who come back.
     pub replay: Duration,

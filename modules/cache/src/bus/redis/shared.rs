@@ -15,10 +15,7 @@ use tokio::{
 };
 
 use super::{
-    leases::Leases,
-    server::{Failure, Server},
-    settings::RedisBusSettings,
-    wire::Wire,
+    answer::Failure, leases::Leases, server::Server, settings::RedisBusSettings, wire::Wire,
 };
 use crate::bus::waiting::Waiting;
 
@@ -82,8 +79,8 @@ impl Shared {
         }
     }
 
-    /// Notes that Redis does not answer.
-    pub fn cut_off(&self) {
+    /// Notes that Redis does not answer. Whether that is news.
+    pub fn cut_off(&self) -> bool {
         // Until it is known again, somebody may listen.
         self.set_heard(true);
         self.link.send_if_modified(|link| match link {
@@ -94,7 +91,7 @@ impl Shared {
                 };
                 true
             }
-        });
+        })
     }
 
     /// Notes a sequence that was seen.

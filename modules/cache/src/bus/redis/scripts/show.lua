@@ -2,18 +2,25 @@
 -- ARGV: for each lease channel, account and connection, and for how many milliseconds.
 -- Answers the sequence.
 reap_due(100)
+local shortest, longest = {}, {}
 for next = first, #ARGV, 3 do
   local channel, member = ARGV[next], ARGV[next + 1]
   local left = tonumber(ARGV[next + 2])
-  local leases, accounts = own .. 'leases:' .. channel, own .. 'accounts:' .. channel
-  local account = member:sub(1, 36)
-  if call('ZADD', leases, text(millis + left), member) == 1 then
-    if call('HINCRBY', accounts, account, 1) == 1 then
+  if call('ZADD', own .. 'leases:' .. channel, text(millis + left), member) == 1 then
+    local account = member:sub(1, 36)
+    if call('HINCRBY', own .. 'accounts:' .. channel, account, 1) == 1 then
       tell(channel, account, 'true')
     end
   end
-  call('PEXPIRE', leases, text(day + left))
-  call('PEXPIRE', accounts, text(day + left))
-  call('ZADD', own .. 'due', 'LT', text(millis + left), channel)
+  shortest[channel] = math.min(shortest[channel] or left, left)
+  longest[channel] = math.max(longest[channel] or left, left)
 end
+-- The keys go a day after the last lease, should nobody be there to take it back.
+for channel, left in pairs(longest) do
+  call('ZADD', own .. 'due', 'LT', text(millis + shortest[channel]), channel)
+  for _, kind in ipairs({ 'leases:', 'accounts:' }) do
+    call('PEXPIRE', own .. kind .. channel, text(day + left))
+  end
+end
+call('PEXPIRE', own .. 'due', 2 * day)
 return sequence

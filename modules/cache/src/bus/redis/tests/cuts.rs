@@ -198,6 +198,27 @@ async fn without_redis_everything_says_so_and_works_again_with_it() {
 }
 
 #[tokio::test]
+async fn a_bus_that_begins_before_redis_works_when_that_is_there() {
+    let mut server = RedisServer::start().await;
+    server.end();
+    let Instances { one, two } = Instances::on(&server);
+    assert!(one.is_heard(), "nobody knows yet");
+    two.publish(vec![event(&["a"], 1)]);
+    server.restart().await;
+    ready(&one).await;
+    one.open(&channel("a")).await.unwrap();
+    two.publish(vec![event(&["a"], 2)]);
+    // The first one may have waited until the channel was open.
+    let mut told = Vec::new();
+    while told.last() != Some(&2) {
+        told.extend(numbers(&hear(bus(&one), 1).await));
+    }
+    assert!(told == [2] || told == [1, 2], "{told:?}");
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_queues_while_redis_is_away() {
     let mut server = RedisServer::start().await;
     let Instances { one, two } = Instances::with(&server, |settings| {

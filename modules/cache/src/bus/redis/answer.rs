@@ -1,0 +1,105 @@
+//! What Redis answers to the bus, and why it may not.
+
+use std::sync::Arc;
+
+use nubo_core::Error;
+use redis::RedisError;
+
+/// What scripts answer where the epoch is another one.
+const STALE: &str = "STALEEPOCH";
+
+/// Why Redis has not done something.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(super) enum Failure {
+    /// It cannot be reached, or does not answer in time. What was asked may have happened.
+    #[error("Redis does not answer")]
+    Unreachable(#[source] Option<Arc<RedisError>>),
+    /// What was kept is lost; another epoch must begin.
+    #[error("Redis has lost what the bus kept there")]
+    Stale,
+    /// It has refused.
+    #[error("Redis refuses: {0}")]
+    Refused(Arc<RedisError>),
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        let broken = error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error();
+        match error.code() {
+            Some(STALE) => Self::Stale,
+            _ if broken => Self::Unreachable(Some(Arc::new(error))),
+            _ => Self::Refused(Arc::new(error)),
+        }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        // That Redis is away is said once by the ear.
+        if let Failure::Refused(error) = &failure {
+            tracing::error!(%error, "Redis refuses what the bus asks of it");
+        }
+        Self::unavailable(
+            "bus_unavailable",
+            "what connects the instances of this server does not answer",
+        )
+    }
+}
+
+/// An epoch and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entered {
+    pub epoch: u64,
+    pub sequence: u64,
+    /// Whether anybody listens.
+    pub heard: bool,
+}
+
+/// An event in the index of a channel: its place, and that of the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub at: u64,
+    pub before: u64,
+}
+
+/// What was told on a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Told {
+    /// The place of its last event, or where it was opened if there is none.
+    pub last: u64,
+    /// The events since what was asked for, as far as they are known.
+    pub entries: Vec<Entry>,
+}
+
+impl Told {
+    /// Whether the events are all there were since a place: each says which one came before.
+    pub fn is_complete(&self, since: u64) -> bool {
+        let mut reached = since;
+        let mut chained = self.entries.iter().enumerate().all(|(index, entry)| {
+            let follows = match index {
+                0 => entry.before <= reached,
+                _ => entry.before == reached,
+            };
+            reached = entry.at;
+            follows
+        });
+        chained &= self.last <= reached;
+        chained
+    }
+}
+
+/// Channels as they are now.
+pub(super) struct Opened {
+    pub sequence: u64,
+    /// In the order in which they were asked for.
+    pub channels: Vec<Told>,
+}
+
+/// What is known of a channel for those who come back.
+pub(super) struct Recalled {
+    pub sequence: u64,
+    /// Events are missing before this.
+    pub lost: u64,
+    /// None where nothing is kept of the channel.
+    pub told: Option<Told>,
+}
