@@ -237,3 +237,130 @@ async fn what_is_lost_is_told() {
         history(seed, true).await;
     }
 }
+
+/// A client that listens to one channel, as a hub lets it.
+struct Client<'a> {
+    instance: &'a RedisBus,
+    name: Channel,
+    /// What it saw last.
+    since: Position,
+    /// What it has heard already; none while it is away.
+    after: Option<u64>,
+    seen: &'a Mutex<Vec<u128>>,
+}
+
+impl Client<'_> {
+    /// Comes and goes by chance, and resumes each time.
+    async fn run(mut self, random: &Seeded) {
+        loop {
+            let pause = Duration::from_millis(random.below(30));
+            tokio::select! {
+                heard = self.instance.next() => {
+                    for heard in heard {
+                        self.hear(heard).await;
+                    }
+                }
+                () = tokio::time::sleep(pause) => match self.after.take() {
+                    Some(_) => self.instance.close(&self.name).await,
+                    None => self.resume().await,
+                },
+            }
+        }
+    }
+
+    async fn hear(&mut self, heard: Heard) {
+        let Heard::Event(published) = heard else {
+            panic!("nothing was lost");
+        };
+        let sequence = published.position.sequence;
+        if published.event.channels.contains(&self.name)
+            && self.after.is_some_and(|after| after < sequence)
+        {
+            self.after = Some(sequence);
+            self.see(&published).await;
+        }
+    }
+
+    async fn see(&mut self, published: &Published) {
+        self.since = published.position;
+        self.seen.lock().await.push(number(&published.event));
+    }
+
+    async fn resume(&mut self) {
+        // It may be cut off just now.
+        let Ok(head) = self.instance.open(&self.name).await else {
+            return;
+        };
+        match self.instance.replay(&self.name, self.since).await {
+            Ok(Replay::Events(events)) => {
+                for published in &events {
+                    self.see(published).await;
+                }
+                self.after = Some(head.sequence.max(self.since.sequence));
+            }
+            Ok(Replay::Gap) => panic!("nothing was lost"),
+            Err(_) => {}
+        }
+    }
+}
+
+async fn resuming(seed: u64) {
+    let random = Seeded::new(seed);
+    let mut server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    let said = Said::default();
+    let seen = [Mutex::default(), Mutex::default()];
+    let mut clients = Vec::new();
+    for (instance, seen) in [&one, &two].into_iter().zip(&seen) {
+        let since = instance.open(&channel("a")).await.unwrap();
+        clients.push(Client {
+            instance,
+            name: channel("a"),
+            since,
+            after: Some(since.sequence),
+            seen,
+        });
+    }
+    let working = async {
+        tokio::select! {
+            _ = async {
+                tokio::join!(
+                    publish(&one, &random, 0, &said),
+                    publish(&two, &random, APART, &said),
+                )
+            } => {}
+            () = disturb(&mut server, &random, false) => {}
+        }
+        one.publish(vec![event(&["a"], LAST[0])]);
+        two.publish(vec![event(&["a"], LAST[1])]);
+        for seen in &seen {
+            until("all is seen", async || {
+                let seen = seen.lock().await;
+                LAST.iter().all(|last| seen.contains(last))
+            })
+            .await;
+        }
+    };
+    let clients = clients.into_iter().map(|client| client.run(&random));
+    tokio::select! {
+        () = working => {}
+        _ = futures_util::future::join_all(clients) => {}
+    }
+    one.stop().await;
+    two.stop().await;
+    let [first, second] = seen.map(Mutex::into_inner);
+    assert_eq!(first, second);
+    let mut sorted = first;
+    sorted.sort_unstable();
+    let said = said.into_inner();
+    let on_it = said.iter().filter(|(_, on)| on.contains("a"));
+    let expected: Vec<u128> = on_it.map(|(number, _)| *number).chain(LAST).collect();
+    assert_eq!(sorted, expected);
+}
+
+#[tokio::test]
+async fn whoever_resumes_sees_each_event_once() {
+    for seed in 21..=23 {
+        resuming(seed).await;
+    }
+}

@@ -2,6 +2,7 @@
 
 mod cuts;
 mod history;
+mod presence;
 
 use std::time::Duration;
 
