@@ -7,6 +7,15 @@ use redis::RedisError;
 
 /// What scripts answer where the epoch is another one.
 const STALE: &str = "STALEEPOCH";
+/// What Redis answers for the moment: it is starting, or busy, or another server is to take over.
+const MOMENTARY: [&str; 6] = [
+    "LOADING",
+    "BUSY",
+    "READONLY",
+    "MASTERDOWN",
+    "NOREPLICAS",
+    "TRYAGAIN",
+];
 
 /// Why Redis has not done something.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -27,6 +36,7 @@ impl From<RedisError> for Failure {
         let broken = error.is_unrecoverable_error() || error.is_timeout() || error.is_io_error();
         match error.code() {
             Some(STALE) => Self::Stale,
+            Some(code) if MOMENTARY.contains(&code) => Self::Unreachable(Some(Arc::new(error))),
             _ if broken => Self::Unreachable(Some(Arc::new(error))),
             _ => Self::Refused(Arc::new(error)),
         }

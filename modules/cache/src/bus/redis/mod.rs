@@ -8,12 +8,18 @@
 //! - [`ear`]: what is heard, and what is done where something was missed.
 //! - [`wire`]: events in their written form.
 //!
-//! In Redis, under the prefix: `epoch` (which it is, and of which run of the server), and under the
-//! epoch `sequence` (the last place), `lost` (events are missing before it), `heard` (somebody
-//! listens), `last:` of each channel that somebody listens to or may come back to (its last event),
-//! `index:` of each such channel (a stream of places), `event:` (payloads by their places), `kept`
-//! and `bytes` (what there is of them), `done:` of each instance (its last batch), `instances` (when each was heard of last), and presence
-//! (`scripts/presence_prelude.lua`). Everything but `sequence` and `lost` runs out by itself.
+//! In Redis, under the prefix, is `epoch`: which it is, and of which run of the server. Under the
+//! epoch are:
+//!
+//! - `sequence`: the last place; `lost`: events are missing before this one.
+//! - `heard`: somebody listens.
+//! - `last:` of each channel that somebody listens to or may come back to: its last event. `index:`
+//!   of each such channel: a stream of the places of its events.
+//! - `event:` of each place: the event. `kept` and `bytes`: what there is of them.
+//! - `instances`: when each was heard of last. `done:` of each: its last batch.
+//! - `leases:`, `accounts:` and `due`: presence (`scripts/presence_prelude.lua`).
+//!
+//! Everything but `epoch`, `sequence` and `lost` runs out by itself.
 
 mod answer;
 mod catch_up;

@@ -488,3 +488,51 @@ async fn a_note_that_was_not_heard_is_missed_and_read() {
     one.stop().await;
     two.stop().await;
 }
+
+#[tokio::test]
+async fn what_is_published_while_redis_takes_no_writes_waits() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    one.open(&channel("a")).await.unwrap();
+    ready(&two).await;
+    // It follows a server that is not there.
+    let follow = ["REPLICAOF", "127.0.0.1", "1"];
+    server.command::<String>(&follow).await;
+    two.publish(vec![event(&["a"], 1)]);
+    until("it is noticed", async || {
+        one.present(&channel("a")).await.is_err()
+    })
+    .await;
+    server.command::<String>(&["REPLICAOF", "NO", "ONE"]).await;
+    two.publish(vec![event(&["a"], 2)]);
+    hears(bus(&one), &[1, 2]).await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
+async fn what_redis_refuses_is_a_gap() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    one.open(&channel("a")).await.unwrap();
+    ready(&two).await;
+    let full = |bytes| ["CONFIG", "SET", "maxmemory", bytes];
+    server.command::<String>(&full("1")).await;
+    two.publish(vec![event(&["a"], 1)]);
+    until("it is noticed", async || {
+        one.open(&channel("b")).await.is_err()
+    })
+    .await;
+    // Whether it is taken now or was given up before, nothing is lost silently.
+    server.command::<String>(&full("0")).await;
+    let told = numbers(&hear(bus(&one), 1).await);
+    assert!(told == [0] || told == [1], "{told:?}");
+    ready(&two).await;
+    two.publish(vec![event(&["a"], 2)]);
+    let mut told = Vec::new();
+    while told.last() != Some(&2) {
+        told.extend(numbers(&hear(bus(&one), 1).await));
+    }
+    one.stop().await;
+    two.stop().await;
+}

@@ -210,7 +210,7 @@ async fn history(seed: u64, forgets: bool) {
     one.stop().await;
     two.stop().await;
     let (said, resumed) = (said.into_inner(), resumed.into_inner());
-    assert!(resumed > 0);
+    assert!(forgets || resumed > 0);
     let logs = logs.map(Mutex::into_inner);
     for (log, names) in logs.iter().zip(channels) {
         check(log, &names, &said);
