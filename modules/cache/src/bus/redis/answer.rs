@@ -113,3 +113,35 @@ pub(super) struct Recalled {
     /// None where nothing is kept of the channel.
     pub told: Option<Told>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Events at these places, each with the one before it.
+    fn told(last: u64, entries: &[(u64, u64)]) -> Told {
+        let entries = entries.iter().map(|(at, before)| Entry {
+            at: *at,
+            before: *before,
+        });
+        Told {
+            last,
+            entries: entries.collect(),
+        }
+    }
+
+    #[test]
+    fn a_chain_without_a_break_is_complete() {
+        // Nothing was told since, whether the last event was seen or a later place.
+        assert!(told(5, &[]).is_complete(5));
+        assert!(told(5, &[]).is_complete(7));
+        assert!(told(9, &[(7, 5), (9, 7)]).is_complete(5));
+        // The place lies between two events of the channel.
+        assert!(told(9, &[(7, 5), (9, 7)]).is_complete(6));
+        // The first ones are forgotten, one in the middle, or the last.
+        assert!(!told(9, &[]).is_complete(5));
+        assert!(!told(9, &[(9, 7)]).is_complete(5));
+        assert!(!told(9, &[(6, 5), (9, 7)]).is_complete(5));
+        assert!(!told(9, &[(7, 5)]).is_complete(5));
+    }
+}

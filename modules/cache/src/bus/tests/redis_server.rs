@@ -74,7 +74,7 @@ impl RedisServer {
         url(self.port)
     }
 
-    /// Ends it, and everything in it is lost.
+    /// Ends it at once.
     pub fn end(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -82,7 +82,7 @@ impl RedisServer {
         }
     }
 
-    /// Starts it again, empty.
+    /// Starts it again, with nothing but what it was told to save.
     pub async fn restart(&mut self) {
         self.end();
         assert!(self.begin().await, "the port is taken");

@@ -134,6 +134,38 @@ async fn a_redis_that_has_lost_everything_is_a_gap() {
 }
 
 #[tokio::test]
+async fn a_redis_that_is_set_back_is_a_gap() {
+    let mut server = RedisServer::start().await;
+    let Instances { one, two } = Instances::on(&server);
+    one.open(&channel("a")).await.unwrap();
+    two.publish(vec![event(&["a"], 1)]);
+    let first = hears(bus(&one), &[1]).await[0].position;
+    server.command::<String>(&["SAVE"]).await;
+    two.publish(vec![event(&["a"], 2)]);
+    hears(bus(&one), &[2]).await;
+    // It comes back with what it had saved, as if the second event had never been.
+    server.restart().await;
+    assert_eq!(numbers(&hear(bus(&one), 1).await), [0]);
+    assert_eq!(replayed(bus(&one), "a", first).await, None);
+
+    // The same while it runs.
+    let now = ready(&two).await;
+    assert_ne!(now.epoch, first.epoch);
+    let sequence = format!("nubo:bus:{:x}:sequence", now.epoch);
+    let back = now.sequence - 1_000_000;
+    server
+        .command::<String>(&["SET", &sequence, &back.to_string()])
+        .await;
+    assert_eq!(numbers(&hear(bus(&one), 1).await), [0]);
+    until("another epoch has begun", async || {
+        ready(&two).await.epoch != now.epoch
+    })
+    .await;
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
 async fn data_that_vanishes_while_redis_runs_is_a_gap() {
     let server = RedisServer::start().await;
     let Instances { one, two } = Instances::on(&server);
