@@ -408,10 +408,8 @@ impl Ear {
             .beat(line.epoch, &shared.instance, line.pulse, shared.seen());
         let (sequence, heard) = beat.await?;
         shared.see(sequence);
-        if !heard {
-            // Up to here nobody has missed anything.
-            shared.take_spared();
-        }
+        // Up to here nobody has missed anything: it would have been said that somebody listens.
+        shared.take_spared();
         shared.set_heard(heard || self.listens());
         if Instant::now() >= line.renew_at {
             line.renew_at = Instant::now() + shared.settings.renewal();

@@ -48,7 +48,7 @@ use nubo_core::{
 use redis::RedisResult;
 use tokio::{
     sync::{mpsc, oneshot},
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
 };
 
 use answer::Failure;
@@ -71,17 +71,6 @@ pub struct RedisBus {
     outbox: Arc<Outbox>,
     orders: mpsc::Sender<Order>,
     tasks: Mutex<Option<Tasks>>,
-}
-
-impl Drop for RedisBus {
-    fn drop(&mut self) {
-        // Who has not stopped it does not care for the rest.
-        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tasks) = tasks.take() {
-            tasks.outbox.abort();
-            tasks.ear.abort();
-        }
-    }
 }
 
 struct Tasks {
@@ -120,6 +109,7 @@ impl RedisBus {
     }
 
     /// Tells what is left to be told, as far as that is possible within the time limit, and ends.
+    /// Whatever publishes must have ended before.
     pub async fn stop(&self) {
         let tasks = self
             .tasks
@@ -130,18 +120,24 @@ impl RedisBus {
             return;
         };
         self.outbox.close();
-        let emptied = tokio::time::timeout(self.shared.settings.timeout, &mut outbox).await;
         let shared = &self.shared;
-        if emptied.is_ok() {
-            let left = shared.in_epoch(|epoch| shared.server.leave(epoch, &shared.instance));
-            if let Err(failure) = left.await {
-                tracing::warn!(%failure, "the others will take this instance for vanished");
+        match tokio::time::timeout(shared.settings.timeout, &mut outbox).await {
+            Ok(Ok(())) => {
+                let left = shared.in_epoch(|epoch| shared.server.leave(epoch, &shared.instance));
+                if let Err(failure) = left.await {
+                    tracing::warn!(%failure, "the others will take this instance for vanished");
+                }
+                shared.stopping.send_replace(true);
             }
-        }
-        shared.stopping.send_replace(true);
-        if emptied.is_err() {
-            tracing::warn!("what was published last may not have been told");
-            ended("outbox", outbox.await);
+            Ok(failed) => {
+                shared.stopping.send_replace(true);
+                ended("outbox", failed);
+            }
+            Err(_) => {
+                tracing::warn!("what was published last may not have been told");
+                shared.stopping.send_replace(true);
+                ended("outbox", outbox.await);
+            }
         }
         ended("ear", ear.await);
     }
@@ -191,7 +187,19 @@ impl RedisBus {
     }
 }
 
-fn ended(name: &str, result: Result<(), tokio::task::JoinError>) {
+impl Drop for RedisBus {
+    fn drop(&mut self) {
+        // Who has not stopped it does not care for the rest.
+        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tasks) = tasks.take() {
+            tasks.outbox.abort();
+            tasks.ear.abort();
+        }
+    }
+}
+
+/// Says so where a task has not ended by itself.
+fn ended(name: &str, result: Result<(), JoinError>) {
     if let Err(error) = result {
         tracing::error!(%error, "the bus's {name} has failed");
     }

@@ -251,6 +251,30 @@ async fn a_bus_that_begins_before_redis_works_when_that_is_there() {
 }
 
 #[tokio::test]
+async fn what_was_spared_while_nobody_could_say_that_somebody_listens_is_a_gap() {
+    let server = RedisServer::start().await;
+    let Instances { one, two } = Instances::with(&server, |settings| {
+        // Nothing but the connection itself says who listens.
+        settings.beat = Duration::from_secs(3600);
+    });
+    let both_have_beaten = async || {
+        let keys: Vec<String> = server.command(&["KEYS", "nubo:bus:*:instances"]).await;
+        match keys.first() {
+            Some(key) => server.command::<u32>(&["ZCARD", key]).await == 2,
+            None => false,
+        }
+    };
+    until("both have beaten", both_have_beaten).await;
+    until("nobody listens", async || !two.is_heard()).await;
+    one.open(&channel("a")).await.unwrap();
+    let words = ["CLIENT", "KILL", "TYPE", "pubsub"];
+    server.command::<u32>(&words).await;
+    assert_eq!(numbers(&hear(bus(&one), 1).await), [0]);
+    one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_queues_while_redis_is_away() {
     let mut server = RedisServer::start().await;
     let Instances { one, two } = Instances::with(&server, |settings| {
