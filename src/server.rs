@@ -4,6 +4,7 @@
 //! OpenAPI document. [`Assembly::open`] opens the store, which is all that `nubo import` needs;
 //! [`serve`] listens as well.
 
+mod bus;
 mod cache;
 mod data;
 mod http;
@@ -19,9 +20,7 @@ use std::{
 };
 
 use nubo_auth::{Accounts, Auth};
-use nubo_cache::{LocalBus, LocalBusSettings};
 use nubo_core::{
-    bus::Bus,
     clock::{Clock, Random},
     module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
@@ -41,6 +40,7 @@ use serde_json::{Value as Json, json};
 pub use listen::serve;
 pub use truth::{hold, index_rebuild, migrations};
 
+use bus::Line;
 use cache::Cached;
 use sessions::LateSessions;
 
@@ -111,7 +111,7 @@ pub struct Assembly {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    bus: Arc<dyn Bus>,
+    line: Line,
     sessions: Arc<LateSessions>,
     document: Arc<OnceLock<String>>,
     asyncapi: Option<Arc<str>>,
@@ -130,11 +130,8 @@ impl Assembly {
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let truth = truth::of(&loaded, &catalog, &clock, &random)?;
         let Modules { shipped, added } = modules;
-        let bus = Arc::new(LocalBus::new(
-            LocalBusSettings::default(),
-            clock.clone(),
-            &*random,
-        ));
+        let line = Line::new(&loaded, &catalog, &clock, &random)?;
+        let bus = line.bus();
         let cached = Cached::new(&loaded, &catalog, &clock, &random)?;
         let mut tiers = Tiers::new(
             catalog.clone(),
@@ -158,7 +155,7 @@ impl Assembly {
             catalog,
             clock,
             random,
-            bus,
+            line,
             sessions: Arc::default(),
             document: Arc::default(),
             asyncapi: None,
@@ -195,7 +192,7 @@ impl Assembly {
             data: self.loaded.settings.data.clone(),
             catalog: self.catalog.clone(),
             store: self.tiers.clone(),
-            bus: self.bus.clone(),
+            bus: self.line.bus(),
             sessions: self.sessions.clone(),
             origins: self.loaded.settings.server.cors.origins.clone(),
             clock: self.clock.clone(),
@@ -301,7 +298,7 @@ impl Assembly {
     pub fn administration(&self) -> Administration {
         Administration {
             accounts: self.accounts(),
-            bus: self.bus.clone(),
+            bus: self.line.bus(),
             cache: self.cached.as_ref().map(|cached| cached.cache.clone()),
             catalog: self.catalog.clone(),
         }
@@ -329,8 +326,9 @@ impl Assembly {
         let observers = cache.into_iter().chain(modules);
         // What others hear comes last: those who listen may ask the modules at once.
         let publisher: Arc<dyn Observer> =
-            Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
+            Arc::new(Publisher::new(self.catalog.clone(), self.line.bus()));
         let observers = observers.chain(std::iter::once(publisher));
+        self.line.start();
         self.truth.start(observers.collect()).await?;
         let watch = match cached {
             Some(cached) => Some(cached.start().await?),
@@ -365,6 +363,7 @@ impl Assembly {
             module.stop().await;
         }
         self.truth.stop().await;
+        self.line.stop().await;
         if let Some(watch) = open.watch {
             watch.stop().await;
         }

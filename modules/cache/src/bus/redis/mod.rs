@@ -35,7 +35,7 @@ mod shared;
 pub(in crate::bus) mod tests;
 mod wire;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use nubo_core::{
@@ -70,7 +70,15 @@ pub struct RedisBus {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
     orders: mpsc::Sender<Order>,
-    tasks: Mutex<Option<Tasks>>,
+    state: Mutex<State>,
+}
+
+/// What hears and what tells.
+enum State {
+    /// Before it was started.
+    Idle(Box<Ear>),
+    Started(Tasks),
+    Stopped,
 }
 
 struct Tasks {
@@ -79,12 +87,11 @@ struct Tasks {
 }
 
 impl RedisBus {
-    /// A bus for events of these collections. It connects by itself, and again whenever it is cut
-    /// off; until then it is unavailable. Must be called inside a runtime.
+    /// A bus for events of these collections, which is unavailable until it is started.
     ///
     /// # Errors
     /// Where the settings' URL cannot be read.
-    pub fn start(
+    pub fn new(
         settings: RedisBusSettings,
         catalog: Arc<Catalog>,
         clock: Arc<dyn Clock>,
@@ -96,27 +103,40 @@ impl RedisBus {
         let shared = Arc::new(Shared::new(settings, server, wire, clock, random));
         let (orders, taken) = mpsc::channel(ORDERS);
         let ear = Ear::new(Arc::clone(&shared), Arc::clone(&outbox), taken);
-        let tasks = Tasks {
-            outbox: tokio::spawn(Arc::clone(&outbox).empty(Arc::clone(&shared))),
-            ear: tokio::spawn(ear.run()),
-        };
         Ok(Self {
             shared,
             outbox,
             orders,
-            tasks: Mutex::new(Some(tasks)),
+            state: Mutex::new(State::Idle(Box::new(ear))),
         })
+    }
+
+    /// Begins to connect, and does so again whenever it is cut off. Must be called inside a runtime;
+    /// the second time does nothing.
+    pub fn start(&self) {
+        let mut state = self.state();
+        match std::mem::replace(&mut *state, State::Stopped) {
+            State::Idle(ear) => {
+                let outbox = Arc::clone(&self.outbox).empty(Arc::clone(&self.shared));
+                *state = State::Started(Tasks {
+                    outbox: tokio::spawn(outbox),
+                    ear: tokio::spawn(ear.run()),
+                });
+            }
+            other => *state = other,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock and leaves the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells what is left to be told, as far as that is possible within the time limit, and ends.
     /// Whatever publishes must have ended before.
     pub async fn stop(&self) {
-        let tasks = self
-            .tasks
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let Some(Tasks { mut outbox, ear }) = tasks else {
+        let state = std::mem::replace(&mut *self.state(), State::Stopped);
+        let State::Started(Tasks { mut outbox, ear }) = state else {
             return;
         };
         self.outbox.close();
@@ -190,8 +210,8 @@ impl RedisBus {
 impl Drop for RedisBus {
     fn drop(&mut self) {
         // Who has not stopped it does not care for the rest.
-        let tasks = self.tasks.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tasks) = tasks.take() {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let State::Started(tasks) = state {
             tasks.outbox.abort();
             tasks.ear.abort();
         }

@@ -43,13 +43,15 @@ pub(in crate::bus) fn instance(
         ..RedisBusSettings::default()
     };
     change(&mut settings);
-    let bus = RedisBus::start(
+    let bus = RedisBus::new(
         settings,
         Arc::new(Catalog::default()),
         Arc::new(Hand::default()),
         Arc::new(Seeded::new(seed)),
     );
-    Arc::new(bus.unwrap())
+    let bus = bus.unwrap();
+    bus.start();
+    Arc::new(bus)
 }
 
 /// The bus as a trait, to call its methods on.

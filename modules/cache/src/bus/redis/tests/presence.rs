@@ -90,13 +90,15 @@ async fn clocks_of_instances_do_not_matter() {
             ..RedisBusSettings::default()
         };
         let hand = Hand(clock.into());
-        RedisBus::start(
+        let bus = RedisBus::new(
             settings,
             Arc::new(Catalog::default()),
             Arc::new(hand),
             Arc::new(Seeded::new(clock.unsigned_abs())),
         )
-        .unwrap()
+        .unwrap();
+        bus.start();
+        bus
     };
     // A year apart.
     let year = 365 * 86_400_000;
