@@ -37,8 +37,9 @@ use nubo_sync::{Publisher, Retention, Tiers};
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
+pub use cache::audit;
 pub use listen::serve;
-pub use truth::{hold, index_rebuild, migrations};
+pub use truth::{coordination, hold, index_rebuild, migrations};
 
 use bus::Line;
 use cache::Cached;

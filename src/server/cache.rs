@@ -2,20 +2,26 @@
 
 use std::sync::Arc;
 
+use nubo_cache::storage::Remote;
 use nubo_cache::{
-    Budget, Keeper, Memory, MemoryWatch, Redis, RedisSettings, RedisWatch, Shared, Shelves,
+    Audit, Budget, Keeper, Memory, MemoryWatch, Redis, RedisSettings, RedisWatch, Shared, Shelves,
 };
 use nubo_core::{
     cache::Cache,
     clock::{Clock, Random},
-    coordination::Coordination,
+    coordination::{Coordination, Gate},
+    id::Id,
     module::SetupError,
     schema::Catalog,
 };
 use nubo_truth::PostgresCoordination;
+use uuid::Uuid;
 
 use super::truth;
-use crate::config::{CacheDriver, Loaded};
+use crate::{
+    config::{CacheDriver, Loaded},
+    system::{SystemClock, SystemRandom},
+};
 
 /// The cache, and what holds it.
 pub(super) struct Cached {
@@ -110,6 +116,44 @@ impl Watch {
             }
         }
     }
+}
+
+/// Holds what the shared cache has against the truth. None where nothing is shared, or it is not in
+/// use.
+///
+/// # Errors
+/// When Redis or the truth cannot be used.
+pub async fn audit(
+    loaded: &Loaded,
+    catalog: Arc<Catalog>,
+    most: usize,
+    repairs: bool,
+) -> Result<Option<Audit>, SetupError> {
+    if loaded.settings.tiers.cache_driver() != CacheDriver::Redis {
+        return Ok(None);
+    }
+    let failed = |error| SetupError::caused("the shared cache", error);
+    let coordination = truth::coordination(loaded)?;
+    let nobody = Id::from_uuid(Uuid::nil());
+    let look = coordination.look(nobody, None).await;
+    coordination.stop().await;
+    let Gate::Open { epoch, .. } = look.map_err(failed)?.gate else {
+        return Ok(None);
+    };
+    let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
+        (Arc::new(SystemClock), Arc::new(SystemRandom));
+    let database = truth::of(loaded, &catalog, &clock, &random)?;
+    database.start(Vec::new()).await?;
+    let auditing = async {
+        let redis = Redis::new(catalog, redis_settings(loaded)?).map_err(failed)?;
+        let incarnation = redis.reach().await.map_err(failed)?;
+        let mut audit = Audit::new(&redis, epoch, &incarnation, database.clone(), repairs);
+        audit.run(most).await.map_err(failed)?;
+        Ok(Some(audit))
+    };
+    let audited = auditing.await;
+    database.stop().await;
+    audited
 }
 
 fn redis_settings(loaded: &Loaded) -> Result<RedisSettings, SetupError> {

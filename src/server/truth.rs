@@ -47,7 +47,7 @@ pub(super) fn of(
 ///
 /// # Errors
 /// When the truth is one that no instances share, or settings are missing.
-pub(super) fn coordination(loaded: &Loaded) -> Result<PostgresCoordination, SetupError> {
+pub fn coordination(loaded: &Loaded) -> Result<PostgresCoordination, SetupError> {
     match target(loaded)? {
         Target::Postgres(settings) => PostgresCoordination::new(&settings),
         Target::Sqlite(_) => Err(SetupError::new(

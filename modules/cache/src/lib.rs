@@ -22,7 +22,9 @@ pub mod storage;
 #[cfg(test)]
 mod storage_tests;
 
-pub use self::redis::{Redis, RedisSettings, RedisStorage, RedisWatch, is_redis_address};
+pub use self::redis::{
+    Audit, Difference, Redis, RedisSettings, RedisStorage, RedisWatch, is_redis_address,
+};
 pub use bus::{LocalBus, LocalBusSettings, RedisBus, RedisBusSettings};
 pub use memory::{Budget, Memory, MemoryWatch};
 pub use shared::{Keeper, Shared};

@@ -13,6 +13,7 @@
 //! Start with [keys], which says what is where, and `scripts/library.lua`.
 
 mod answers;
+mod audit;
 mod budget;
 mod counts;
 mod keys;
@@ -36,6 +37,7 @@ use nubo_core::{
 
 use uuid::Uuid;
 
+pub use audit::{Audit, Difference};
 pub use budget::RedisWatch;
 pub use storage::RedisStorage;
 
