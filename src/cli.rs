@@ -12,6 +12,7 @@ mod layout;
 pub mod migrate;
 mod progress;
 pub mod schema;
+mod sync;
 pub mod users;
 
 use std::{
@@ -81,6 +82,8 @@ enum Command {
     Users(users::Users),
     #[command(subcommand)]
     Cache(cache::Cache),
+    #[command(subcommand)]
+    Sync(sync::Sync),
     /// Prints the version
     Version,
 }
@@ -190,6 +193,10 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
                 let data = loaded.settings.data;
                 return runtime()?.block_on(cache.run(&data, &mut out));
             }
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Sync(sync) => match load_quietly(&options, &modules)? {
+            Some(loaded) => return runtime()?.block_on(sync.run(&loaded, &mut out)),
             None => return Ok(ExitCode::FAILURE),
         },
         Command::Serve => match load(&options, &modules)? {

@@ -386,6 +386,40 @@ impl<'a> Loading<'a> {
                 "is right only as long as nothing but this one server writes to the database",
             ));
         }
+        let cache = |setting: &str| {
+            let pointer = format!("/tiers/cache/{setting}");
+            let named = || Place::Named(pointer.trim_start_matches('/').replace('/', "."));
+            self.layers.written(&pointer).unwrap_or_else(named)
+        };
+        match (tiers.cache.driver, truth.driver) {
+            (CacheDriver::Redis, TruthDriver::Sqlite) => problems.push(Problem::error(
+                cache("driver"),
+                "a cache in Redis needs PostgreSQL below it: a SQLite database belongs to one server",
+            )),
+            (CacheDriver::Redis, _) if tiers.cache.redis.url.is_none() => {
+                problems.push(Problem::error(
+                    cache("driver"),
+                    "Redis needs an address: set REDIS_ADDR in the environment, or `redis.url` here",
+                ));
+            }
+            (CacheDriver::Memory | CacheDriver::None, _) | (CacheDriver::Auto, TruthDriver::Sqlite)
+                if tiers.cache.redis.url.is_some() =>
+            {
+                problems.push(Problem::warning(
+                    cache("redis/url"),
+                    "is not used: Redis does not hold the cache",
+                ));
+            }
+            _ => {}
+        }
+        if let Some(url) = tiers.cache.redis.address()
+            && !nubo_cache::is_redis_address(&url)
+        {
+            problems.push(Problem::error(
+                cache("redis/url"),
+                "must be an address such as redis://:password@host:6379/0 or host:6379",
+            ));
+        }
         if truth.pool.min > truth.pool.max {
             let message = "must not be more than `max`";
             problems.push(Problem::error(place("pool/min"), message));

@@ -4,6 +4,8 @@
 //! OpenAPI document. [`Assembly::open`] opens the store, which is all that `nubo import` needs;
 //! [`serve`] listens as well.
 
+mod bus;
+mod cache;
 mod count;
 mod data;
 mod http;
@@ -19,10 +21,8 @@ use std::{
 };
 
 use nubo_auth::{Accounts, Auth};
-use nubo_cache::{BucketWatch, Budget, LocalBus, LocalBusSettings, Memory, MemoryWatch, Shelves};
+use nubo_cache::BucketWatch;
 use nubo_core::{
-    bus::Bus,
-    cache::Cache,
     clock::{Clock, Random},
     module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
@@ -39,14 +39,17 @@ use nubo_sync::{Publisher, Retention, Tiers};
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
+pub use cache::audit;
 pub use listen::serve;
-pub use truth::{hold, index_rebuild, migrations};
+pub use truth::{coordination, hold, index_rebuild, migrations};
 
+use bus::Line;
+use cache::Cached;
 use count::Counted;
 use sessions::LateSessions;
 
 use crate::{
-    config::{CacheDriver, Loaded, TruthDriver},
+    config::Loaded,
     control::Administration,
     system::{SystemClock, SystemRandom},
 };
@@ -112,7 +115,7 @@ pub struct Assembly {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    bus: Arc<dyn Bus>,
+    line: Line,
     sessions: Arc<LateSessions>,
     counted: Counted,
     document: Arc<OnceLock<String>>,
@@ -132,12 +135,9 @@ impl Assembly {
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let truth = truth::of(&loaded, &catalog, &clock, &random)?;
         let Modules { shipped, added } = modules;
-        let bus = Arc::new(LocalBus::new(
-            LocalBusSettings::default(),
-            clock.clone(),
-            &*random,
-        ));
-        let cached = Cached::new(&loaded, &catalog, &clock);
+        let line = Line::new(&loaded, &catalog, &clock, &random)?;
+        let bus = line.bus();
+        let cached = Cached::new(&loaded, &catalog, &clock, &random)?;
         let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
@@ -161,7 +161,7 @@ impl Assembly {
             catalog,
             clock,
             random,
-            bus,
+            line,
             sessions: Arc::default(),
             counted,
             document: Arc::default(),
@@ -199,7 +199,7 @@ impl Assembly {
             data: self.loaded.settings.data.clone(),
             catalog: self.catalog.clone(),
             store: self.tiers.clone(),
-            bus: self.bus.clone(),
+            bus: self.line.bus(),
             sessions: self.sessions.clone(),
             buckets: self.counted.buckets(),
             is_sole_writer: truth::is_ours_alone(&self.loaded),
@@ -307,7 +307,7 @@ impl Assembly {
     pub fn administration(&self) -> Administration {
         Administration {
             accounts: self.accounts(),
-            bus: self.bus.clone(),
+            bus: self.line.bus(),
             cache: self.cached.as_ref().map(|cached| cached.cache.clone()),
             catalog: self.catalog.clone(),
         }
@@ -335,10 +335,15 @@ impl Assembly {
         let observers = cache.into_iter().chain(modules);
         // What others hear comes last: those who listen may ask the modules at once.
         let publisher: Arc<dyn Observer> =
-            Arc::new(Publisher::new(self.catalog.clone(), self.bus.clone()));
+            Arc::new(Publisher::new(self.catalog.clone(), self.line.bus()));
         let observers = observers.chain(std::iter::once(publisher));
+        self.line.start();
         self.truth.start(observers.collect()).await?;
         let counting = self.counted.start().await;
+        let watch = match cached {
+            Some(cached) => Some(cached.start().await?),
+            None => None,
+        };
         for module in &self.modules {
             let name = module.name();
             module
@@ -354,7 +359,7 @@ impl Assembly {
                 RETENTION_PERIOD,
             ),
             counting,
-            memory: cached.map(|cached| MemoryWatch::start(cached.memory.clone(), cached.budget)),
+            watch,
             _lock: lock,
         })
     }
@@ -376,41 +381,10 @@ impl Assembly {
             counting.stop().await;
         }
         self.truth.stop().await;
-        if let Some(memory) = open.memory {
-            memory.stop().await;
+        self.line.stop().await;
+        if let Some(watch) = open.watch {
+            watch.stop().await;
         }
-    }
-}
-
-/// The cache in this process, and what it may take.
-struct Cached {
-    cache: Arc<dyn Cache>,
-    memory: Arc<Memory>,
-    budget: Budget,
-}
-
-impl Cached {
-    /// None where the settings want none.
-    fn new(loaded: &Loaded, catalog: &Arc<Catalog>, clock: &Arc<dyn Clock>) -> Option<Self> {
-        let settings = &loaded.settings.tiers.cache;
-        let is_wanted = match settings.driver {
-            CacheDriver::Auto => loaded.settings.tiers.truth.driver == TruthDriver::Sqlite,
-            CacheDriver::Memory => true,
-            CacheDriver::None => false,
-        };
-        if !is_wanted {
-            return None;
-        }
-        let budget = Budget {
-            max_memory: settings.max_memory.0,
-            margin: settings.margin.0,
-        };
-        let memory = Arc::new(Memory::new(catalog, clock.clone(), budget.first()));
-        Some(Self {
-            cache: Arc::new(Shelves::new(catalog.clone(), memory.clone())),
-            memory,
-            budget,
-        })
     }
 }
 
@@ -420,6 +394,6 @@ pub struct Open {
     pub store: Arc<dyn Store>,
     retention: Retention,
     counting: Option<BucketWatch>,
-    memory: Option<MemoryWatch>,
+    watch: Option<cache::Watch>,
     _lock: data::Lock,
 }

@@ -10,6 +10,8 @@ use std::{
 };
 
 use clap::Args;
+use nubo_cache::Difference;
+use nubo_core::schema::Catalog;
 use nubo_truth::{Migrations, State};
 use serde::Serialize;
 
@@ -23,6 +25,10 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Free space below which somebody should look.
 const LITTLE_SPACE: u64 = 1 << 30;
+/// How many documents of each kind are compared, about, where not all are.
+const SAMPLE: usize = 5_000;
+/// How many of those that differ are shown.
+const SHOWN: usize = 20;
 
 /// Looks for what keeps the server from working: configuration, data folder, database, schema
 #[derive(Debug, Args)]
@@ -30,6 +36,15 @@ pub struct Doctor {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
+    /// Compare what the shared cache holds with the database: some thousand documents
+    #[arg(long)]
+    tiers: bool,
+    /// Compare every document
+    #[arg(long, requires = "tiers")]
+    all: bool,
+    /// Forget what differs
+    #[arg(long, requires = "tiers")]
+    repair: bool,
 }
 
 /// How something is.
@@ -70,7 +85,7 @@ impl Doctor {
         out: &mut impl Write,
     ) -> io::Result<ExitCode> {
         let findings = match outcome {
-            Ok(loaded) => examine(loaded).await,
+            Ok(loaded) => self.examine(loaded).await,
             Err(problems) => problems.iter().map(of_problem).collect(),
         };
         let ok = findings
@@ -88,6 +103,63 @@ impl Doctor {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         })
+    }
+}
+
+impl Doctor {
+    async fn examine(&self, mut loaded: Loaded) -> Vec<Finding> {
+        let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
+        let mut findings = examine(&loaded, &catalog).await;
+        if self.tiers {
+            findings.extend(self.compare(&loaded, catalog).await);
+        }
+        findings
+    }
+
+    /// Compares the tiers.
+    async fn compare(&self, loaded: &Loaded, catalog: Arc<Catalog>) -> Vec<Finding> {
+        let most = match self.all {
+            true => usize::MAX,
+            false => SAMPLE,
+        };
+        let audit = match server::audit(loaded, catalog, most, self.repair).await {
+            Ok(Some(audit)) => audit,
+            Ok(None) => return vec![ok("tiers", "no shared cache is in use")],
+            Err(failure) => {
+                let advice = "see whether the database and Redis can be reached";
+                return vec![error("tiers", with_causes(&failure), advice)];
+            }
+        };
+        let looked = format!(
+            "{} documents in the cache and {} places in its sets were compared",
+            audit.compared, audit.places
+        );
+        if audit.differences.is_empty() {
+            return vec![ok("tiers", format!("{looked}: all is as in the database"))];
+        }
+        let advice = match self.repair {
+            true => "they are forgotten now; this is a bug of the server, please tell of it",
+            false => {
+                "`nubo doctor --tiers --repair` forgets them; this is a bug of the server, \
+                      please tell of it"
+            }
+        };
+        let shown = audit
+            .differences
+            .iter()
+            .take(SHOWN)
+            .map(|difference| match difference {
+                Difference::Document { collection, id } => format!("{collection}/{id} differs"),
+                Difference::Missing { collection, id } => {
+                    format!("{collection}/{id} is missing from a list")
+                }
+            });
+        let message = format!(
+            "{looked}, {} differ:\n{}",
+            audit.differences.len(),
+            shown.collect::<Vec<_>>().join("\n")
+        );
+        vec![error("tiers", message, advice)]
     }
 }
 
@@ -147,24 +219,23 @@ fn of_problem(problem: &Problem) -> Finding {
     }
 }
 
-async fn examine(mut loaded: Loaded) -> Vec<Finding> {
+async fn examine(loaded: &Loaded, catalog: &Arc<Catalog>) -> Vec<Finding> {
     let mut findings: Vec<Finding> = loaded.warnings.iter().map(of_problem).collect();
-    let collections = loaded.catalog.collections().len();
+    let collections = catalog.collections().len();
     findings.push(ok(
         "configuration",
         format!("{collections} collections in {} files", loaded.files.len()),
     ));
-    findings.push(secret(&loaded));
-    findings.extend(folder(&loaded));
-    let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
-    match server::migrations(&loaded, catalog) {
+    findings.push(secret(loaded));
+    findings.extend(folder(loaded));
+    match server::migrations(loaded, Arc::clone(catalog)) {
         Err(failure) => findings.push(error(
             "database",
             with_causes(&failure),
             "see .env.example for the names of settings",
         )),
         Ok(migrations) => {
-            let looking = database(&loaded, &migrations);
+            let looking = database(loaded, &migrations);
             match tokio::time::timeout(PATIENCE, looking).await {
                 Ok(found) => findings.extend(found),
                 Err(_) => findings.push(error(

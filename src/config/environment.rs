@@ -29,7 +29,7 @@ const PORT: &str = "PORT";
 const PLAIN_NAMES: [(&str, &str); 11] = [
     ("JWT_SECRET", "auth/jwt_secret"),
     ("DATABASE_URL", "tiers/truth/url"),
-    ("REDIS_ADDR", "tiers/cache/redis/addr"),
+    ("REDIS_ADDR", "tiers/cache/redis/url"),
     ("MONGODB_URI", "tiers/recent/mongodb/uri"),
     ("MONGODB_DATABASE", "tiers/recent/mongodb/database"),
     (

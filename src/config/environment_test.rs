@@ -46,13 +46,13 @@ fn names_that_mean_nothing_are_told() {
         ("NUBO_SERVER__LISTN", "x"),
         ("NUBO_SERVICE_HOST", "10.0.0.1"),
         ("NUBO_DATE", "x"),
-        ("REDIS_ADDR", "secret:6379"),
+        ("MONGODB_URI", "mongodb://secret"),
     ]);
     assert!(values.is_empty());
     assert_eq!(
         problems,
         [
-            "REDIS_ADDR: warning: is set, but this server has no setting that takes it",
+            "MONGODB_URI: warning: is set, but this server has no setting that takes it",
             "NUBO_DATE: warning: no setting has this name, so it has no effect (did you mean `NUBO_DATA`?)",
             "NUBO_SERVER__LISTN: no setting has this name (did you mean `NUBO_SERVER__LISTEN`?)",
             "NUBO_SERVICE_HOST: warning: no setting has this name, so it has no effect",

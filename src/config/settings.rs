@@ -185,6 +185,21 @@ pub struct CacheSettings {
     /// Memory that stays free for everything else: where less is available, the cache gives some
     /// up, whatever `max_memory` says. Looked at every two seconds.
     pub margin: ByteSize,
+    /// Redis, which several servers share.
+    pub redis: RedisSettings,
+}
+
+impl TierSettings {
+    /// What holds the cache, `auto` resolved.
+    pub fn cache_driver(&self) -> CacheDriver {
+        let has_address = self.cache.redis.url.is_some();
+        match (self.cache.driver, self.truth.driver) {
+            (CacheDriver::Auto, TruthDriver::Sqlite) => CacheDriver::Memory,
+            (CacheDriver::Auto, TruthDriver::Postgres) if has_address => CacheDriver::Redis,
+            (CacheDriver::Auto, TruthDriver::Postgres) => CacheDriver::None,
+            (driver, _) => driver,
+        }
+    }
 }
 
 impl Default for CacheSettings {
@@ -193,7 +208,52 @@ impl Default for CacheSettings {
             driver: CacheDriver::default(),
             max_memory: ByteSize(0),
             margin: ByteSize(200 << 20),
+            redis: RedisSettings::default(),
         }
+    }
+}
+
+/// A Redis server, version 7 or later, with `maxmemory-policy noeviction`.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RedisSettings {
+    /// Where it is: `redis://user:password@host:6379/0`, encrypted `rediss://…`, or `host:6379`.
+    /// REDIS_ADDR in the environment sets it as well, which keeps the password out of files.
+    #[schemars(extend("format" = "password"))]
+    pub url: Option<String>,
+    /// What the names of all keys begin with. Servers with the same one share everything.
+    #[schemars(length(min = 1, max = 64))]
+    pub prefix: String,
+    /// How long a command may take. Where one that must not fail takes longer, the cache is switched
+    /// off on all servers until Redis is well again.
+    pub timeout: TimeSpan,
+}
+
+impl RedisSettings {
+    /// The address as a URL.
+    pub fn address(&self) -> Option<String> {
+        let url = self.url.as_ref()?;
+        Some(match url.contains("://") {
+            true => url.clone(),
+            false => format!("redis://{url}"),
+        })
+    }
+}
+
+impl Default for RedisSettings {
+    fn default() -> Self {
+        Self {
+            url: None,
+            prefix: "nubo:".into(),
+            timeout: TimeSpan(Duration::from_millis(200)),
+        }
+    }
+}
+
+impl fmt::Debug for RedisSettings {
+    /// Without the address, which may hold a password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisSettings").finish_non_exhaustive()
     }
 }
 
@@ -201,11 +261,14 @@ impl Default for CacheSettings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum CacheDriver {
-    /// The server's own memory on SQLite, nothing on PostgreSQL, which others may write to.
+    /// The server's own memory on SQLite. On PostgreSQL Redis, where its address is given, else
+    /// nothing.
     #[default]
     Auto,
     /// The server's own memory. Right as long as everything is written through this one server.
     Memory,
+    /// Redis, shared by all servers on the same PostgreSQL database.
+    Redis,
     /// Nothing: every read goes to the truth.
     None,
 }

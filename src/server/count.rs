@@ -9,7 +9,7 @@ use nubo_core::{
     throttle::{LocalBuckets, TokenBuckets},
 };
 
-use crate::config::Loaded;
+use crate::config::{CacheDriver, Loaded};
 
 /// How many buckets are remembered where no setting says it.
 const REMEMBERED: usize = 100_000;
@@ -21,31 +21,28 @@ pub(super) enum Counted {
 }
 
 impl Counted {
-    /// By the settings.
+    /// In Redis where that holds the cache.
     ///
     /// # Errors
-    /// Where the address of Redis is none.
+    /// Where its address is missing or cannot be read.
     pub fn new(loaded: &Loaded, clock: &Arc<dyn Clock>) -> Result<Self, SetupError> {
-        Self::with(loaded, clock, redis(loaded))
-    }
-
-    fn with(
-        loaded: &Loaded,
-        clock: &Arc<dyn Clock>,
-        redis: Option<RedisBucketSettings>,
-    ) -> Result<Self, SetupError> {
         let auth = loaded.sections.get("auth");
         let remembered = auth.and_then(|auth| auth["throttle"]["remembered"].as_u64());
         let remembered = remembered.and_then(|remembered| usize::try_from(remembered).ok());
         let local = LocalBuckets::new(remembered.unwrap_or(REMEMBERED), clock.clone());
-        Ok(match redis {
-            None => Self::Here(Arc::new(local)),
-            Some(settings) => {
-                let buckets = RedisBuckets::new(settings, local);
-                let refused = |error| SetupError::caused("the address of Redis", error);
-                Self::Together(Arc::new(buckets.map_err(refused)?))
-            }
-        })
+        if loaded.settings.tiers.cache_driver() != CacheDriver::Redis {
+            return Ok(Self::Here(Arc::new(local)));
+        }
+        let redis = &loaded.settings.tiers.cache.redis;
+        let url = redis.address();
+        let settings = RedisBucketSettings {
+            url: url.ok_or_else(|| SetupError::new("Redis needs an address: set REDIS_ADDR"))?,
+            prefix: format!("{}count:", redis.prefix),
+            limit: redis.timeout.0,
+        };
+        let buckets = RedisBuckets::new(settings, local);
+        let buckets = buckets.map_err(|error| SetupError::caused("the address of Redis", error))?;
+        Ok(Self::Together(Arc::new(buckets)))
     }
 
     /// For those who count.
@@ -63,9 +60,4 @@ impl Counted {
             Self::Together(buckets) => Some(BucketWatch::start(buckets.clone()).await),
         }
     }
-}
-
-/// The Redis that counts, where one holds the cache.
-const fn redis(_: &Loaded) -> Option<RedisBucketSettings> {
-    None
 }

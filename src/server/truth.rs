@@ -9,8 +9,8 @@ use nubo_core::{
     truth::Truth,
 };
 use nubo_truth::{
-    AtStart, IndexRebuild, Migrations, PostgresSettings, PostgresTruth, SqliteSettings,
-    SqliteTruth, Target, Tls,
+    AtStart, IndexRebuild, Migrations, PostgresCoordination, PostgresSettings, PostgresTruth,
+    SqliteSettings, SqliteTruth, Target, Tls,
 };
 
 use super::data;
@@ -47,7 +47,20 @@ pub(super) fn of(
 /// only the settings can say so, by keeping the cache in this process.
 pub(super) fn is_ours_alone(loaded: &Loaded) -> bool {
     let tiers = &loaded.settings.tiers;
-    tiers.truth.driver == TruthDriver::Sqlite || tiers.cache.driver == CacheDriver::Memory
+    tiers.truth.driver == TruthDriver::Sqlite || tiers.cache_driver() == CacheDriver::Memory
+}
+
+/// What instances agree by.
+///
+/// # Errors
+/// When the truth is one that no instances share, or settings are missing.
+pub fn coordination(loaded: &Loaded) -> Result<PostgresCoordination, SetupError> {
+    match target(loaded)? {
+        Target::Postgres(settings) => PostgresCoordination::new(&settings),
+        Target::Sqlite(_) => Err(SetupError::new(
+            "a cache in Redis needs PostgreSQL below it: a SQLite database belongs to one server",
+        )),
+    }
 }
 
 /// The migrations of the truth.

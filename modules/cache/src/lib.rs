@@ -6,8 +6,9 @@
 //! the rules of [`nubo_core::cache`] say what of it counts.
 //!
 //! [`LocalBus`] carries events from those who write to those who listen as long as both are in this
-//! process, and keeps the last minutes of what was heard. It knows nothing of access rules or of
-//! WebSockets; what it carries is `core`'s [`Event`](nubo_core::bus::Event).
+//! process, and keeps the last minutes of what was heard; [`RedisBus`] does the same between several
+//! processes that share a Redis. They know nothing of access rules or of
+//! WebSockets; what they carry is `core`'s [`Event`](nubo_core::bus::Event).
 //!
 //! [`RedisBuckets`] keeps `core`'s [token buckets](nubo_core::throttle) where all instances find them.
 
@@ -24,9 +25,10 @@ pub mod storage;
 mod storage_tests;
 
 pub use self::redis::{
-    BucketWatch, Redis, RedisBucketSettings, RedisBuckets, RedisSettings, RedisStorage, RedisWatch,
+    Audit, BucketWatch, Difference, Redis, RedisBucketSettings, RedisBuckets, RedisSettings,
+    RedisStorage, RedisWatch, is_redis_address,
 };
-pub use bus::{LocalBus, LocalBusSettings};
+pub use bus::{LocalBus, LocalBusSettings, RedisBus, RedisBusSettings};
 pub use memory::{Budget, Memory, MemoryWatch};
 pub use shared::{Keeper, Shared};
 pub use shelves::Shelves;

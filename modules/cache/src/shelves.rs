@@ -148,7 +148,7 @@ impl<S: Storage> Shelves<S> {
 
 /// Where a document stands: in each set that has its values. One with a list of values stands in the
 /// set of each of them.
-fn places_of(
+pub(crate) fn places_of(
     document: Option<&Document>,
     collection: &Collection,
     cache: &CacheTier,

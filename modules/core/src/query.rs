@@ -7,7 +7,8 @@ use crate::{
     document::Document,
     error::{Error, Result},
     field::Source,
-    filter::Expr,
+    filter::{Expr, Path, Test},
+    id::Id,
     schema::{Collection, CollectionId, SortKey},
     value::Value,
     violation::Pointer,
@@ -26,6 +27,34 @@ pub struct Query {
     /// Indexes of the fields wanted; all that are sent where none is given. Numbers beyond those of
     /// the stored fields mean virtual ones.
     pub fields: Option<Vec<usize>>,
+}
+
+impl Query {
+    /// The question for the documents with these ids, in the order of their ids.
+    pub fn by_ids(collection: &Collection, ids: &[Id]) -> Self {
+        let id = Path::to_field(Collection::ID, &collection.fields()[Collection::ID]);
+        let values = ids.iter().map(|id| Value::Uuid(id.uuid())).collect();
+        let filter = Expr::field(id, Test::In(values));
+        Self {
+            limit: u32::try_from(ids.len()).unwrap_or(u32::MAX),
+            ..Self::in_order_of_ids(collection, filter)
+        }
+    }
+
+    /// The question for all documents that match, in the order of their ids.
+    pub fn in_order_of_ids(collection: &Collection, filter: Expr) -> Self {
+        Self {
+            collection: collection.id,
+            filter,
+            sort: vec![SortKey {
+                field: Collection::ID,
+                descending: false,
+            }],
+            start: Start::First,
+            limit: u32::MAX,
+            fields: None,
+        }
+    }
 }
 
 /// Where a list begins.

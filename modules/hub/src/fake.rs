@@ -1,8 +1,11 @@
 //! What is around the hub, in the hand of tests: a store, a bus, sessions, and time that stands still.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, atomic::AtomicUsize},
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -127,8 +130,32 @@ impl Store for Memory {
     }
 }
 
-/// A bus on which nothing was missed, and the last event has this number.
-pub struct Quiet(pub u64);
+/// A bus on which nothing was missed.
+#[derive(Default)]
+pub struct Quiet {
+    /// Number of the last event.
+    pub head: AtomicU64,
+    /// Whether it does not answer.
+    pub away: AtomicBool,
+    pub open: Mutex<HashSet<Channel>>,
+}
+
+impl Quiet {
+    /// One on which the last event has this number.
+    pub fn at(head: u64) -> Self {
+        Self {
+            head: head.into(),
+            ..Self::default()
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(Error::unavailable("bus_unavailable", "it is away")),
+            false => Ok(()),
+        }
+    }
+}
 
 #[async_trait]
 impl Bus for Quiet {
@@ -138,11 +165,15 @@ impl Bus for Quiet {
 
     fn publish(&self, _: Vec<Event>) {}
 
-    async fn open(&self, _: &Channel) -> Result<Position> {
-        Ok(position(self.0))
+    async fn open(&self, channel: &Channel) -> Result<Position> {
+        self.check()?;
+        self.open.lock().unwrap().insert(channel.clone());
+        Ok(position(self.head.load(Ordering::SeqCst)))
     }
 
-    async fn close(&self, _: &Channel) {}
+    async fn close(&self, channel: &Channel) {
+        self.open.lock().unwrap().remove(channel);
+    }
 
     async fn replay(&self, _: &Channel, _: Position) -> Result<Replay> {
         Ok(Replay::Events(Vec::new()))
@@ -153,11 +184,11 @@ impl Bus for Quiet {
     }
 
     async fn show(&self, _: Vec<Lease>) -> Result<()> {
-        Ok(())
+        self.check()
     }
 
     async fn hide(&self, _: Vec<Lease>) -> Result<()> {
-        Ok(())
+        self.check()
     }
 
     async fn present(&self, _: &Channel) -> Result<Vec<Id>> {
@@ -214,7 +245,7 @@ pub fn now() -> Timestamp {
 /// A hub with these around it, and the orders that wait for its dispatcher.
 pub fn hub(
     catalog: Catalog,
-    bus: Quiet,
+    bus: Arc<Quiet>,
     sessions: Arc<Tokens>,
 ) -> (Arc<Hub>, mpsc::Receiver<Command>) {
     let (commands, waiting) = mpsc::channel(8);
@@ -222,7 +253,7 @@ pub fn hub(
     let hub = Hub {
         store: Arc::new(Memory::new(&catalog, 0)),
         catalog: Arc::new(catalog),
-        bus: Arc::new(bus),
+        bus,
         sessions,
         is_sole_writer: false,
         clock: Arc::new(Stopped),

@@ -254,7 +254,7 @@ impl Eviction {
         let found = Found::parse(&self.shared.settings.prefix, key)?;
         match found.part? {
             (Kind::Held, _) => {
-                let collection = found.held(&self.shared.catalog)?;
+                let collection = found.held(&self.shared.catalog)?.collection;
                 Some(Candidate::Document(collection, key.to_vec()))
             }
             (Kind::Entries | Kind::Mark, _) => Some(Candidate::Set(

@@ -19,6 +19,7 @@ use nubo_core::{
     id::Id,
     schema::{Catalog, CollectionId},
 };
+use uuid::Uuid;
 
 use crate::storage::DocumentKey;
 
@@ -190,13 +191,16 @@ impl<'a> Found<'a> {
         })
     }
 
-    /// The collection, where it is a document that is held.
-    pub fn held(&self, catalog: &Catalog) -> Option<CollectionId> {
+    /// The document, where it is one that is held.
+    pub fn held(&self, catalog: &Catalog) -> Option<DocumentKey> {
         let (Kind::Held, name) = self.part? else {
             return None;
         };
-        let (collection, _) = split_number(name)?;
-        collection_at(catalog, collection)
+        let (collection, id) = split_number(name)?;
+        Some(DocumentKey {
+            collection: collection_at(catalog, collection)?,
+            id: Id::from_uuid(Uuid::from_bytes(id.try_into().ok()?)),
+        })
     }
 }
 
@@ -242,8 +246,6 @@ fn escaped(text: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
     use crate::storage_tests::catalog;
 
@@ -263,7 +265,7 @@ mod tests {
         for (key, kind) in keys.slot(document).iter().zip([Kind::Held, Kind::Tokens]) {
             let found = Found::parse("a:b*", key).unwrap();
             assert_eq!((found.epoch, found.part.unwrap().0), (epoch, kind));
-            let held = (kind == Kind::Held).then_some(collection);
+            let held = (kind == Kind::Held).then_some(document);
             assert_eq!(found.held(&catalog), held);
             assert_eq!(found.set(&catalog), None);
         }

@@ -15,6 +15,7 @@
 //! Start with [keys], which says what is where, and `scripts/library.lua`.
 
 mod answers;
+mod audit;
 mod buckets;
 mod budget;
 mod counts;
@@ -39,6 +40,7 @@ use nubo_core::{
 
 use uuid::Uuid;
 
+pub use audit::{Audit, Difference};
 pub use buckets::{BucketWatch, RedisBucketSettings, RedisBuckets};
 pub use budget::RedisWatch;
 pub use storage::RedisStorage;
@@ -62,6 +64,11 @@ pub struct RedisSettings {
     pub max_memory: u64,
     /// Bytes of that which stay free.
     pub margin: u64,
+}
+
+/// Whether a Redis server can be found by this URL.
+pub fn is_redis_address(url: &str) -> bool {
+    redis::IntoConnectionInfo::into_connection_info(url).is_ok()
 }
 
 /// A Redis server that holds the cache.

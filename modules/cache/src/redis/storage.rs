@@ -122,7 +122,7 @@ impl RedisStorage {
     }
 
     /// What is known of documents without leaving anything there; nothing of those that are missing.
-    async fn find(&self, documents: &[DocumentKey]) -> Result<Vec<Option<Lookup>>> {
+    pub(super) async fn find(&self, documents: &[DocumentKey]) -> Result<Vec<Option<Lookup>>> {
         let commands = documents.chunks(CHUNK).map(|documents| {
             let mut command = redis::cmd("MGET");
             command.arg(self.keys.epoch());

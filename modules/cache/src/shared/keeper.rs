@@ -97,6 +97,8 @@ pub struct Steps<R: Remote> {
     /// How often in a row it has not.
     missed: u32,
     joined: bool,
+    /// Whether it has seen whom it finds.
+    arrived: bool,
     /// The gate as it stands, and since when this instance knows that, in ticks.
     gate: Option<(Gate, i64)>,
     /// How long it stays closed, in microseconds.
@@ -113,6 +115,7 @@ impl<R: Remote> Steps<R> {
             reaches: None,
             missed: 0,
             joined: false,
+            arrived: false,
             gate: None,
             pause: FIRST_PAUSE,
             swept: Epoch::NONE,
@@ -140,12 +143,29 @@ impl<R: Remote> Steps<R> {
             self.joined = true;
         }
         let look = self.look().await?;
+        if !self.arrived {
+            self.arrived = true;
+            self.arrive(&look);
+        }
         self.mind_others(&look).await?;
         let moved = self.mind_gate(&look).await?;
         if moved {
             self.look().await?;
         }
         Ok(())
+    }
+
+    /// Whoever finds nobody does not trust what is held: nobody knows what was written meanwhile, by
+    /// whatever means.
+    fn arrive(&self, look: &Look) {
+        let myself = self.shared.view.borrow().instance;
+        let is_there =
+            |peer: &Peer| peer.instance != myself && !peer.fenced && peer.silent < SILENCE;
+        if let Gate::Open { epoch, .. } = &look.gate
+            && !look.peers.iter().any(is_there)
+        {
+            self.shared.condemn(*epoch);
+        }
     }
 
     /// Leaves the others.
@@ -367,7 +387,12 @@ impl<R: Remote> Steps<R> {
     /// The server that everybody can use.
     fn reached_by_all(&self, look: &Look) -> Option<&Incarnation> {
         let own = self.reaches.as_ref()?;
-        let mut peers = look.peers.iter().filter(|peer| !peer.fenced);
+        let myself = self.shared.view.borrow().instance;
+        // What the others see of this instance may be older than what it sees itself.
+        let mut peers = look
+            .peers
+            .iter()
+            .filter(|peer| !peer.fenced && peer.instance != myself);
         peers
             .all(|peer| peer.reaches.as_ref() == Some(own))
             .then_some(own)

@@ -91,6 +91,8 @@ pub(crate) struct Dispatcher {
     lookups: Lookups,
     listeners: Listeners,
     absence: Absence,
+    /// Whether what rules look up is listened to.
+    hears_looked_up: bool,
     /// Of the event that was heard last.
     position: Option<Position>,
     /// When leases are prolonged next.
@@ -109,6 +111,7 @@ impl Dispatcher {
             commands,
             listeners: Listeners::default(),
             absence: Absence::default(),
+            hears_looked_up: false,
             position: None,
             prolong_at: Timestamp::from_millis(0),
             hears_accounts: false,
@@ -117,7 +120,9 @@ impl Dispatcher {
 
     /// Works until it is told to stop.
     pub async fn run(mut self) {
-        self.open_looked_up().await;
+        if let Err(error) = self.open_looked_up().await {
+            tracing::error!(%error, "what rules look up is not heard of; trying again");
+        }
         let mut ticks = ticks();
         loop {
             let next = tokio::select! {
@@ -144,15 +149,27 @@ impl Dispatcher {
         }
     }
 
-    /// Listens to what rules look up, for as long as the server lives.
-    async fn open_looked_up(&mut self) {
+    /// Listens to what rules look up, for as long as the server lives. As long as it does not, nobody
+    /// can subscribe to anything.
+    async fn open_looked_up(&mut self) -> Result<()> {
+        if self.hears_looked_up {
+            return Ok(());
+        }
         for collection in self.lookups.collections() {
             let channel = self.hub.catalog.get(collection).channel();
-            match self.hub.bus.open(&channel).await {
-                Ok(position) => self.position = Some(position),
-                Err(error) => tracing::error!(%error, %channel, "a channel cannot be opened"),
-            }
+            self.position = Some(self.hub.bus.open(&channel).await?);
         }
+        // Positions outlive this instance where there are several.
+        self.absence.forget(self.heard());
+        self.hears_looked_up = true;
+        Ok(())
+    }
+
+    /// Whether rules look up what is told on a channel.
+    fn is_looked_up(&self, channel: &Channel) -> bool {
+        let collections = self.lookups.collections();
+        let mut collections = collections.iter();
+        collections.any(|id| self.hub.catalog.get(*id).channel() == *channel)
     }
 
     async fn carry_out(&mut self, command: Command) {
@@ -164,7 +181,11 @@ impl Dispatcher {
                 wish,
                 reply,
             } => {
+                let channel = wish.channel.clone();
                 let result = self.subscribe(connection, id.as_ref(), *wish).await;
+                if result.is_err() && self.listeners.on(&channel).is_none() {
+                    self.desert(&channel).await;
+                }
                 reply.send(result).ok();
             }
             Command::Unsubscribe {
@@ -204,6 +225,7 @@ impl Dispatcher {
         if held.len() >= most && !held.contains(&wish.channel) {
             return Err(Error::TooManyRequests { retry_after: 1 });
         }
+        self.open_looked_up().await?;
         let channel = wish.channel.clone();
         let caller = connection.caller();
         hub.bus.open(&channel).await?;
@@ -300,6 +322,9 @@ impl Dispatcher {
 
     async fn unsubscribe(&mut self, connection: Id, channel: &Channel) -> Result<()> {
         let (member, deserted) = self.listeners.remove(channel, connection);
+        if deserted {
+            self.desert(channel).await;
+        }
         if let Some(member) = member
             && member.shows
             && let Some(account) = member.caller.account_id()
@@ -312,11 +337,14 @@ impl Dispatcher {
             };
             self.hub.bus.hide(vec![lease]).await?;
         }
-        let is_looked_up = |id: &CollectionId| self.hub.catalog.get(*id).channel() == *channel;
-        if deserted && !self.lookups.collections().iter().any(is_looked_up) {
+        Ok(())
+    }
+
+    /// Closes a channel that nobody listens to.
+    async fn desert(&self, channel: &Channel) {
+        if !self.is_looked_up(channel) {
             self.hub.bus.close(channel).await;
         }
-        Ok(())
     }
 
     /// Shows that the account of a connection is there.

@@ -1,6 +1,6 @@
 //! What must hold however commands and events happen to come one after the other.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use nubo_core::{
     bus::{Event, Published, What},
@@ -51,6 +51,8 @@ fn signed_in(roles: &[&str]) -> SignedIn {
 
 /// A dispatcher with one connection, of somebody who has shown the token `first`.
 struct World {
+    head: u64,
+    bus: Arc<Quiet>,
     sessions: Arc<Tokens>,
     dispatcher: Dispatcher,
     connection: Arc<Connection>,
@@ -58,19 +60,22 @@ struct World {
 }
 
 impl World {
-    /// The bus has come to this event.
+    /// The bus has come to this event, and had come to the first one when the dispatcher began.
     fn new(head: u64) -> Self {
         let sessions = Arc::new(Tokens::default());
         let first = signed_in(&[]);
         let mut tokens = sessions.0.lock().unwrap();
         tokens.insert("first".into(), first.clone());
         drop(tokens);
-        let (hub, waiting) = fake::hub(catalog(), Quiet(head), Arc::clone(&sessions));
+        let bus = Arc::new(Quiet::at(1));
+        let (hub, waiting) = fake::hub(catalog(), bus.clone(), Arc::clone(&sessions));
         let (id, shown) = (ada(), Some((first, "first")));
         let connection = Connection::new(id, shown, hub.courier(), &hub.limits, fake::now());
         let settings = &hub.limits.settings;
         let room = hub.connections.make_room(Some(ada()), settings).unwrap();
         Self {
+            head,
+            bus,
             sessions,
             dispatcher: Dispatcher::new(hub, waiting),
             connection: Arc::new(connection),
@@ -78,8 +83,14 @@ impl World {
         }
     }
 
+    async fn begins(&mut self) {
+        self.dispatcher.open_looked_up().await.unwrap();
+        self.bus.head.store(self.head, Ordering::SeqCst);
+    }
+
     /// The handshake is over.
     async fn comes(&mut self) {
+        self.begins().await;
         self.room.take(&self.connection);
         let (reply, _replied) = oneshot::channel();
         let connection = Arc::clone(&self.connection);
@@ -114,6 +125,11 @@ impl World {
     }
 
     async fn subscribe_to(&mut self, since: Option<u64>, scope: Scope) -> Json {
+        self.try_subscribe(since, scope).await.unwrap();
+        self.events().remove(0)["ok"].clone()
+    }
+
+    async fn try_subscribe(&mut self, since: Option<u64>, scope: Scope) -> Result<()> {
         let lines = self.dispatcher.hub.catalog.named("lines").unwrap();
         let wish = Wish {
             channel: lines.channel(),
@@ -121,15 +137,17 @@ impl World {
             named_after: Vec::new(),
             scope,
             since: since.map(position),
-            presence: false,
+            presence: true,
         };
-        let connection = Arc::clone(&self.connection);
-        let id = Json::from(1);
-        self.dispatcher
-            .subscribe(connection, Some(&id), wish)
-            .await
-            .unwrap();
-        self.events().remove(0)["ok"].clone()
+        let (reply, replied) = oneshot::channel();
+        let subscribe = Command::Subscribe {
+            connection: Arc::clone(&self.connection),
+            id: Some(Json::from(1)),
+            wish: Box::new(wish),
+            reply,
+        };
+        self.dispatcher.carry_out(subscribe).await;
+        replied.await.unwrap()
     }
 
     /// Ada becomes a member of a room, and the dispatcher hears of it.
@@ -252,4 +270,58 @@ async fn a_filter_on_a_field_that_may_not_be_read_any_more_hears_nothing() {
         assert_eq!(world.events()[0]["event"], "reload");
         assert_eq!(is_subscribed(&world), stays, "{field}");
     }
+}
+
+#[tokio::test]
+async fn nobody_subscribes_before_what_rules_look_up_is_heard() {
+    let mut world = World::new(10);
+    let hub = Arc::clone(&world.dispatcher.hub);
+    let [lines, members] =
+        ["lines", "members"].map(|name| hub.catalog.named(name).unwrap().channel());
+    let is_open = |world: &World, channel| world.bus.open.lock().unwrap().contains(channel);
+    world.bus.away.store(true, Ordering::SeqCst);
+    assert!(world.dispatcher.open_looked_up().await.is_err());
+    let refused = world.try_subscribe(None, Scope::default()).await;
+    assert_eq!(refused.unwrap_err().code(), "bus_unavailable");
+
+    world.bus.away.store(false, Ordering::SeqCst);
+    world.subscribe(None).await;
+    assert!(is_open(&world, &members) && is_open(&world, &lines));
+}
+
+#[tokio::test]
+async fn a_subscription_that_fails_or_ends_without_the_bus_leaves_no_channel_open() {
+    let mut world = World::new(10);
+    world.comes().await;
+    let lines = world
+        .dispatcher
+        .hub
+        .catalog
+        .named("lines")
+        .unwrap()
+        .channel();
+    let is_open = |world: &World| world.bus.open.lock().unwrap().contains(&lines);
+    let connection = world.connection.id;
+    world.subscribe(None).await;
+    assert!(is_open(&world));
+    world.bus.away.store(true, Ordering::SeqCst);
+    let ended = world.dispatcher.unsubscribe(connection, &lines).await;
+    assert_eq!(ended.unwrap_err().code(), "bus_unavailable");
+    assert!(!is_open(&world));
+
+    // The bus goes away after the channel was opened.
+    world.bus.open.lock().unwrap().insert(lines.clone());
+    assert!(world.try_subscribe(None, Scope::default()).await.is_err());
+    assert!(!is_open(&world));
+}
+
+#[tokio::test]
+async fn nothing_is_known_of_what_was_before_the_instance_began() {
+    let mut world = World::new(10);
+    world.comes().await;
+    let lines = world.dispatcher.hub.catalog.named("lines").unwrap().id;
+    let absence = &world.dispatcher.absence;
+    // Another instance may have told of look-ups then, to whoever comes here now.
+    assert!(absence.has_changed(None, &[lines], 0));
+    assert!(!absence.has_changed(None, &[lines], 1));
 }

@@ -10,11 +10,9 @@ use nubo_core::{
     Result,
     access::View,
     cache::{FillToken, Held, Lookup},
-    filter::{Expr, Path, Test},
     id::Id,
-    query::{Query, Start},
-    schema::{CacheTier, Collection, SortKey},
-    value::Value,
+    query::Query,
+    schema::{CacheTier, Collection},
 };
 
 use super::{
@@ -138,29 +136,14 @@ impl<'a> Reading<'a> {
         }
         let mut found = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(CHUNK) {
-            let documents = truth.find(by_id(collection, ids), &View::all()).await?;
+            let documents = truth
+                .find(Query::by_ids(collection, ids), &View::all())
+                .await?;
             found.extend(documents.iter().filter_map(|document| {
                 let held = Held::of(document, collection, cache);
                 Some((document.id()?, Arc::new(held)))
             }));
         }
         Ok(found)
-    }
-}
-
-/// The question for the documents with these ids.
-pub(super) fn by_id(collection: &Collection, ids: &[Id]) -> Query {
-    let id = Path::to_field(Collection::ID, &collection.fields()[Collection::ID]);
-    let values = ids.iter().map(|id| Value::Uuid(id.uuid())).collect();
-    Query {
-        collection: collection.id,
-        filter: Expr::field(id, Test::In(values)),
-        sort: vec![SortKey {
-            field: Collection::ID,
-            descending: false,
-        }],
-        start: Start::First,
-        limit: u32::try_from(ids.len()).unwrap_or(u32::MAX),
-        fields: None,
     }
 }

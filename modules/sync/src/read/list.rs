@@ -91,7 +91,7 @@ impl Tiers {
         view: &View,
     ) -> Result<Answer<Vec<Document>>> {
         let Some((cached, collection, cache)) = self.cached(collection.id) else {
-            let query = super::hydrate::by_id(collection, ids);
+            let query = Query::by_ids(collection, ids);
             let documents = self.truth.find(query, view).await?;
             let why = self.why_not_cached(collection.id);
             return Ok(Answer::truth(documents, why));

@@ -1,0 +1,93 @@
+-- What all scripts begin with. Time is this server's, so that wrong clocks of instances do not
+-- matter. ARGV: prefix, epoch, replay (ms), interest (ms), room (bytes), inline (bytes), length.
+local prefix, epoch = ARGV[1], ARGV[2]
+local replay, interest = tonumber(ARGV[3]), tonumber(ARGV[4])
+local room, inline, length = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local call = redis.call
+local own = prefix .. epoch .. ':'
+local first = 8 -- where the arguments of the script itself begin
+
+local sequence = call('GET', own .. 'sequence')
+if call('HGET', prefix .. 'epoch', 'epoch') ~= epoch or not sequence then
+  return redis.error_reply('STALEEPOCH what was kept is lost')
+end
+
+local time = call('TIME')
+local now = time[1] * 1000000 + time[2]
+
+-- A sequence as text. Microseconds stay below 2^53 until the year 2255.
+local function text(number)
+  return string.format('%.0f', number)
+end
+
+-- The next place: the time in microseconds, and never the same twice or less than before.
+local function advance()
+  sequence = text(math.max(tonumber(sequence) + 1, now))
+  call('SET', own .. 'sequence', sequence)
+  return sequence
+end
+
+-- Forgets payloads that are too old or too much, oldest first.
+local function forget(bytes)
+  local kept, oldest = own .. 'kept', text(now - replay * 1000)
+  repeat
+    local entries, gone = call('XRANGE', kept, '-', '+', 'COUNT', 4), 0
+    for _, entry in ipairs(entries) do
+      local at, size = entry[1]:match('(%d+)-(%d+)')
+      if bytes > room or tonumber(at) < tonumber(oldest) then
+        call('XDEL', kept, entry[1])
+        call('DEL', own .. 'event:' .. at)
+        bytes = call('DECRBY', own .. 'bytes', size)
+        gone = gone + 1
+      end
+    end
+  until gone < 4
+  if call('XLEN', kept) == 0 then
+    call('DEL', own .. 'bytes')
+  end
+end
+
+local function keep(at, payload)
+  local size = #payload + 256
+  call('SET', own .. 'event:' .. at, payload, 'PX', replay)
+  call('XADD', own .. 'kept', at .. '-' .. size, 'e', '')
+  local bytes = call('INCRBY', own .. 'bytes', size)
+  call('PEXPIRE', own .. 'kept', 2 * replay)
+  call('PEXPIRE', own .. 'bytes', 2 * replay)
+  forget(bytes)
+end
+
+-- Tells an event on those of its channels that somebody listens to or may come back to. Each says
+-- which event came before on the channel, so that whoever misses one knows.
+local function emit(channels, payload)
+  local heard = {}
+  for _, channel in ipairs(channels) do
+    local before = call('GET', own .. 'last:' .. channel)
+    if before then
+      heard[#heard + 1] = { channel, before }
+    end
+  end
+  if #heard == 0 then
+    return
+  end
+  local at = advance()
+  keep(at, payload)
+  local carried = #payload <= inline and payload or ''
+  for _, place in ipairs(heard) do
+    local channel, before = place[1], place[2]
+    call('SET', own .. 'last:' .. channel, at, 'KEEPTTL')
+    call('XADD', own .. 'index:' .. channel, 'MAXLEN', '~', length, at .. '-0', 'before', before)
+    call('PEXPIRE', own .. 'index:' .. channel, replay)
+    call('PUBLISH', own .. 'on:' .. channel, at .. ' ' .. before .. ' ' .. carried)
+  end
+end
+
+-- Says that events are missing here, to those who listen and to those who come back.
+local function lose(everyone, payload)
+  local before = sequence
+  emit({ everyone }, payload)
+  if sequence == before then
+    advance()
+  end
+  call('SET', own .. 'lost', sequence)
+end

@@ -1,0 +1,60 @@
+//! What several instances over one Redis promise, whatever happens between them and it.
+
+mod cuts;
+mod history;
+mod presence;
+
+use std::time::Duration;
+
+use nubo_core::bus::Bus;
+
+use super::*;
+use crate::bus::tests::{Hand, Seeded, redis_server::RedisServer};
+
+/// Two instances of a server.
+pub(in crate::bus) struct Instances {
+    pub one: Arc<RedisBus>,
+    pub two: Arc<RedisBus>,
+}
+
+impl Instances {
+    pub fn on(server: &RedisServer) -> Self {
+        Self::with(server, |_| {})
+    }
+
+    pub fn with(server: &RedisServer, change: impl Fn(&mut RedisBusSettings)) -> Self {
+        Self {
+            one: instance(server, 1, &change),
+            two: instance(server, 2, &change),
+        }
+    }
+}
+
+/// An instance with its own randomness.
+pub(in crate::bus) fn instance(
+    server: &RedisServer,
+    seed: u64,
+    change: impl Fn(&mut RedisBusSettings),
+) -> Arc<RedisBus> {
+    let mut settings = RedisBusSettings {
+        url: server.url(),
+        // Machines that run tests are busy.
+        timeout: Duration::from_secs(5),
+        ..RedisBusSettings::default()
+    };
+    change(&mut settings);
+    let bus = RedisBus::new(
+        settings,
+        Arc::new(Catalog::default()),
+        Arc::new(Hand::default()),
+        Arc::new(Seeded::new(seed)),
+    );
+    let bus = bus.unwrap();
+    bus.start();
+    Arc::new(bus)
+}
+
+/// The bus as a trait, to call its methods on.
+fn bus(bus: &Arc<RedisBus>) -> &dyn Bus {
+    &**bus
+}

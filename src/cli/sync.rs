@@ -1,0 +1,118 @@
+//! `nubo sync`: how the servers on one database stand to each other.
+
+use std::{io::Write, process::ExitCode};
+
+use clap::Subcommand;
+use nubo_core::{
+    coordination::{Coordination, Gate, Look},
+    id::Id,
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    config::{CacheDriver, Loaded},
+    server,
+};
+
+/// Shows how the servers on one database stand to each other
+#[derive(Debug, Subcommand)]
+pub enum Sync {
+    /// Shows whether the shared cache is in use, and which servers there are
+    Status {
+        /// Write one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Sync {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// Where the database cannot be asked.
+    pub async fn run(self, loaded: &Loaded, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+        let Self::Status { json } = self;
+        if loaded.settings.tiers.cache_driver() != CacheDriver::Redis {
+            anyhow::bail!("nothing is shared: Redis does not hold the cache (tiers.cache.driver)");
+        }
+        let coordination = server::coordination(loaded)?;
+        // Whoever only looks is nobody.
+        let look = coordination.look(Id::from_uuid(Uuid::nil()), None).await;
+        coordination.stop().await;
+        let look = look?;
+        match json {
+            true => {
+                serde_json::to_writer_pretty(&mut *out, &as_json(&look))?;
+                writeln!(out)?;
+            }
+            false => write_text(&look, out)?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// What a gate is called.
+const fn name(gate: &Gate) -> &'static str {
+    match gate {
+        Gate::Open { .. } => "open",
+        Gate::Closing(_) => "closing",
+        Gate::Closed(_) => "closed",
+    }
+}
+
+fn as_json(look: &Look) -> serde_json::Value {
+    let instances = look.peers.iter().map(|peer| {
+        json!({
+            "instance": peer.instance.to_string(),
+            "silent_ms": peer.silent / 1000,
+            "reaches": peer.reaches.as_ref().map(|server| server.name()),
+            "fenced": peer.fenced,
+        })
+    });
+    let incarnation = match &look.gate {
+        Gate::Open { incarnation, .. } => Some(incarnation.name()),
+        Gate::Closing(_) | Gate::Closed(_) => None,
+    };
+    json!({
+        "cache": name(&look.gate),
+        "epoch": look.gate.epoch().to_string(),
+        "server": incarnation,
+        "instances": instances.collect::<Vec<_>>(),
+    })
+}
+
+fn write_text(look: &Look, out: &mut impl Write) -> std::io::Result<()> {
+    let epoch = look.gate.epoch();
+    match &look.gate {
+        Gate::Open { incarnation, .. } => {
+            writeln!(
+                out,
+                "the shared cache is in use: epoch {epoch} on {incarnation}"
+            )?;
+        }
+        Gate::Closing(_) => writeln!(
+            out,
+            "the shared cache is being switched off (epoch {epoch})"
+        )?,
+        Gate::Closed(_) => writeln!(
+            out,
+            "the shared cache is not in use (epoch {epoch} was the last): it is as soon as every \
+             server reaches the same Redis"
+        )?,
+    }
+    for peer in &look.peers {
+        let reaches = match &peer.reaches {
+            Some(server) => format!("reaches {server}"),
+            None => "does not reach Redis".to_owned(),
+        };
+        let fenced = if peer.fenced { ", counts as dead" } else { "" };
+        writeln!(
+            out,
+            "{}  heard of {} ms ago, {reaches}{fenced}",
+            peer.instance,
+            peer.silent / 1000
+        )?;
+    }
+    Ok(())
+}
