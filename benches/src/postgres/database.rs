@@ -9,8 +9,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::external::workspace;
 use crate::interrupt::Interrupt;
 
-/// The variable in which `scripts/services` names the server.
+/// The variables in which `scripts/services` names the servers.
 const URL: &str = "NUBO_TEST_POSTGRES_URL";
+const REDIS_URL: &str = "NUBO_TEST_REDIS_URL";
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A database server; it ends with the value.
@@ -19,6 +20,8 @@ pub struct Database {
     programs: PathBuf,
     /// Where it is, with the password.
     pub url: String,
+    /// Where Redis is, with the password.
+    pub redis: String,
 }
 
 impl Database {
@@ -31,24 +34,36 @@ impl Database {
             .current_dir(workspace())
             .env("NUBO_SERVICES_FSYNC", "on")
             .env_remove(URL)
+            .env_remove(REDIS_URL)
             .stderr(Stdio::inherit())
             .output()
             .context("scripts/services")?;
         ensure!(started.status.success(), "PostgreSQL did not start");
         let said = String::from_utf8(started.stdout)?;
-        let url = said
-            .lines()
-            .find_map(|line| {
-                line.strip_prefix("export ")?
-                    .strip_prefix(URL)?
-                    .strip_prefix('=')
-            })
-            .context("scripts/services named no PostgreSQL")?;
+        let named = |name: &str| {
+            let mut lines = said.lines();
+            let found = lines.find_map(|line| {
+                let url = line.strip_prefix("export ")?.strip_prefix(name)?;
+                url.strip_prefix('=').map(str::to_owned)
+            });
+            found.with_context(|| format!("scripts/services has set no {name}"))
+        };
         Ok(Self {
             folder,
             programs: programs()?,
-            url: url.to_owned(),
+            url: named(URL)?,
+            redis: named(REDIS_URL)?,
         })
+    }
+
+    /// Sends Redis a signal, such as `STOP`.
+    pub fn signal_redis(&self, signal: &str) -> Result<()> {
+        let process = std::fs::read_to_string(self.folder.join("redis/pid"))?;
+        let status = Command::new("kill")
+            .args(["-s", signal, process.trim()])
+            .status()?;
+        ensure!(status.success(), "kill: {status}");
+        Ok(())
     }
 
     /// One of PostgreSQL's own programs, told of the database.

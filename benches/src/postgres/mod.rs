@@ -1,11 +1,12 @@
 //! Nubo on PostgreSQL beside what one writes by hand, `pgbench` and `COPY`: all on one server with
 //! fsync on, and all on one table, the one that Nubo made.
 //!
-//! [`database`] is the server, [`sides`] what differs between the two that speak HTTP, [`import`] the
-//! comparison with `COPY`. The README says what is fair about it.
+//! [`database`] is the server, [`sides`] what differs between those that speak HTTP, [`import`] the
+//! comparison with `COPY`, [`shared`] the one with the cache in Redis. The README says what is fair about it.
 
 mod database;
 mod import;
+mod shared;
 mod sides;
 
 use std::fs;
@@ -39,7 +40,11 @@ pub struct Options {
     #[command(flatten)]
     plan: Plan,
     /// What to measure.
-    #[arg(long, value_delimiter = ',', default_value = "create,list,import")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "create,list,import,redis"
+    )]
     only: Vec<What>,
     /// Messages that are stored before lists are read.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(CONVERSATIONS as u64..))]
@@ -61,6 +66,8 @@ enum What {
     List,
     /// Many messages from a file, beside `COPY`.
     Import,
+    /// Reads and creates with the cache in Redis, beside the same without.
+    Redis,
 }
 
 /// Runs the measurement and prints its tables.
@@ -96,6 +103,9 @@ pub fn run(options: Options, interrupt: &Interrupt) -> Result<()> {
     }
     if site.options.only.contains(&What::Import) {
         figures.insert("import".into(), site.import(root.path(), interrupt)?);
+    }
+    if site.options.only.contains(&What::Redis) {
+        figures.insert("redis".into(), site.shared(interrupt)?);
     }
     report::write(&site.options.plan, &figures.into())
 }
@@ -183,9 +193,9 @@ impl Site {
         print("list newest 20", &self.sides, &rounds)
     }
 
-    /// Stores the dataset's messages, through Nubo.
+    /// Stores messages, through Nubo.
     fn fill(&self, interrupt: &Interrupt) -> Result<Vec<String>> {
-        let Side::Nubo(nubo, _) = &self.sides[0] else {
+        let Side::Nubo(nubo, ..) = &self.sides[0] else {
             bail!("Nubo comes first");
         };
         let mut rng = fastrand::Rng::with_seed(1);

@@ -10,14 +10,22 @@ use crate::peer::{Node, Nubo, Peer, Program, Routes};
 
 /// A server and where its messages are.
 pub enum Side {
-    Nubo(Nubo, String),
+    /// With its name here, and where PostgreSQL is.
+    Nubo(Nubo, &'static str, String),
     Fastify(Node, String, String),
 }
 
 impl Side {
     /// Nubo, with its messages in a database.
     pub fn nubo(url: &str, interrupt: &Interrupt) -> Result<Self> {
-        Ok(Self::Nubo(Nubo::obtain(interrupt)?, url.to_owned()))
+        let nubo = Nubo::obtain(interrupt)?;
+        Ok(Self::Nubo(nubo, "Nubo", url.to_owned()))
+    }
+
+    /// The same with its cache in Redis.
+    pub fn nubo_with_redis(url: &str, redis: &str, interrupt: &Interrupt) -> Result<Self> {
+        let nubo = Nubo::obtain(interrupt)?.with_environment(("REDIS_ADDR", redis));
+        Ok(Self::Nubo(nubo, "Nubo + Redis", url.to_owned()))
     }
 
     /// Fastify and `pg`, with their messages in the same table.
@@ -29,7 +37,7 @@ impl Side {
     /// The measured requests.
     pub fn routes(&self) -> Routes {
         match self {
-            Self::Nubo(nubo, _) => nubo.routes(),
+            Self::Nubo(nubo, ..) => nubo.routes(),
             Self::Fastify(..) => Routes {
                 create: "/messages",
                 read: "/messages/{}",
@@ -40,7 +48,7 @@ impl Side {
 
     /// A command of Nubo's, other than to serve.
     pub fn order(&self, data: &Path, arguments: &[&str]) -> Option<Command> {
-        let Self::Nubo(nubo, url) = self else {
+        let Self::Nubo(nubo, _, url) = self else {
             return None;
         };
         let mut command = nubo.order(data, arguments);
@@ -59,14 +67,14 @@ fn environment(url: &str) -> [(&'static str, &str); 2] {
 impl Program for Side {
     fn name(&self) -> &'static str {
         match self {
-            Self::Nubo(..) => "Nubo",
+            Self::Nubo(_, name, _) => name,
             Self::Fastify(..) => "fastify + pg",
         }
     }
 
     fn command(&self, data: &Path, port: u16) -> Command {
         match self {
-            Self::Nubo(nubo, url) => {
+            Self::Nubo(nubo, _, url) => {
                 let mut command = nubo.command(data, port);
                 command.envs(environment(url));
                 command
@@ -81,7 +89,7 @@ impl Program for Side {
 
     fn ready_path(&self) -> &'static str {
         match self {
-            Self::Nubo(nubo, _) => nubo.ready_path(),
+            Self::Nubo(nubo, ..) => nubo.ready_path(),
             Self::Fastify(node, ..) => node.ready_path(),
         }
     }

@@ -43,7 +43,8 @@ fn budget(settings: &RedisSettings, server: &Server) -> Option<u64> {
         (0, most) | (most, 0) => most,
         (own, most) => own.min(most),
     };
-    Some(most.saturating_sub(settings.margin))
+    // A small server is not all margin.
+    Some(most - settings.margin.min(most / 4))
 }
 
 /// The task that looks at the server's memory from time to time.
@@ -290,6 +291,6 @@ mod tests {
         assert_eq!(budget(100, 0), Some(90));
         assert_eq!(budget(0, 50), Some(40));
         assert_eq!(budget(100, 50), Some(40));
-        assert_eq!(budget(5, 50), Some(0));
+        assert_eq!(budget(20, 50), Some(15));
     }
 }
