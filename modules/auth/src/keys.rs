@@ -46,6 +46,11 @@ impl Keys {
         Ok(keys)
     }
 
+    /// Whether the settings say which secret is in force.
+    pub const fn is_configured(&self) -> bool {
+        self.configured.current.is_some()
+    }
+
     /// Takes the secret from the file where the settings have none.
     pub fn load(&self, random: &dyn Random) -> Result<(), SetupError> {
         if self.made.get().is_none() {

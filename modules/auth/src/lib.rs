@@ -151,6 +151,12 @@ impl Module for Auth {
             return Ok(());
         };
         shared.keys.load(&*shared.random)?;
+        if !shared.admission.registry.hears_all() && !shared.keys.is_configured() {
+            tracing::info!(
+                "tokens are signed with a secret of this server's own; other servers on the same \
+                 database need the same JWT_SECRET"
+            );
+        }
         // Made now, so that not even the first sign-in to no account takes longer than others.
         let made = shared.dummy.hash(&shared.passwords).await;
         made.map_err(|error| SetupError::caused("no password can be hashed", error))?;

@@ -9,6 +9,7 @@ use nubo_core::{
     query::{Query, Start},
     schema::{Collection, SortKey},
     store::Store,
+    truth::Page,
     value::Value,
 };
 
@@ -59,6 +60,19 @@ pub(crate) async fn by_id(
     Ok(found.pop())
 }
 
+/// These fields of the document with this id, as they are sent to who asks.
+pub(crate) async fn page(
+    store: &dyn Store,
+    caller: &Caller,
+    collection: &Collection,
+    id: Id,
+    fields: &[usize],
+) -> Result<Page> {
+    let mut query = newest(collection, with_id(collection, id), 1);
+    query.fields = Some(fields.to_vec());
+    Ok(store.list(caller, query, &[]).await?.content)
+}
+
 /// The document with this id, of which these fields are wanted and the others may be null. Where they
 /// are all sent to clients it comes from whichever tier is right and closest.
 pub(crate) async fn fields(
@@ -71,10 +85,9 @@ pub(crate) async fn fields(
     if !fields.iter().all(|field| sent.contains(field)) {
         return by_id(store, collection, id).await;
     }
-    let mut query = newest(collection, with_id(collection, id), 1);
     let is_wanted = |field: &usize| *field == Collection::ID || fields.contains(field);
-    query.fields = Some(sent.iter().copied().filter(is_wanted).collect());
-    let page = store.list(&Caller::Server, query, &[]).await?.content;
+    let wanted: Vec<usize> = sent.iter().copied().filter(is_wanted).collect();
+    let page = page(store, &Caller::Server, collection, id, &wanted).await?;
     match page.count {
         0 => Ok(None),
         _ => collection.read_sent(&page.documents).map(Some),
