@@ -39,7 +39,12 @@ pub struct Site(Arc<Place>);
 struct Place {
     folder: TempDir,
     truth: Truth,
+    /// Of the Redis that several servers share.
+    redis: Option<String>,
 }
+
+/// What servers that stand for each other sign tokens with.
+const SECRET: &str = "a secret of servers that stand for each other";
 
 impl Site {
     /// Without any collection.
@@ -53,23 +58,42 @@ impl Site {
         Self::with_truth(Truth::at(url))
     }
 
+    /// One of several servers with the collections in a folder of this repository, which share a
+    /// database and a Redis.
+    #[allow(dead_code)]
+    pub fn sharing(folder: &str, database: &str, redis: &str) -> Self {
+        let (truth, redis) = (Truth::at(database), Some(redis.to_owned()));
+        Self::place(truth, redis).filled(folder)
+    }
+
     fn with_truth(truth: Truth) -> Self {
+        Self::place(truth, None)
+    }
+
+    fn place(truth: Truth, redis: Option<String>) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let site = Self(Arc::new(Place { folder, truth }));
+        let site = Self(Arc::new(Place {
+            folder,
+            truth,
+            redis,
+        }));
         fs::create_dir(site.path("collections")).expect("a folder for collections");
         site
     }
 
     /// With the collections in a folder of this repository.
     pub fn with_folder(folder: &str) -> Self {
-        let site = Self::new();
+        Self::new().filled(folder)
+    }
+
+    fn filled(self, folder: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         for entry in fs::read_dir(folder).expect("the folder of collections") {
             let path = entry.expect("an entry of the folder").path();
             let name = path.file_name().expect("a file");
-            fs::copy(&path, site.path("collections").join(name)).expect("a copy");
+            fs::copy(&path, self.path("collections").join(name)).expect("a copy");
         }
-        site
+        self
     }
 
     /// With the collections in a folder of this repository, open to everybody: for what is true
@@ -117,7 +141,11 @@ impl Site {
             .current_dir(self.0.folder.path())
             .env_clear();
         self.0.truth.tell(&mut command);
-        if let Some(driver) = std::env::var_os(CACHE_DRIVER) {
+        if let Some(redis) = &self.0.redis {
+            command.env(CACHE_DRIVER, "redis").env("REDIS_ADDR", redis);
+            command.env("NUBO_TIERS__CACHE__REDIS__TIMEOUT", "5s");
+            command.env("JWT_SECRET", SECRET);
+        } else if let Some(driver) = std::env::var_os(CACHE_DRIVER) {
             command.env(CACHE_DRIVER, driver);
         }
         command

@@ -1,6 +1,6 @@
 //! The WebSocket hub against the real binary: [`connecting`], [`events`], what may be seen
 //! ([`rules`]), [`resuming`], [`writing`] over the socket, messages without storage ([`flux`]),
-//! [`presence`], [`limits`], and all of it at once in [`history`]. That everything is said as the
+//! [`presence`], [`limits`], several servers that stand for each other ([`instances`]), and all of it at once in [`history`]. That everything is said as the
 //! document says it ([`asyncapi`]) is found out by all of them: every socket has a [`judge`].
 
 #![allow(clippy::unwrap_used)]
@@ -12,10 +12,13 @@ mod connecting;
 mod events;
 mod flux;
 mod history;
+mod instances;
 mod judge;
 mod limits;
 mod people;
 mod presence;
+#[path = "../services/redis.rs"]
+mod redis;
 mod resuming;
 mod rules;
 #[path = "../http/server.rs"]

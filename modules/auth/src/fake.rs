@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use nubo_core::{
     Error, Result, Violation,
     access::{Permit, View},
+    bus::Bus,
     caller::Caller,
     change::Action,
     clock::{Clock, Random, new_id},
@@ -496,8 +497,27 @@ impl Store for Fake {
         unreachable!("the module asks for documents")
     }
 
-    async fn list(&self, _: &Caller, _: Query, _: &[Expansion]) -> Result<Stored<Page>> {
-        unreachable!("the module asks for documents")
+    async fn list(
+        &self,
+        caller: &Caller,
+        query: Query,
+        expand: &[Expansion],
+    ) -> Result<Stored<Page>> {
+        assert!(expand.is_empty());
+        let collection = self.catalog.get(query.collection);
+        let fields = query.fields.clone().unwrap();
+        let found = self.find(caller, query).await?;
+        assert!(found.len() <= 1, "one document is looked up at a time");
+        let mut json = Vec::new();
+        for document in &found {
+            document.write_fields(collection, &fields, &mut json);
+        }
+        let page = Page {
+            documents: json.into(),
+            count: u32::try_from(found.len()).unwrap(),
+            next: None,
+        };
+        Ok(Stored::truth(page, "there is nothing else"))
     }
 
     async fn find(&self, caller: &Caller, query: Query) -> Result<Vec<Document>> {
@@ -558,6 +578,15 @@ pub(crate) struct SetUp {
 
 /// Sets the module up: with the built-in settings but for these.
 pub(crate) fn set_up(catalog: &Arc<Catalog>, settings: Json) -> Result<SetUp, SetupError> {
+    set_up_among(catalog, settings, None)
+}
+
+/// The same where other instances may write too, which hear of it on this bus.
+fn set_up_among(
+    catalog: &Arc<Catalog>,
+    settings: Json,
+    others: Option<Arc<dyn Bus>>,
+) -> Result<SetUp, SetupError> {
     let (clock, random) = (Arc::new(Hands::default()), Arc::new(Dice::default()));
     let store = Arc::new(Fake {
         catalog: Arc::clone(catalog),
@@ -575,10 +604,10 @@ pub(crate) fn set_up(catalog: &Arc<Catalog>, settings: Json) -> Result<SetUp, Se
         data: folder.path().to_owned(),
         catalog: Arc::clone(catalog),
         store: Arc::clone(&store) as Arc<dyn Store>,
-        bus: Arc::new(nubo_core::bus::NoBus),
+        is_sole_writer: others.is_none(),
+        bus: others.unwrap_or_else(|| Arc::new(nubo_core::bus::NoBus)),
         sessions: Arc::new(nubo_core::sessions::NoSessions),
         buckets: Arc::new(nubo_core::throttle::LocalBuckets::new(100, clock.clone())),
-        is_sole_writer: true,
         origins: Vec::new(),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         random: random as Arc<dyn Random>,
@@ -609,7 +638,16 @@ impl Server {
 
     /// With these collections.
     pub async fn over(catalog: &Arc<Catalog>, settings: Json) -> Self {
-        let set_up = set_up(catalog, settings).unwrap();
+        Self::of(set_up(catalog, settings).unwrap()).await
+    }
+
+    /// Among other instances.
+    pub async fn among(others: Arc<dyn Bus>) -> Self {
+        let catalog = catalog_of(declarations());
+        Self::of(set_up_among(&catalog, quick(), Some(others)).unwrap()).await
+    }
+
+    async fn of(set_up: SetUp) -> Self {
         set_up.auth.start().await.unwrap();
         let routes = set_up.contribution.routes.into_iter();
         Self {

@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use nubo_core::throttle::{LocalBuckets, TokenBuckets};
 use serde_json::json;

@@ -3,6 +3,7 @@
 mod command_line;
 mod deletion;
 mod document;
+mod instances;
 mod login;
 mod me;
 mod refresh;

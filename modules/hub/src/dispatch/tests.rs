@@ -325,3 +325,37 @@ async fn nothing_is_known_of_what_was_before_the_instance_began() {
     assert!(absence.has_changed(None, &[lines], 0));
     assert!(!absence.has_changed(None, &[lines], 1));
 }
+
+#[tokio::test]
+async fn what_another_instance_ends_is_ended_here() {
+    let mut world = World::new(1);
+    world.comes().await;
+    assert_eq!(world.closes(), None);
+    // Somebody else has changed the account: nothing follows from that.
+    world.dispatcher.hear(changed_elsewhere()).await;
+    assert_eq!(world.closes(), None);
+    world.sessions.0.lock().unwrap().remove("first");
+    world.dispatcher.hear(changed_elsewhere()).await;
+    assert_eq!(world.closes(), Some(Close::Revoked));
+}
+
+#[tokio::test]
+async fn where_events_are_lost_everybody_is_looked_at() {
+    let mut world = World::new(1);
+    world.comes().await;
+    world.dispatcher.look_at_changed().await;
+    world.sessions.0.lock().unwrap().remove("first");
+    world.dispatcher.hear(Heard::Gap(position(2))).await;
+    world.dispatcher.look_at_changed().await;
+    assert_eq!(world.closes(), Some(Close::Revoked));
+}
+
+fn changed_elsewhere() -> Heard {
+    Heard::Event(Published {
+        position: position(2),
+        event: Arc::new(Event {
+            channels: vec![Channel::accounts()],
+            what: What::AccountChanged { account: ada() },
+        }),
+    })
+}

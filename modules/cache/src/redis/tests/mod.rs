@@ -1,5 +1,6 @@
 //! What every storage must do, of the one in Redis, and what is special to it.
 
+mod buckets;
 mod budget;
 mod epochs;
 mod failures;
