@@ -550,9 +550,6 @@ impl Dispatcher {
 
     /// Looks after the time for all connections.
     async fn tick(&mut self) {
-        if self.hub.connections.count() > 0 {
-            self.hear_of_accounts().await;
-        }
         let micros = self.hub.clock.micros();
         for connection in self.hub.connections.all() {
             connection.tick(micros, &self.hub.limits);
@@ -563,6 +560,9 @@ impl Dispatcher {
         }
         let until = self.lease_end();
         self.prolong_at = Timestamp::from_millis((now.millis() + until.millis()) / 2);
+        if self.hub.connections.count() > 0 {
+            self.hear_of_accounts().await;
+        }
         let connections = self.hub.connections.all();
         let connections = connections.iter();
         let mut leases: Vec<Lease> = connections
