@@ -130,7 +130,7 @@ pub fn draw_together(random: &mut Rng, instances: usize) -> (Vec<Client>, Vec<(i
             0 => {
                 let stop = |random: &mut Rng| {
                     let which = random.usize(..instances);
-                    let stop = Event::Stop(which, random.i64(2_900..3_500));
+                    let stop = Event::Stop(which, random.i64(3_000..4_600));
                     (random.i64(50..1_500), stop)
                 };
                 events = (0..2).map(|_| stop(random)).collect();

@@ -294,7 +294,7 @@ impl<R: Remote> Steps<R> {
             if !peer.fenced {
                 tracing::warn!(instance = %peer.instance, "an instance is silent and counts as dead");
                 #[cfg(feature = "flaws")]
-                if shared.is(Flaw::FencedLate) && peer.silent < SILENCE + SILENCE / 6 {
+                if shared.is(Flaw::FencedLate) && peer.silent < SILENCE + SILENCE / 2 {
                     self.take_back(&look.gate, peer).await;
                     continue;
                 }
