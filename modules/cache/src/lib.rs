@@ -13,6 +13,7 @@
 
 mod bus;
 mod memory;
+mod others;
 mod redis;
 mod sets;
 pub mod shared;

@@ -18,14 +18,17 @@ use nubo_core::{
     coordination::Terms,
     document::Document,
     id::{Id, Revision},
-    observe::{BatchId, Fate, Observer, Touched},
+    observe::{BatchId, Fate, Foreign, Observer, Touched},
     position::Position,
     record::Version,
     schema::{CacheTier, Catalog, Collection, CollectionId},
     value::Value,
 };
 
-use crate::storage::{Announced, DocumentKey, Place, Settled, Storage};
+use crate::{
+    others::{self, Others},
+    storage::{Announced, DocumentKey, Place, Settled, Storage},
+};
 
 /// The cache over a storage.
 pub struct Shelves<S> {
@@ -33,6 +36,7 @@ pub struct Shelves<S> {
     storage: Arc<S>,
     /// The batches that are announced and not yet settled.
     pending: Mutex<HashMap<BatchId, Pending>>,
+    others: Others,
 }
 
 /// A batch between the two: what was announced, and of each document what the batch does.
@@ -59,6 +63,7 @@ impl<S: Storage> Shelves<S> {
             catalog,
             storage,
             pending: Mutex::default(),
+            others: Others::default(),
         }
     }
 
@@ -210,6 +215,10 @@ impl<S: Storage> Observer for Shelves<S> {
     }
 
     async fn settle(&self, batch: BatchId, fate: Fate) {
+        if self.others.is_doubted(batch) {
+            // They could not be read. What was held of them goes all the same.
+            return self.resolve(batch, &[]).await;
+        }
         let Some(pending) = self.locked().remove(&batch) else {
             return;
         };
@@ -233,8 +242,54 @@ impl<S: Storage> Observer for Shelves<S> {
     }
 
     async fn overtaken(&self) {
-        if let Err(error) = self.storage.clear().await {
+        self.others.forget_left_behind();
+        if let Err(error) = self.storage.distrust().await {
             tracing::error!(%error, "the cache could not be cleared");
+        }
+    }
+
+    async fn doubt(&self, batch: BatchId, documents: &[(CollectionId, Id)]) {
+        let documents = documents.iter().map(|(collection, id)| DocumentKey {
+            collection: *collection,
+            id: *id,
+        });
+        let announced: Vec<Announced> = documents
+            .filter(|key| self.tier(key.collection).is_some())
+            .map(|key| others::announced(key, Vec::new()))
+            .collect();
+        let result = self.storage.announce(batch, &announced).await;
+        self.others
+            .doubt(batch, announced.into_iter().map(|a| a.document));
+        if let Err(error) = result {
+            tracing::error!(%error, "what others have written could not be announced in the cache");
+            self.overtaken().await;
+        }
+    }
+
+    async fn resolve(&self, batch: BatchId, documents: &[Foreign]) {
+        let doubted = self.others.take(batch);
+        let places = documents.iter().filter_map(|foreign| {
+            let (collection, cache) = self.tier(foreign.collection)?;
+            let key = DocumentKey {
+                collection: foreign.collection,
+                id: foreign.id,
+            };
+            Some((key, places_of(foreign.now.as_ref(), collection, cache)))
+        });
+        let mut places: HashMap<DocumentKey, Vec<Place>> = places.collect();
+        let announced: Vec<Announced> = doubted
+            .into_iter()
+            .map(|key| others::announced(key, places.remove(&key).unwrap_or_default()))
+            .collect();
+        let entered = self.storage.announce(batch, &announced).await;
+        let count = announced.len();
+        let settled = announced.into_iter().map(others::settled).collect();
+        let settled = self.storage.settle(batch, settled).await;
+        if let Err(error) = entered.and(settled) {
+            tracing::error!(%error, "what others have written could not be settled in the cache");
+            self.overtaken().await;
+        } else if self.others.have_left_behind(count) {
+            self.overtaken().await;
         }
     }
 }
