@@ -98,3 +98,142 @@ pub(crate) fn settled(announced: Announced) -> Settled {
         left_at: Revision::new(i64::MIN),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicI64};
+
+    use nubo_core::{
+        cache::{Cache, Held, Lookup, Member, Members},
+        clock::Clock,
+        document::Document,
+        observe::{BatchId, Fate, Foreign, Observer, Touched},
+    };
+
+    use super::MOST_LEFT_BEHIND;
+    use crate::{
+        Memory, Shelves,
+        storage_tests::{World, catalog},
+    };
+
+    const OWN: BatchId = BatchId(1);
+    const THEIRS: BatchId = BatchId(2);
+
+    struct At(AtomicI64);
+
+    impl Clock for At {
+        fn micros(&self) -> i64 {
+            self.0.load(std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    /// Shelves, and a world that makes what is put there.
+    fn shelves() -> (Shelves<Memory>, World<Memory>) {
+        let catalog = Arc::new(catalog());
+        let clock = Arc::new(At(AtomicI64::new(0)));
+        let memory = || Memory::new(&catalog, clock.clone(), usize::MAX);
+        let shelves = Shelves::new(catalog.clone(), Arc::new(memory()));
+        (shelves, World::new(catalog.clone(), memory()))
+    }
+
+    async fn lookup(shelves: &Shelves<Memory>, world: &World<Memory>) -> Lookup {
+        let key = world.key(1);
+        let found = shelves.documents(key.collection, &[key.id]).await;
+        found.unwrap().remove(0)
+    }
+
+    async fn hold(shelves: &Shelves<Memory>, world: &World<Memory>, document: &Document) {
+        let Lookup::Missing(token) = lookup(shelves, world).await else {
+            panic!("it is not missing");
+        };
+        let things = world.things();
+        let cache = things.tiers.cache.as_ref().unwrap();
+        let held = Arc::new(Held::of(document, things, cache));
+        let filled = shelves.fill(things.id, vec![(token, held)]).await.unwrap();
+        assert_eq!(filled, [true]);
+    }
+
+    fn foreign(world: &World<Memory>, now: Option<Document>) -> Foreign {
+        let key = world.key(1);
+        Foreign {
+            collection: key.collection,
+            id: key.id,
+            now,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_document_that_others_moved_is_read_anew_and_listed_where_it_is() {
+        let (shelves, world) = shelves();
+        let before = world.document(1, 1, 5);
+        hold(&shelves, &world, &before).await;
+        // Somebody builds the set of what they have read before the document came.
+        let token = shelves.begin(&world.set()).await.unwrap().unwrap();
+        shelves
+            .doubt(THEIRS, &[(world.things().id, world.key(1).id)])
+            .await;
+        assert!(matches!(lookup(&shelves, &world).await, Lookup::Busy));
+        let now = world.document(1, 7, 5);
+        shelves.resolve(THEIRS, &[foreign(&world, Some(now))]).await;
+        let members = Members {
+            after: None,
+            members: vec![Member {
+                position: world.position(2, 2),
+                revision: before.revision(),
+            }],
+            to_the_end: true,
+        };
+        assert!(shelves.build(&world.set(), token, members).await.unwrap());
+        assert!(matches!(lookup(&shelves, &world).await, Lookup::Missing(_)));
+        let scan = shelves.scan(&[world.set()], None, 9).await.unwrap();
+        assert_eq!(scan.positions, [world.position(2, 2), world.position(1, 7)]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_settled_late_does_not_bring_back_what_others_overwrote() {
+        for unreadable in [false, true] {
+            let (shelves, world) = shelves();
+            hold(&shelves, &world, &world.document(1, 1, 5)).await;
+            let touched = Arc::new(Touched {
+                collection: world.things().id,
+                before: Some(world.document(1, 1, 5)),
+                after: Some(world.document(1, 2, 6)),
+            });
+            shelves.announce(OWN, &[touched]).await.unwrap();
+            shelves
+                .doubt(THEIRS, &[(world.things().id, world.key(1).id)])
+                .await;
+            match unreadable {
+                false => shelves.resolve(THEIRS, &[foreign(&world, None)]).await,
+                true => shelves.settle(THEIRS, Fate::Aborted).await,
+            }
+            shelves.settle(OWN, Fate::Committed).await;
+            assert!(matches!(lookup(&shelves, &world).await, Lookup::Missing(_)));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_left_behind_in_sets_is_forgotten_some_time() {
+        let (shelves, world) = shelves();
+        let token = shelves.begin(&world.set()).await.unwrap().unwrap();
+        let members = Members {
+            after: None,
+            members: Vec::new(),
+            to_the_end: true,
+        };
+        shelves.build(&world.set(), token, members).await.unwrap();
+        let mut longest = 0;
+        for size in 0..=MOST_LEFT_BEHIND {
+            let now = world.document(1, i64::try_from(size % 50).unwrap(), 5);
+            shelves
+                .doubt(THEIRS, &[(world.things().id, world.key(1).id)])
+                .await;
+            shelves.resolve(THEIRS, &[foreign(&world, Some(now))]).await;
+            let scan = shelves.scan(&[world.set()], None, 99).await.unwrap();
+            longest = longest.max(scan.positions.len());
+        }
+        assert_eq!(longest, 50);
+        let scan = shelves.scan(&[world.set()], None, 99).await.unwrap();
+        assert!(scan.positions.is_empty());
+    }
+}
