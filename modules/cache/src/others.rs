@@ -14,12 +14,13 @@
 //!    document came has it now; who begins later reads it there.
 //! 4. They are **settled** at a version above all others, which drops what is held and has the slot
 //!    refuse what batches bring that are still under way. Those may have been committed before, and
-//!    the revision does not tell: who writes with SQL need not raise it. The entries in the sets have
-//!    the highest revision for the same reason; no batch under way takes one out.
+//!    the revision does not tell: who writes with SQL need not raise it.
 //!
-//! Where the documents stood before nobody knows, so that those entries stay in their sets, as do the
-//! ones put there under the highest revision. What a set yields is held against the question again;
-//! they cost only time. Once there may be [many](MOST_LEFT_BEHIND) of them, everything is forgotten.
+//! Where a document stood before is known where it was held; from there it goes. Where it was not, its
+//! entries stay in their sets. What a set yields is held against the question again, so that they cost
+//! only time: little where there is another version of the document, and a question to the truth for
+//! each list where there is none. Once there may be [many](MOST_LEFT_BEHIND) of them, everything is
+//! forgotten.
 
 use std::{
     collections::HashMap,
@@ -29,26 +30,43 @@ use std::{
     },
 };
 
-use nubo_core::{id::Revision, observe::BatchId};
+use nubo_core::{document::Document, id::Revision, observe::BatchId};
 
 use crate::storage::{Announced, DocumentKey, LAST, Place, Settled};
 
 /// How many documents may have left entries behind.
 const MOST_LEFT_BEHIND: usize = 10_000;
+/// As how many of them one counts that does not exist any more.
+const GONE: usize = 100;
 
 /// What is known of documents that others have written.
 #[derive(Default)]
 pub(crate) struct Others {
     /// Those that are announced and not settled.
-    doubted: Mutex<HashMap<BatchId, Vec<DocumentKey>>>,
+    doubted: Mutex<HashMap<BatchId, Vec<Doubted>>>,
     /// How many may have left entries behind since everything was forgotten.
     left_behind: AtomicUsize,
 }
 
+/// A document that others have written.
+pub(crate) struct Doubted {
+    pub document: DocumentKey,
+    /// Where it stood, and its revision there; none where it was not held.
+    pub before: Option<(Vec<Place>, Revision)>,
+}
+
+/// The same, and what it is now.
+pub(crate) struct Resolved {
+    doubted: Doubted,
+    places: Vec<Place>,
+    revision: Revision,
+    is_gone: bool,
+}
+
 impl Others {
     /// Notes documents that are announced.
-    pub fn doubt(&self, batch: BatchId, documents: impl Iterator<Item = DocumentKey>) {
-        self.locked().insert(batch, documents.collect());
+    pub fn doubt(&self, batch: BatchId, documents: Vec<Doubted>) {
+        self.locked().insert(batch, documents);
     }
 
     /// Whether this is the number of documents that others have written.
@@ -57,13 +75,15 @@ impl Others {
     }
 
     /// The documents with a number, which are about to be settled.
-    pub fn take(&self, batch: BatchId) -> Vec<DocumentKey> {
+    pub fn take(&self, batch: BatchId) -> Vec<Doubted> {
         self.locked().remove(&batch).unwrap_or_default()
     }
 
-    /// Counts documents that are settled. Whether everything is to be forgotten.
-    pub fn have_left_behind(&self, documents: usize) -> bool {
-        self.left_behind.fetch_add(documents, Ordering::Relaxed) + documents > MOST_LEFT_BEHIND
+    /// Counts what documents may have left behind. Whether everything is to be forgotten.
+    pub fn have_left_behind(&self, documents: &[Resolved]) -> bool {
+        let unknown = documents.iter().filter(|of| of.doubted.before.is_none());
+        let count = unknown.map(|of| if of.is_gone { GONE } else { 1 }).sum();
+        self.left_behind.fetch_add(count, Ordering::Relaxed) + count > MOST_LEFT_BEHIND
     }
 
     /// Everything is about to be forgotten.
@@ -71,31 +91,57 @@ impl Others {
         self.left_behind.store(0, Ordering::Relaxed);
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Vec<DocumentKey>>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Vec<Doubted>>> {
         // Nothing panics while it holds the lock and leaves the map half changed.
         self.doubted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A document as it is announced.
-pub(crate) fn announced(document: DocumentKey, places: Vec<Place>) -> Announced {
-    Announced {
-        document,
-        revision: LAST.revision,
-        places,
+impl Doubted {
+    /// As it is announced at first.
+    pub fn announced(&self) -> Announced {
+        Announced {
+            document: self.document,
+            revision: LAST.revision,
+            places: Vec::new(),
+        }
+    }
+
+    /// The same when it is known what it is and where it stands.
+    pub fn resolved(self, now: Option<&Document>, places: Vec<Place>) -> Resolved {
+        Resolved {
+            doubted: self,
+            places,
+            revision: now.map_or(LAST.revision, Document::revision),
+            is_gone: now.is_none(),
+        }
     }
 }
 
-/// The same as it is settled: nothing is held.
-pub(crate) fn settled(announced: Announced) -> Settled {
-    Settled {
-        document: announced.document,
-        version: LAST,
-        held: None,
-        lifetime: None,
-        places: announced.places,
-        left: Vec::new(),
-        left_at: Revision::new(i64::MIN),
+impl Resolved {
+    /// As it is announced once more.
+    pub fn announced(&self) -> Announced {
+        Announced {
+            document: self.doubted.document,
+            revision: self.revision,
+            places: self.places.clone(),
+        }
+    }
+
+    /// As it is settled: nothing is held.
+    pub fn settled(self) -> Settled {
+        let before = self.doubted.before;
+        let (mut left, left_at) = before.unwrap_or((Vec::new(), Revision::new(i64::MIN)));
+        left.retain(|place| !self.places.contains(place));
+        Settled {
+            document: self.doubted.document,
+            version: LAST,
+            held: None,
+            lifetime: None,
+            places: self.places,
+            left,
+            left_at,
+        }
     }
 }
 
@@ -213,27 +259,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_left_behind_in_sets_is_forgotten_some_time() {
-        let (shelves, world) = shelves();
-        let token = shelves.begin(&world.set()).await.unwrap().unwrap();
-        let members = Members {
-            after: None,
-            members: Vec::new(),
-            to_the_end: true,
-        };
-        shelves.build(&world.set(), token, members).await.unwrap();
-        let mut longest = 0;
-        for size in 0..=MOST_LEFT_BEHIND {
-            let now = world.document(1, i64::try_from(size % 50).unwrap(), 5);
-            shelves
-                .doubt(THEIRS, &[(world.things().id, world.key(1).id)])
-                .await;
-            shelves.resolve(THEIRS, &[foreign(&world, Some(now))]).await;
+    async fn what_was_held_leaves_nothing_behind_and_the_rest_is_forgotten_some_time() {
+        for is_held in [true, false] {
+            let (shelves, world) = shelves();
+            let token = shelves.begin(&world.set()).await.unwrap().unwrap();
+            let members = Members {
+                after: None,
+                members: Vec::new(),
+                to_the_end: true,
+            };
+            shelves.build(&world.set(), token, members).await.unwrap();
+            let mut longest = 0;
+            for size in 0..=MOST_LEFT_BEHIND {
+                let now = world.document(1, i64::try_from(size % 50).unwrap(), 5);
+                let documents = [(world.things().id, world.key(1).id)];
+                shelves.doubt(THEIRS, &documents).await;
+                let now_there = foreign(&world, Some(now.clone()));
+                shelves.resolve(THEIRS, &[now_there]).await;
+                let scan = shelves.scan(&[world.set()], None, 99).await.unwrap();
+                longest = longest.max(scan.positions.len());
+                if is_held {
+                    hold(&shelves, &world, &now).await;
+                }
+            }
+            assert_eq!(longest, if is_held { 1 } else { 50 });
             let scan = shelves.scan(&[world.set()], None, 99).await.unwrap();
-            longest = longest.max(scan.positions.len());
+            assert_eq!(scan.positions.len(), usize::from(is_held));
         }
-        assert_eq!(longest, 50);
-        let scan = shelves.scan(&[world.set()], None, 99).await.unwrap();
-        assert!(scan.positions.is_empty());
     }
 }

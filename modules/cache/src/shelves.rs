@@ -20,13 +20,13 @@ use nubo_core::{
     id::{Id, Revision},
     observe::{BatchId, Fate, Foreign, Observer, Touched},
     position::Position,
-    record::Version,
+    record::{Record, Version},
     schema::{CacheTier, Catalog, Collection, CollectionId},
     value::Value,
 };
 
 use crate::{
-    others::{self, Others},
+    others::{Doubted, Others, Resolved},
     storage::{Announced, DocumentKey, Place, Settled, Storage},
 };
 
@@ -145,6 +145,16 @@ impl<S: Storage> Shelves<S> {
         })
     }
 
+    /// Where a document stood that is held, and its revision there.
+    fn before(&self, document: DocumentKey, found: &Lookup) -> Option<(Vec<Place>, Revision)> {
+        let (collection, cache) = self.tier(document.collection)?;
+        let Lookup::Held(held) = found else {
+            return None;
+        };
+        let places = places_of(Some(&held.excerpt), collection, cache);
+        Some((places, held.revision))
+    }
+
     fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Pending>> {
         // Nothing panics while it holds the lock and leaves the map half changed.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
@@ -154,7 +164,7 @@ impl<S: Storage> Shelves<S> {
 /// Where a document stands: in each set that has its values. One with a list of values stands in the
 /// set of each of them.
 fn places_of(
-    document: Option<&Document>,
+    document: Option<&impl Record>,
     collection: &Collection,
     cache: &CacheTier,
 ) -> Vec<Place> {
@@ -249,17 +259,23 @@ impl<S: Storage> Observer for Shelves<S> {
     }
 
     async fn doubt(&self, batch: BatchId, documents: &[(CollectionId, Id)]) {
-        let documents = documents.iter().map(|(collection, id)| DocumentKey {
+        let keys = documents.iter().map(|(collection, id)| DocumentKey {
             collection: *collection,
             id: *id,
         });
-        let announced: Vec<Announced> = documents
-            .filter(|key| self.tier(key.collection).is_some())
-            .map(|key| others::announced(key, Vec::new()))
-            .collect();
+        let keys = keys.filter(|key| self.tier(key.collection).is_some());
+        let keys: Vec<DocumentKey> = keys.collect();
+        let known = self.storage.read(&keys).await;
+        let mut known = known.unwrap_or_default().into_iter();
+        let doubted = keys.into_iter().map(|document| Doubted {
+            document,
+            before: known.next().and_then(|found| self.before(document, &found)),
+        });
+        let doubted: Vec<Doubted> = doubted.collect();
+        let announced: Vec<Announced> = doubted.iter().map(Doubted::announced).collect();
         let result = self.storage.announce(batch, &announced).await;
-        self.others
-            .doubt(batch, announced.into_iter().map(|a| a.document));
+        // Even what has failed on the way is to be taken back.
+        self.others.doubt(batch, doubted);
         if let Err(error) = result {
             tracing::error!(%error, "what others have written could not be announced in the cache");
             self.overtaken().await;
@@ -267,28 +283,32 @@ impl<S: Storage> Observer for Shelves<S> {
     }
 
     async fn resolve(&self, batch: BatchId, documents: &[Foreign]) {
-        let doubted = self.others.take(batch);
-        let places = documents.iter().filter_map(|foreign| {
-            let (collection, cache) = self.tier(foreign.collection)?;
+        let now = documents.iter().map(|foreign| {
             let key = DocumentKey {
                 collection: foreign.collection,
                 id: foreign.id,
             };
-            Some((key, places_of(foreign.now.as_ref(), collection, cache)))
+            (key, foreign.now.as_ref())
         });
-        let mut places: HashMap<DocumentKey, Vec<Place>> = places.collect();
-        let announced: Vec<Announced> = doubted
-            .into_iter()
-            .map(|key| others::announced(key, places.remove(&key).unwrap_or_default()))
-            .collect();
+        let now: HashMap<DocumentKey, Option<&Document>> = now.collect();
+        let doubted = self.others.take(batch).into_iter();
+        let resolved = doubted.map(|doubted| {
+            let now = now.get(&doubted.document).copied().flatten();
+            let tier = self.tier(doubted.document.collection);
+            let places = tier.map(|(collection, cache)| places_of(now, collection, cache));
+            doubted.resolved(now, places.unwrap_or_default())
+        });
+        let resolved: Vec<Resolved> = resolved.collect();
+        let announced: Vec<Announced> = resolved.iter().map(Resolved::announced).collect();
         let entered = self.storage.announce(batch, &announced).await;
-        let count = announced.len();
-        let settled = announced.into_iter().map(others::settled).collect();
+        let is_too_much = self.others.have_left_behind(&resolved);
+        let settled = resolved.into_iter().map(Resolved::settled).collect();
         let settled = self.storage.settle(batch, settled).await;
-        if let Err(error) = entered.and(settled) {
+        let result = entered.and(settled);
+        if let Err(error) = &result {
             tracing::error!(%error, "what others have written could not be settled in the cache");
-            self.overtaken().await;
-        } else if self.others.have_left_behind(count) {
+        }
+        if result.is_err() || is_too_much {
             self.overtaken().await;
         }
     }
