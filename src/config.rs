@@ -383,7 +383,7 @@ impl<'a> Loading<'a> {
                 self.layers
                     .written("/tiers/cache/driver")
                     .unwrap_or_else(named),
-                "is right only as long as nothing but this one server writes to the database",
+                "is right only as long as no other server of Nubo works on the database",
             ));
         }
         let cache = |setting: &str| {

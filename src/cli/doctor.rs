@@ -365,7 +365,8 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
     }
     if let Some((most, used)) = facts.connections {
         let pool = &loaded.settings.tiers.truth.pool;
-        let wanted = pool.max + pool.writers;
+        // One more looks at what others write.
+        let wanted = pool.max + pool.writers + 1;
         let message = format!(
             "this server opens up to {wanted} connections; the database takes {most}, of which \
              {used} are in use"

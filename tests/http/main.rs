@@ -9,6 +9,7 @@ mod access_rules;
 mod bad_input;
 mod batch;
 mod bulk;
+mod by_hand;
 mod cache;
 mod command_line;
 mod concurrency;

@@ -11,7 +11,8 @@ const AS_DECLARED: &str = "the database is as the collections declare";
 pub fn migrations_lead_to_the_collections(on: Driver) {
     let place = Place::new(on);
     let said = place.failed(&["migrate", "status"]);
-    assert!(said.contains("0001_initial  pending"), "{said}");
+    let is_pending = |line: &str| line.starts_with("0001_initial ") && line.ends_with(" pending");
+    assert!(said.lines().any(is_pending), "{said}");
     assert!(said.contains("the database is empty"), "{said}");
     let said = place.done(&["migrate", "up"]);
     assert!(said.contains("applied 0001_initial"), "{said}");

@@ -16,6 +16,7 @@
 
 mod bus;
 mod memory;
+mod others;
 mod redis;
 mod sets;
 pub mod shared;

@@ -18,14 +18,17 @@ use nubo_core::{
     coordination::Terms,
     document::Document,
     id::{Id, Revision},
-    observe::{BatchId, Fate, Observer, Touched},
+    observe::{BatchId, Fate, Foreign, Observer, Touched},
     position::Position,
-    record::Version,
+    record::{Record, Version},
     schema::{CacheTier, Catalog, Collection, CollectionId},
     value::Value,
 };
 
-use crate::storage::{Announced, DocumentKey, Place, Settled, Storage};
+use crate::{
+    others::{Doubted, Others, Resolved},
+    storage::{Announced, DocumentKey, Place, Settled, Storage},
+};
 
 /// The cache over a storage.
 pub struct Shelves<S> {
@@ -33,6 +36,7 @@ pub struct Shelves<S> {
     storage: Arc<S>,
     /// The batches that are announced and not yet settled.
     pending: Mutex<HashMap<BatchId, Pending>>,
+    others: Others,
 }
 
 /// A batch between the two: what was announced, and of each document what the batch does.
@@ -59,6 +63,7 @@ impl<S: Storage> Shelves<S> {
             catalog,
             storage,
             pending: Mutex::default(),
+            others: Others::default(),
         }
     }
 
@@ -140,6 +145,16 @@ impl<S: Storage> Shelves<S> {
         })
     }
 
+    /// Where a document stood that is held, and its revision there.
+    fn before(&self, document: DocumentKey, found: &Lookup) -> Option<(Vec<Place>, Revision)> {
+        let (collection, cache) = self.tier(document.collection)?;
+        let Lookup::Held(held) = found else {
+            return None;
+        };
+        let places = places_of(Some(&held.excerpt), collection, cache);
+        Some((places, held.revision))
+    }
+
     fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Pending>> {
         // Nothing panics while it holds the lock and leaves the map half changed.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
@@ -149,7 +164,7 @@ impl<S: Storage> Shelves<S> {
 /// Where a document stands: in each set that has its values. One with a list of values stands in the
 /// set of each of them.
 pub(crate) fn places_of(
-    document: Option<&Document>,
+    document: Option<&impl Record>,
     collection: &Collection,
     cache: &CacheTier,
 ) -> Vec<Place> {
@@ -210,6 +225,10 @@ impl<S: Storage> Observer for Shelves<S> {
     }
 
     async fn settle(&self, batch: BatchId, fate: Fate) {
+        if self.others.is_doubted(batch) {
+            // They could not be read. What was held of them goes all the same.
+            return self.resolve(batch, &[]).await;
+        }
         let Some(pending) = self.locked().remove(&batch) else {
             return;
         };
@@ -233,8 +252,64 @@ impl<S: Storage> Observer for Shelves<S> {
     }
 
     async fn overtaken(&self) {
-        if let Err(error) = self.storage.clear().await {
+        self.others.forget_left_behind();
+        if let Err(error) = self.storage.distrust().await {
             tracing::error!(%error, "the cache could not be cleared");
+        }
+    }
+
+    async fn doubt(&self, batch: BatchId, documents: &[(CollectionId, Id)]) {
+        let keys = documents.iter().map(|(collection, id)| DocumentKey {
+            collection: *collection,
+            id: *id,
+        });
+        let keys = keys.filter(|key| self.tier(key.collection).is_some());
+        let keys: Vec<DocumentKey> = keys.collect();
+        let known = self.storage.read(&keys).await;
+        let mut known = known.unwrap_or_default().into_iter();
+        let doubted = keys.into_iter().map(|document| Doubted {
+            document,
+            before: known.next().and_then(|found| self.before(document, &found)),
+        });
+        let doubted: Vec<Doubted> = doubted.collect();
+        let announced: Vec<Announced> = doubted.iter().map(Doubted::announced).collect();
+        let result = self.storage.announce(batch, &announced).await;
+        // Even what has failed on the way is to be taken back.
+        self.others.doubt(batch, doubted);
+        if let Err(error) = result {
+            tracing::error!(%error, "what others have written could not be announced in the cache");
+            self.overtaken().await;
+        }
+    }
+
+    async fn resolve(&self, batch: BatchId, documents: &[Foreign]) {
+        let now = documents.iter().map(|foreign| {
+            let key = DocumentKey {
+                collection: foreign.collection,
+                id: foreign.id,
+            };
+            (key, foreign.now.as_ref())
+        });
+        let now: HashMap<DocumentKey, Option<&Document>> = now.collect();
+        let doubted = self.others.take(batch).into_iter();
+        let resolved = doubted.map(|doubted| {
+            let now = now.get(&doubted.document).copied().flatten();
+            let tier = self.tier(doubted.document.collection);
+            let places = tier.map(|(collection, cache)| places_of(now, collection, cache));
+            doubted.resolved(now, places.unwrap_or_default())
+        });
+        let resolved: Vec<Resolved> = resolved.collect();
+        let announced: Vec<Announced> = resolved.iter().map(Resolved::announced).collect();
+        let entered = self.storage.announce(batch, &announced).await;
+        let is_too_much = self.others.have_left_behind(&resolved);
+        let settled = resolved.into_iter().map(Resolved::settled).collect();
+        let settled = self.storage.settle(batch, settled).await;
+        let result = entered.and(settled);
+        if let Err(error) = &result {
+            tracing::error!(%error, "what others have written could not be settled in the cache");
+        }
+        if result.is_err() || is_too_much {
+            self.overtaken().await;
         }
     }
 }

@@ -28,6 +28,9 @@ use nubo_core::{
     schema::CollectionId,
 };
 
+/// Newer than every version that a batch brings.
+pub const LAST: Version = Version::gone(Revision::new(i64::MAX));
+
 /// A document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentKey {
@@ -136,6 +139,12 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Forgets everything that may be evicted.
     fn clear(&self) -> impl Future<Output = Result<()>> + Send;
+
+    /// Makes sure that nothing counts any more that was read or committed before this, also where it
+    /// is on its way: somebody else has written, and nobody knows what.
+    fn distrust(&self) -> impl Future<Output = Result<()>> + Send {
+        self.clear()
+    }
 
     fn statistics(&self) -> Statistics;
 }

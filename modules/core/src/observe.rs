@@ -3,12 +3,16 @@
 //! A batch is one database transaction of the truth. It is *announced* before COMMIT, *committed* is
 //! told after it and before the writers get their answers, and it is *settled* after those. What was
 //! announced is always settled, whether the batch was committed or not.
+//!
+//! What somebody else has written is heard of when it is there already, and only by its ids. It is
+//! *doubted*, then read from the truth, and told in that order: only so is what was read never older
+//! than what the observer has heard since.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{coordination::Terms, document::Document, error::Result, schema::CollectionId};
+use crate::{coordination::Terms, document::Document, error::Result, id::Id, schema::CollectionId};
 
 /// Learns of every change, before or after it is committed.
 #[async_trait]
@@ -34,6 +38,17 @@ pub trait Observer: Send + Sync + 'static {
     /// they were committed in.
     async fn settle(&self, _: BatchId, _: Fate) {}
 
+    /// Somebody else has written these documents. What they are is read when this returns, and not
+    /// before; then comes [`Observer::resolve`] with the same number, or, where they could not be
+    /// read, [`Observer::settle`] and [`Observer::overtaken`].
+    async fn doubt(&self, _: BatchId, _: &[(CollectionId, Id)]) {}
+
+    /// What has become of documents that were doubted. Who does not look at each of them takes all
+    /// that is kept for out of date.
+    async fn resolve(&self, _: BatchId, _: &[Foreign]) {
+        self.overtaken().await;
+    }
+
     /// Somebody else has written to the truth, such as a person with SQL, and nobody knows what: all
     /// that is kept may be out of date.
     async fn overtaken(&self) {}
@@ -42,6 +57,15 @@ pub trait Observer: Send + Sync + 'static {
 /// Tells one batch from the others of this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BatchId(pub u64);
+
+/// A document that somebody else has written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Foreign {
+    pub collection: CollectionId,
+    pub id: Id,
+    /// What it was at some moment after that; none where it was gone.
+    pub now: Option<Document>,
+}
 
 /// What has become of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use nubo_core::{cache::Held, observe::BatchId, record::Version};
 use smallvec::SmallVec;
 
+use crate::storage::LAST;
+
 /// What is known of one document.
 ///
 /// There are millions of these, so what few have is kept apart.
@@ -120,6 +122,15 @@ impl DocumentSlot {
             under_way.fill = None;
         }
         self.tidy();
+    }
+
+    /// Forgets what is held, what is being read, and what the batches under way are about to bring:
+    /// they may have been committed before somebody else has written.
+    pub fn distrust(&mut self) {
+        if self.is_pinned() {
+            self.under_way().settled = Some(LAST);
+        }
+        self.forget();
     }
 
     /// Whether some batch is about to change it: it must stay.

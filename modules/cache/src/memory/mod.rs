@@ -294,6 +294,13 @@ impl Storage for Memory {
         Ok(())
     }
 
+    async fn distrust(&self) -> Result<()> {
+        for shard in &self.shards {
+            lock(shard).distrust();
+        }
+        Ok(())
+    }
+
     fn statistics(&self) -> Statistics {
         let mut all = Statistics {
             budget: self.budget.load(Ordering::Relaxed) as u64,

@@ -238,9 +238,18 @@ impl Shard {
 
     /// Forgets everything that need not stay, and of that which must what it holds.
     pub fn clear(&mut self) {
+        self.forget_all(DocumentSlot::forget);
+    }
+
+    /// The same, and what batches bring that are under way is not held either.
+    pub fn distrust(&mut self) {
+        self.forget_all(DocumentSlot::distrust);
+    }
+
+    fn forget_all(&mut self, forget: impl Fn(&mut DocumentSlot)) {
         let documents: Vec<DocumentKey> = self.documents.keys().copied().collect();
         for key in documents {
-            self.with_document(key, DocumentSlot::forget);
+            self.with_document(key, &forget);
         }
         let sets: Vec<SetName> = self.sets.keys().cloned().collect();
         for key in sets {

@@ -94,3 +94,24 @@ async fn what_is_said_to_be_taken_is_about_what_is_taken() {
     assert!(said > payload, "{said} {payload}");
     assert!(said < payload + 1000 * 512, "{said} {payload}");
 }
+
+#[tokio::test]
+async fn what_is_distrusted_does_not_come_back_with_a_batch_under_way() {
+    let (world, _) = world().await;
+    world.hold(1, 5).await;
+    world.hold(2, 5).await;
+    world.build(vec![world.member(1, 1)], true).await;
+    world.announce(BATCH, 1, &[2]).await;
+    world.storage.distrust().await.unwrap();
+    assert_eq!(world.scan(9).await, (0, Reach::Nowhere));
+    world
+        .settle(BATCH, world.settled(1, there(10), &[2], &[1]))
+        .await;
+    for number in [1, 2] {
+        let token = world.miss(number).await;
+        assert!(
+            world.fill(number, token, 3).await,
+            "what is read from now on"
+        );
+    }
+}

@@ -6,6 +6,7 @@
 //! | what it sees | what it does |
 //! |---|---|
 //! | open, but it cannot use the server | closes: its batches could not be announced |
+//! | open, and somebody else has written to the truth | closes: what is held may be out of date |
 //! | closing, for longer than a lease lasts | says that it is closed |
 //! | closed, and all who are there can use one server | opens it for the next epoch, which is empty |
 //! | somebody is silent | fences them |
@@ -142,7 +143,7 @@ impl<R: Remote> Steps<R> {
             self.shared.coordination.join(instance).await?;
             self.joined = true;
         }
-        let look = self.look().await?;
+        let look = self.look_again().await?;
         if !self.arrived {
             self.arrived = true;
             self.arrive(&look);
@@ -166,6 +167,23 @@ impl<R: Remote> Steps<R> {
         {
             self.shared.condemn(*epoch);
         }
+    }
+
+    /// Looks, and condemns what is open where somebody else has written before that.
+    async fn look_again(&mut self) -> Result<Look> {
+        let overtaken = std::mem::take(&mut self.shared.doubts().overtaken);
+        let look = self.look().await;
+        if overtaken {
+            match &look {
+                Ok(look) if look.gate.is_open() => {
+                    tracing::info!("somebody else has written; the shared cache begins anew");
+                    self.shared.doubts().condemned = Some(look.gate.epoch());
+                }
+                Ok(_) => {}
+                Err(_) => self.shared.doubts().overtaken = true,
+            }
+        }
+        look
     }
 
     /// Leaves the others.

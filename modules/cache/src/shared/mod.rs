@@ -97,6 +97,8 @@ struct Doubts {
     condemned: Option<Epoch>,
     /// A commit was refused that was announced by what was known at this moment, in ticks.
     refused: Option<i64>,
+    /// Somebody else has written: the epoch that is open at the next look is to end.
+    overtaken: bool,
 }
 
 impl<R: Remote> Shared<R> {
@@ -334,6 +336,17 @@ impl<R: Remote> Storage for Shared<R> {
             Some(storage) => storage.clear().await,
             None => Ok(()),
         }
+    }
+
+    /// Other instances are putting there what they have read, and nobody can tell them apart who
+    /// have read it before. So the epoch ends, and all that was or will be put into it with it.
+    ///
+    /// Which one that is, the keeper has to ask: another one than is known here may have begun, and
+    /// have something in it that was read before.
+    async fn distrust(&self) -> Result<()> {
+        self.doubts().overtaken = true;
+        self.wake.notify_one();
+        Ok(())
     }
 
     fn statistics(&self) -> Statistics {

@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use nubo_core::{
     cache::{Held, Lookup, Members, Reach},
+    id::Revision,
     observe::BatchId,
     value::Value,
 };
 
 use super::{BATCH, OTHER, World, gone, there};
-use crate::storage::{Announced, DocumentKey, Settled, Storage};
+use crate::{
+    others::Doubted,
+    storage::{Announced, DocumentKey, Settled, Storage},
+};
 
 pub(crate) async fn what_is_filled_is_held(world: &World<impl Storage>) {
     let token = world.miss(1).await;
@@ -342,4 +346,49 @@ async fn leave_many<S: Storage>(world: &World<S>, batch: BatchId, numbers: &[u16
     });
     let settled: Vec<Settled> = settled.collect();
     world.storage.settle(batch, settled).await.unwrap();
+}
+
+pub(crate) async fn what_others_have_written_is_nowhere_held_and_missing_nowhere(
+    world: &World<impl Storage>,
+) {
+    let doubted = |number| Doubted {
+        document: world.key(number),
+        before: Some((world.places(number, &[1]), Revision::new(5))),
+    };
+    world.hold(1, 5).await;
+    world.build(vec![world.member(1, 1)], true).await;
+    // A batch is under way that was committed before, and moves the document.
+    world.announce(OTHER, 1, &[2]).await;
+    let announced = [doubted(1).announced()];
+    world.storage.announce(BATCH, &announced).await.unwrap();
+    assert!(world.is_busy(1).await);
+    // They have moved it as well, as is known only now.
+    let now = world.document(1, 3, 9);
+    let resolved = doubted(1).resolved(Some(&now), world.places(1, &[3]));
+    let announced = [resolved.announced()];
+    world.storage.announce(BATCH, &announced).await.unwrap();
+    world.settle(BATCH, resolved.settled()).await;
+    assert!(world.is_busy(1).await, "the batch is still under way");
+    let late = world.settled(1, there(9), &[2], &[1, 3]);
+    world.settle(OTHER, late).await;
+    let token = world.miss(1).await;
+    assert_eq!(world.scan(9).await, (2, Reach::End), "at 2 and at 3");
+    // Whoever has read it since then may put it there, whatever its revision is.
+    assert!(world.fill(1, token, 5).await);
+    assert_eq!(world.revision(1).await, Some(5));
+
+    // What nobody is about to change goes just as well, and who was reading it has read too early.
+    let token = world.miss(2).await;
+    for number in [1, 2] {
+        let gone = doubted(number).resolved(None, Vec::new());
+        let announced = [gone.announced()];
+        world
+            .storage
+            .announce(BatchId(7), &announced)
+            .await
+            .unwrap();
+        world.settle(BatchId(7), gone.settled()).await;
+        world.miss(number).await;
+    }
+    assert!(!world.fill(2, token, 5).await);
 }

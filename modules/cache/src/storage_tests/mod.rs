@@ -244,6 +244,7 @@ macro_rules! test_behaviours {
             no_more_is_built_than_is_kept
             several_sets_are_one
             what_is_cleared_is_gone_but_for_tokens
+            what_others_have_written_is_nowhere_held_and_missing_nowhere
             many_documents_are_read_and_changed_at_once
         );
     };

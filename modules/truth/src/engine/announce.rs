@@ -28,6 +28,11 @@ use tokio::sync::watch;
 /// their number.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+/// A number that no batch has had.
+pub(crate) fn next_batch() -> BatchId {
+    BatchId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// A batch that was announced, and those who have heard of it.
 pub(super) struct Announced {
     batch: BatchId,
@@ -156,7 +161,7 @@ fn of_interest(touched: &[Arc<Touched>], observer: &dyn Observer) -> Vec<Arc<Tou
 impl Announced {
     pub fn new() -> Self {
         Self {
-            batch: BatchId(NEXT.fetch_add(1, Ordering::Relaxed)),
+            batch: next_batch(),
             told: Vec::new(),
         }
     }

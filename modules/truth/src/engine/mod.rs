@@ -41,6 +41,8 @@ use self::{
 };
 use crate::session::Session;
 
+pub(crate) use self::announce::next_batch;
+
 /// Transactions that were handed over together, and who waits for them.
 pub(crate) struct Job {
     transactions: Vec<Transaction>,

@@ -20,6 +20,9 @@ pub(crate) trait Declares: Dialect {
     /// The schema of what belongs to no collection, where there are schemas.
     const OWN_SCHEMA: Option<&'static str>;
 
+    /// Whether the database notes what others write to a table.
+    const WATCHES: bool;
+
     /// The type of a column.
     fn column_type(kind: &FieldType) -> String;
 
@@ -81,6 +84,7 @@ fn table<D: Declares>(collection: &Collection, catalog: &Catalog) -> Table {
         keys: keys::<D>(collection, catalog),
         primary_key: primary_key::<D>(collection),
         triggers: Vec::new(),
+        watched: D::WATCHES,
         place,
     }
 }

@@ -137,6 +137,9 @@ impl Difference {
             self.keys(table);
         }
         for table in &declared.tables {
+            self.watch(table);
+        }
+        for table in &declared.tables {
             self.notes(table);
         }
         if self.leftovers == Leftovers::Drop {
@@ -209,6 +212,10 @@ impl Difference {
             let why = format!("The guard of `{}.{}` goes first.", table.label, key.column);
             let place = place.clone();
             self.add(Step::DropKey { place, key }, why);
+        }
+        if table.watched {
+            let why = format!("What others write to `{}` need not be noted.", table.label);
+            self.add(Step::Unwatch(place.clone()), why);
         }
     }
 
@@ -586,6 +593,13 @@ impl Difference {
         existing
             .and_then(|existing| existing.column(column))
             .is_some_and(|column| column.noted.is_some())
+    }
+
+    fn watch(&mut self, table: &Table) {
+        if table.watched && !self.existing(table).watched {
+            let why = format!("What others write to `{}` is noted.", table.label);
+            self.add(Step::Watch(table.place.clone()), why);
+        }
     }
 
     fn notes(&mut self, table: &Table) {

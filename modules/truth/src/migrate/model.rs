@@ -41,6 +41,8 @@ pub(crate) struct Table {
     pub primary_key: String,
     /// SQLite: the texts of triggers, which go when a table is made anew.
     pub triggers: Vec<String>,
+    /// PostgreSQL: whether the database notes what others write to it.
+    pub watched: bool,
 }
 
 /// A column.

@@ -87,6 +87,9 @@ pub(crate) enum Step {
         place: Place,
         key: ForeignKey,
     },
+    /// From now on the database notes what others write to a table.
+    Watch(Place),
+    Unwatch(Place),
     /// Which types of fields the columns hold: the notes of before, and those from now on.
     Note {
         place: Place,
@@ -102,6 +105,7 @@ impl Step {
             Self::OwnTables | Self::CreateSchema(_) => None,
             Self::CreateTable(table) | Self::DropTable(table) => Some(&table.place),
             Self::RenameTable { to, .. } => Some(to),
+            Self::Watch(place) | Self::Unwatch(place) => Some(place),
             Self::RenameConstraint { place, .. }
             | Self::AddColumn { place, .. }
             | Self::DropColumn { place, .. }
@@ -171,6 +175,8 @@ impl Step {
                 to: from,
             },
             Self::AddKey { place, key } => Self::DropKey { place, key },
+            Self::Watch(place) => Self::Unwatch(place),
+            Self::Unwatch(place) => Self::Watch(place),
             Self::DropKey { place, key } => Self::AddKey { place, key },
             Self::Note { place, from, to } => Self::Note {
                 place,
@@ -193,6 +199,7 @@ impl Schema {
                 columns: table.columns.iter().map(without_note).collect(),
                 indexes: Vec::new(),
                 keys: Vec::new(),
+                watched: false,
                 ..table.clone()
             }),
             Step::DropTable(table) => self.tables.retain(|other| other.place != table.place),
@@ -272,6 +279,8 @@ impl Table {
             }
             Step::AddKey { key, .. } => self.keys.push(key.clone()),
             Step::DropKey { key, .. } => self.keys.retain(|other| other != key),
+            Step::Watch(_) => self.watched = true,
+            Step::Unwatch(_) => self.watched = false,
             Step::Note { to, .. } => {
                 for (label, noted) in to {
                     let mut columns = self.columns.iter_mut();

@@ -21,6 +21,11 @@ const STATEMENTS: usize = 256;
 /// between two statements of one, and short enough that its locks do not stay.
 const STANDSTILL: Duration = Duration::from_secs(30);
 
+/// What every connection begins with.
+const BEGINNING: &str = "SELECT set_config('nubo.hand', 'own', false), \
+    CASE WHEN current_setting('synchronous_commit') = 'off' \
+    THEN set_config('synchronous_commit', 'on', false) END";
+
 /// Opens connections that are all alike.
 #[derive(Clone)]
 pub(super) struct Connector {
@@ -110,13 +115,11 @@ impl Connector {
     pub async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
         let connecting = async {
             let mut connection = self.options.connect().await?;
+            // What is written here is not noted as somebody else's. As a statement rather than with
+            // the other options, because a pooler may keep those to itself.
+            //
             // Acknowledged means durable. Settings that promise more than that stay.
-            connection
-                .execute(
-                    "SELECT set_config('synchronous_commit', 'on', false) \
-                     WHERE current_setting('synchronous_commit') = 'off'",
-                )
-                .await?;
+            connection.execute(BEGINNING).await?;
             Ok(connection)
         };
         match tokio::time::timeout(self.limit, connecting).await {

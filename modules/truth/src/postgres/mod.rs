@@ -15,6 +15,7 @@ mod rows;
 mod schema;
 mod session;
 mod settings;
+mod watch;
 
 use std::sync::{Arc, OnceLock};
 
@@ -42,6 +43,7 @@ use self::{
     pool::Pool,
     rows::PostgresRows,
     session::{Known, PostgresSession},
+    watch::Watch,
 };
 use crate::{
     engine::{Surroundings, Writer},
@@ -71,6 +73,7 @@ pub struct PostgresTruth {
 struct Running {
     writer: Writer,
     readers: Gathering,
+    watch: Watch,
     /// The statement that reads one document by its id, for each collection.
     by_id: Vec<String>,
 }
@@ -134,6 +137,14 @@ impl PostgresTruth {
             let session = PostgresSession::open(Arc::clone(&known), id).await;
             writing.push(session.map_err(cannot)?);
         }
+        let watch = Watch::start(
+            connector.clone(),
+            Arc::clone(&self.catalog),
+            observers.clone(),
+        );
+        let watch = watch
+            .await
+            .map_err(|error| SetupError::caused("cannot see what others write", error))?;
         let surroundings = Surroundings {
             catalog: Arc::clone(&self.catalog),
             clock: Arc::clone(&self.clock),
@@ -145,6 +156,7 @@ impl PostgresTruth {
             writer: Writer::start(writing, surroundings)
                 .await
                 .map_err(|error| SetupError::caused("cannot read the database", error))?,
+            watch,
             readers: Gathering::new(
                 Pool::start(
                     connector,
@@ -176,6 +188,7 @@ impl Truth for PostgresTruth {
     async fn stop(&self) {
         if let Some(running) = self.running.get() {
             running.writer.stop().await;
+            running.watch.stop().await;
             running.readers.stop().await;
         }
     }

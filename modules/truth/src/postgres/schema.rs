@@ -23,6 +23,7 @@ use crate::{
         postgres::{
             Postgres,
             gate::INSTANCES,
+            others::{BY_OTHERS, TRIGGER},
             table::{self, COMMITS, FIELDS, MIGRATIONS, OWN_SCHEMA},
         },
     },
@@ -65,6 +66,14 @@ const INDEXES: &str = "
       AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = i.indexrelid
                       AND contype IN ('p', 'u', 'x'))
     ORDER BY n.nspname, c.relname, x.relname, k.position";
+
+/// Tables with a trigger of this name that always fires.
+const WATCHED: &str = "
+    SELECT n.nspname::text, c.relname::text
+    FROM pg_trigger t
+    JOIN pg_class c ON c.oid = t.tgrelid
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE t.tgname = $1 AND t.tgenabled = 'A'";
 
 /// Foreign keys of one column.
 const KEYS: &str = "
@@ -162,6 +171,14 @@ impl<'a> PostgresDatabase<'a> {
         Ok(notes)
     }
 
+    /// The tables of which the database notes what others write, in whatever role they do.
+    async fn watched(&mut self) -> Result<BTreeSet<Place>, SetupError> {
+        let query = sqlx::query(WATCHED).bind(TRIGGER);
+        let rows = self.connection().fetch_all(query).await.map_err(failed)?;
+        let places = rows.iter().map(|row| place(row, 0));
+        places.collect::<Result<_, _>>().map_err(failed)
+    }
+
     async fn tables(&mut self) -> Result<Vec<Table>, SetupError> {
         let notes = self.notes().await?;
         let columns = self
@@ -176,19 +193,21 @@ impl<'a> PostgresDatabase<'a> {
                 Ok((place, column, row.try_get::<String, _>(5)?))
             })
             .await?;
+        let watched = self.watched().await?;
         let mut tables: Vec<Table> = Vec::new();
         for (place, column, primary_key) in columns {
             match tables.last_mut().filter(|table| table.place == place) {
                 Some(table) => table.columns.push(column),
                 None => tables.push(Table {
                     label: place.table.clone(),
-                    place,
                     former: None,
                     columns: vec![column],
                     indexes: Vec::new(),
                     keys: Vec::new(),
                     primary_key,
                     triggers: Vec::new(),
+                    watched: watched.contains(&place),
+                    place,
                 }),
             }
         }
@@ -213,7 +232,8 @@ impl Database for PostgresDatabase<'_> {
         let own = self.exists(Postgres::TOMBSTONES).await?
             && self.exists(FIELDS).await?
             && self.exists(COMMITS).await?
-            && self.exists(INSTANCES).await?;
+            && self.exists(INSTANCES).await?
+            && self.exists(BY_OTHERS).await?;
         let names = sqlx::query("SELECT nspname::text FROM pg_namespace");
         let names = self.connection().fetch_all(names).await.map_err(failed)?;
         let schemas = names.iter().map(|row| row.try_get::<String, _>(0));

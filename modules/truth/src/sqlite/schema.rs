@@ -150,6 +150,7 @@ impl<'a> SqliteDatabase<'a> {
                 })
                 .collect(),
             primary_key: String::new(),
+            watched: false,
             triggers: triggers.into_iter().flatten().flatten().collect(),
         })
     }

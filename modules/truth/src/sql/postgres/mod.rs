@@ -7,6 +7,7 @@ pub(crate) mod decode;
 pub(crate) mod encode;
 pub(crate) mod gate;
 mod json;
+pub(crate) mod others;
 pub(crate) mod table;
 pub(crate) mod together;
 pub(crate) mod types;

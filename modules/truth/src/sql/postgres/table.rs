@@ -6,7 +6,7 @@
 use nubo_core::{declare::IndexKind, field::FieldType, schema::Collection};
 use serde_json::Value as Json;
 
-use super::{Postgres, gate, types::Type};
+use super::{Postgres, gate, others, types::Type};
 use crate::{
     migrate::{
         declared::{self, Declares},
@@ -39,6 +39,7 @@ const MAX_NAME: usize = 63;
 
 impl Declares for Postgres {
     const OWN_SCHEMA: Option<&'static str> = Some(OWN_SCHEMA);
+    const WATCHES: bool = true;
 
     fn column_type(kind: &FieldType) -> String {
         Type::of(kind).name()
@@ -111,6 +112,7 @@ fn own_tables() -> Vec<String> {
         ),
     ];
     tables.extend(gate::create());
+    tables.extend(others::create());
     tables
 }
 
@@ -142,7 +144,9 @@ pub(crate) fn blocks(changes: &[Change]) -> Vec<Block> {
         .iter()
         .filter(|change| match &change.step {
             // They go with their table.
-            Step::DropIndex { place, .. } | Step::Note { place, .. } => !dropped(place),
+            Step::DropIndex { place, .. } | Step::Note { place, .. } | Step::Unwatch(place) => {
+                !dropped(place)
+            }
             _ => true,
         })
         .map(|change| {
@@ -248,6 +252,8 @@ fn push(step: &Step, block: &mut Block) {
             named(place),
             Quoted(&key.name)
         )),
+        Step::Watch(place) => block.statements.extend(others::watch(&named(place))),
+        Step::Unwatch(place) => say(others::unwatch(&named(place))),
         Step::Note { place, to, .. } => block.statements.extend(notes::note(FIELDS, place, to)),
     }
 }

@@ -31,6 +31,8 @@ pub(crate) const MIGRATIONS: &str = "nubo_migrations";
 
 impl Declares for Sqlite {
     const OWN_SCHEMA: Option<&'static str> = None;
+    /// The file tells when somebody else has written to it.
+    const WATCHES: bool = false;
 
     fn column_type(kind: &FieldType) -> String {
         column_type(kind).to_owned()
