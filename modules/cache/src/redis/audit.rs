@@ -230,7 +230,7 @@ impl Audit {
             });
             if self.repairs {
                 self.storage
-                    .forget_sets(&[place.set.clone()], false)
+                    .forget_sets(std::slice::from_ref(&place.set), false)
                     .await?;
             }
         }
