@@ -53,6 +53,12 @@ impl Site {
         Self::with_truth(Truth::at(url))
     }
 
+    /// The same, with the cache in a Redis that other servers share.
+    #[allow(dead_code)] // Not all programs that have this file start several servers.
+    pub fn sharing(url: &str, redis: &str) -> Self {
+        Self::with_truth(Truth::shared(url, redis))
+    }
+
     fn with_truth(truth: Truth) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let site = Self(Arc::new(Place { folder, truth }));
@@ -117,7 +123,9 @@ impl Site {
             .current_dir(self.0.folder.path())
             .env_clear();
         self.0.truth.tell(&mut command);
-        if let Some(driver) = std::env::var_os(CACHE_DRIVER) {
+        if let Some(driver) = std::env::var_os(CACHE_DRIVER)
+            && !self.0.truth.is_shared()
+        {
             command.env(CACHE_DRIVER, driver);
         }
         command
@@ -354,6 +362,19 @@ impl std::fmt::Display for Log {
     }
 }
 
+/// Connections that are kept alive, and no longer than this for an answer.
+fn agent(limit: Duration) -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_idle_connections(200)
+        .max_idle_connections_per_host(200)
+        .timeout_global(Some(limit))
+        .allow_non_standard_methods(true)
+        .build()
+        .new_agent()
+}
+
 /// Talks to a server, over connections that are kept alive.
 #[derive(Clone)]
 pub struct Client {
@@ -364,19 +385,19 @@ pub struct Client {
 
 impl Client {
     fn new(url: &str, log: Log) -> Self {
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_idle_connections(200)
-            .max_idle_connections_per_host(200)
-            .timeout_global(Some(PATIENCE))
-            .allow_non_standard_methods(true)
-            .build()
-            .new_agent();
         Self {
-            agent,
+            agent: agent(PATIENCE),
             url: url.to_owned(),
             log,
+        }
+    }
+
+    /// The same for somebody who waits no longer than this for an answer.
+    #[allow(dead_code)] // Not all programs that have this file stop servers.
+    pub fn within(&self, limit: Duration) -> Self {
+        Self {
+            agent: agent(limit),
+            ..self.clone()
         }
     }
 

@@ -1,0 +1,1 @@
+//! Single failures, and what becomes of the cache.
