@@ -48,13 +48,14 @@ pub const EVENTS: [Event; 10] = [
     Event::PostgresStalledForOne,
 ];
 
-/// Lets things befall until then, and says how often what did. Everything runs afterwards.
+/// Lets things befall until then, each once at least, and says how often what did. Everything runs
+/// afterwards.
 pub fn rage(scene: &mut Scene, world: &World, seed: u64, until: Instant) -> BTreeMap<Event, usize> {
     let mut dice = Dice::new(seed, 0);
     let mut counts = BTreeMap::new();
     let mut deck = Vec::new();
     let mut snapshot = None;
-    while Instant::now() < until {
+    while Instant::now() < until || counts.len() < EVENTS.len() {
         if deck.is_empty() {
             // Each comes once before any comes again.
             deck.extend(EVENTS);

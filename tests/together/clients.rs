@@ -410,7 +410,7 @@ impl<'a> Worker<'a> {
         });
         match plan.verb {
             Verb::Create => body["id"] = self.world.ids[plan.document].clone().into(),
-            Verb::Change => body["$inc"] = json!({ "raised": 1 }),
+            Verb::Change => body = json!({ "$set": body, "$inc": { "raised": 1 } }),
             Verb::Replace | Verb::Delete => {}
         }
         Some(body)

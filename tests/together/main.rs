@@ -26,7 +26,7 @@ pub const CELLS: &str = "\
 name: cells
 order: -rank
 fields: { value: int!, shelf: int!, rank: int!, raised: { type: int, default: 0 } }
-indexes: [-rank, [shelf, -rank]]
+indexes: [[-rank], [shelf, -rank]]
 access: { read: public, create: public, update: public, delete: public }
 tiers: { cache: { sets: [shelf] } }
 ";

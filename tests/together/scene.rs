@@ -1,6 +1,9 @@
 //! Two servers over one PostgreSQL and one Redis, each with links of its own to both.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 use serde_json::Value as Json;
 
@@ -115,6 +118,15 @@ impl Instance {
     /// Lets it go on.
     pub fn thaw(&self) {
         signal(self.server().id(), "-CONT");
+    }
+}
+
+/// Tells those who work beside a test to stop, however it comes about that it ends.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
