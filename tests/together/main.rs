@@ -12,14 +12,25 @@ mod clients;
 mod dice;
 mod gate;
 mod history;
+mod hub;
+#[path = "../hub/judge.rs"]
+#[allow(dead_code)] // As below.
+mod judge;
 mod link;
+mod listener;
 mod membership;
+#[path = "../hub/people.rs"]
+#[allow(dead_code)] // As below.
+mod people;
 mod redis;
 mod register;
 mod scene;
 #[path = "../http/server.rs"]
 #[allow(dead_code)] // It serves more tests than these.
 mod server;
+#[path = "../hub/socket.rs"]
+#[allow(dead_code)] // As above.
+mod socket;
 
 /// Documents that are held in the cache by id, by shelf, and by rank.
 pub const CELLS: &str = "\
