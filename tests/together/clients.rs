@@ -2,6 +2,7 @@
 //! told.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -79,7 +80,8 @@ pub struct Record {
     pub reads: u64,
     pub writes: u64,
     pub cached: u64,
-    pub refused: u64,
+    /// How many were refused, by the codes of their problems.
+    pub refused: BTreeMap<String, u64>,
     pub unknown: u64,
     pub unanswered: u64,
     /// Answers that nobody may get.
@@ -106,7 +108,9 @@ impl Record {
         self.reads += other.reads;
         self.writes += other.writes;
         self.cached += other.cached;
-        self.refused += other.refused;
+        for (code, count) in other.refused {
+            *self.refused.entry(code).or_default() += count;
+        }
         self.unknown += other.unknown;
         self.unanswered += other.unanswered;
     }
@@ -301,7 +305,8 @@ impl<'a> Worker<'a> {
             self.record.wrong.push(format!("{status}: {body}"));
             return false;
         }
-        self.record.refused += 1;
+        let code = body["code"].as_str().unwrap_or_default().to_owned();
+        *self.record.refused.entry(code).or_default() += 1;
         std::thread::sleep(PAUSE);
         true
     }

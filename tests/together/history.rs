@@ -72,14 +72,14 @@ fn nobody_is_told_anything_wrong_whatever_befalls() {
     look_at_the_truth(&scene, &world, &mut record);
 
     println!(
-        "{} reads, {} of them from the cache; {} writes; {} refused, {} of unknown outcome, {} \
-         without an answer",
+        "{} reads, {} of them from the cache; {} writes; {} of unknown outcome, {} without an \
+         answer; refused: {:?}",
         record.reads,
         record.cached,
         record.writes,
-        record.refused,
         record.unknown,
-        record.unanswered
+        record.unanswered,
+        record.refused
     );
     let events = events.unwrap();
     println!("{events:?}");
