@@ -33,9 +33,13 @@ pub enum Event {
     RedisStalledForOne,
     PostgresCutOffFromOne,
     PostgresStalledForOne,
+    /// One cannot hear that the other, which is cut off from Redis, has closed the gate.
+    PostgresCutOffFromOneAndRedisFromTheOther,
+    /// The same for one that does nothing meanwhile, and then goes on where it was.
+    OneFrozenAndRedisCutOffFromTheOther,
 }
 
-pub const EVENTS: [Event; 10] = [
+pub const EVENTS: [Event; 12] = [
     Event::InstanceKilled,
     Event::InstanceFrozen,
     Event::RedisFrozen,
@@ -46,6 +50,8 @@ pub const EVENTS: [Event; 10] = [
     Event::RedisStalledForOne,
     Event::PostgresCutOffFromOne,
     Event::PostgresStalledForOne,
+    Event::PostgresCutOffFromOneAndRedisFromTheOther,
+    Event::OneFrozenAndRedisCutOffFromTheOther,
 ];
 
 /// Lets things befall until then, each once at least, and says how often what did. Everything runs
@@ -75,7 +81,11 @@ pub fn rage(scene: &mut Scene, world: &World, seed: u64, until: Instant) -> BTre
 
 fn befall(event: Event, scene: &mut Scene, world: &World, dice: &mut Dice, old: Option<&[u8]>) {
     let which = dice.below(2) as usize;
-    let instance = &mut scene.instances[which];
+    let [one, two] = &mut scene.instances;
+    let (instance, other) = match which {
+        0 => (one, two),
+        _ => (two, one),
+    };
     let time = dice.of(&WHILES);
     match event {
         Event::InstanceKilled => {
@@ -111,6 +121,21 @@ fn befall(event: Event, scene: &mut Scene, world: &World, dice: &mut Dice, old: 
             instance.to_postgres.set(way(event));
             std::thread::sleep(time);
             instance.to_postgres.set(Way::Through);
+        }
+        Event::PostgresCutOffFromOneAndRedisFromTheOther => {
+            instance.to_postgres.set(dice.of(&[Way::Cut, Way::Stalled]));
+            other.to_redis.set(dice.of(&[Way::Cut, Way::Stalled]));
+            // Less than it takes to close the gate shows nothing.
+            std::thread::sleep(time.max(WHILES[1]));
+            other.to_redis.set(Way::Through);
+            instance.to_postgres.set(Way::Through);
+        }
+        Event::OneFrozenAndRedisCutOffFromTheOther => {
+            instance.freeze();
+            other.to_redis.set(Way::Cut);
+            std::thread::sleep(time.max(WHILES[1]));
+            instance.thaw();
+            other.to_redis.set(Way::Through);
         }
     }
 }

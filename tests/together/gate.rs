@@ -191,6 +191,35 @@ fn who_alone_cannot_reach_redis_keeps_the_others_from_it() {
 }
 
 #[test]
+fn who_cannot_hear_that_the_gate_is_closed_answers_nothing_old() {
+    let scene = scene();
+    let (one, two) = (scene.client(0).within(STALLED), scene.client(1));
+    let id = cell(&two, 0);
+    for (number, way) in [(1, Way::Cut), (2, Way::Stalled)] {
+        scene.wait_cached(&path(&id));
+        // The first still reaches all that is held, and the second writes what is not announced.
+        scene.instances[0].to_postgres.set(way);
+        scene.instances[1].to_redis.set(Way::Cut);
+        let changed = two.patch(&path(&id), &change(number)).expect(200);
+        assert!(!scene.is_open());
+        for _ in 0..20 {
+            // Where the database does not answer there may be no answer in time.
+            if let Ok(answer) = one.request("GET", &path(&id)).try_send()
+                && answer.status == 200
+            {
+                assert_eq!(answer.json(), changed);
+            }
+            if way == Way::Stalled {
+                break;
+            }
+        }
+        scene.instances[1].to_redis.set(Way::Through);
+        scene.instances[0].to_postgres.set(Way::Through);
+    }
+    scene.wait_cached(&path(&id));
+}
+
+#[test]
 fn one_that_is_killed_while_it_writes_leaves_nothing_behind() {
     let mut scene = scene();
     let (one, two) = (scene.client(0), scene.client(1));
