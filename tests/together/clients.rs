@@ -125,6 +125,8 @@ pub struct Worker<'a> {
     /// Connections of its own to each server, and where they lead.
     clients: [Option<Client>; 2],
     record: Record,
+    /// Who has answered last.
+    by: &'static str,
     /// The document that it has just deleted.
     deleted: Option<usize>,
 }
@@ -153,6 +155,7 @@ impl<'a> Worker<'a> {
             dice: Dice::new(seed, number + 1),
             clients: [None, None],
             record: Record::new(),
+            by: "",
             deleted: None,
         }
     }
@@ -284,6 +287,15 @@ impl<'a> Worker<'a> {
         let called = self.now();
         let answer = request.try_send();
         let returned = self.now();
+        let is_from_cache = answer
+            .as_ref()
+            .is_ok_and(|answer| answer.header("x-nubo-tier") == Some("cache"));
+        self.by = match (instance, is_from_cache) {
+            (0, false) => "the first",
+            (0, true) => "the first, from the cache",
+            (_, false) => "the second",
+            (_, true) => "the second, from the cache",
+        };
         if answer.is_err() {
             self.record.unanswered += 1;
             std::thread::sleep(PAUSE);
@@ -315,6 +327,7 @@ impl<'a> Worker<'a> {
         let found = found.map(|body| (version(body), body["_rev"].as_u64().unwrap()));
         self.record.stories[document].sights.push(Sight {
             found,
+            by: self.by,
             called,
             returned,
         });

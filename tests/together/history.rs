@@ -117,6 +117,7 @@ fn look_at_the_truth(scene: &Scene, world: &World, record: &mut Record) {
     for (story, found) in record.stories.iter_mut().zip(found) {
         story.sights.push(Sight {
             found,
+            by: "the truth",
             called,
             returned,
         });

@@ -158,6 +158,7 @@ mod tests {
     fn seen(version: Version, called: Moment, returned: Moment) -> Sight {
         Sight {
             found: Some((version, version.value)),
+            by: "",
             called,
             returned,
         }

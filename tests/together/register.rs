@@ -52,6 +52,8 @@ pub struct Write {
 pub struct Sight {
     /// None where there was nothing; else the version and its revision.
     pub found: Option<(Version, u64)>,
+    /// Who said so, for those who look into it.
+    pub by: &'static str,
     pub called: Moment,
     pub returned: Moment,
 }
@@ -163,10 +165,33 @@ impl Story {
             if let Some(around) = place.checked_sub(1).map(|place| &forward[place])
                 && zone.first_end < around.last_begin
             {
-                return Err(format!("{zone:?} lies within {around:?}"));
+                return Err(format!(
+                    "{zone:?} lies within {around:?}:\n{}",
+                    self.between(around.first_end, around.last_begin)
+                ));
             }
         }
         self.judge_revisions()
+    }
+
+    /// What was done and seen in a time, in the order in which it began.
+    fn between(&self, from: Moment, to: Moment) -> String {
+        let within = |called: Moment, returned: Moment| called <= to && returned >= from;
+        let writes = self
+            .writes
+            .iter()
+            .filter(|it| within(it.called, it.returned));
+        let sights = self
+            .sights
+            .iter()
+            .filter(|it| within(it.called, it.returned));
+        let mut lines: Vec<(Moment, String)> = writes
+            .map(|write| (write.called, format!("{write:?}")))
+            .chain(sights.map(|sight| (sight.called, format!("{sight:?}"))))
+            .collect();
+        lines.sort();
+        let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
+        lines.join("\n")
     }
 
     /// Who begins after somebody else has ended sees no earlier revision, and one revision is one
@@ -236,6 +261,7 @@ mod tests {
         Sight {
             // Revisions are tested by themselves.
             found: found.map(|value| (version(value), 1000 + value)),
+            by: "",
             called,
             returned,
         }

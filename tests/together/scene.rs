@@ -35,6 +35,7 @@ impl Scene {
     /// Two that run, with these collections.
     pub fn start(collections: &[(&str, &str)]) -> Self {
         Self::furnished(|site| {
+            site.file("nubo.yaml", "crud: { explain: true }\n");
             for (name, text) in collections {
                 site.collection(name, text);
             }
@@ -164,17 +165,21 @@ pub fn is_cached(answer: &Answer) -> bool {
 /// Waits until this comes from the cache, and gives it.
 #[track_caller]
 pub fn cached(client: &Client, path: &str) -> Json {
-    let mut found = Json::Null;
-    wait(&format!("{path} from the cache"), || {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let request = client.request("GET", path);
         // A server whose cache is being moved may refuse for a moment.
-        let Ok(answer) = client.request("GET", path).try_send() else {
-            return false;
-        };
-        let is_cached = is_cached(&answer);
-        if is_cached {
-            found = answer.json();
+        let answer = request.query(&[("explain", "true")]).try_send();
+        if let Ok(answer) = &answer
+            && is_cached(answer)
+        {
+            return answer.json();
         }
-        is_cached
-    });
-    found
+        let why = answer.map(|answer| answer.header("x-nubo-explain").map(str::to_owned));
+        assert!(
+            Instant::now() < end,
+            "{path} never comes from the cache: {why:?}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
