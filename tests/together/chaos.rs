@@ -17,8 +17,8 @@ const WHILES: [Duration; 3] = [
 ];
 /// How many answers must have come from the cache before the next thing befalls, and how long that
 /// is waited for at most.
-const CALM: u64 = 150;
-const LONGEST_CALM: Duration = Duration::from_secs(6);
+const CALM: u64 = 200;
+const LONGEST_CALM: Duration = Duration::from_secs(10);
 
 /// What may befall.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -187,7 +187,7 @@ impl Story {
             .filter(|it| within(it.called, it.returned));
         let mut lines: Vec<(Moment, String)> = writes
             .map(|write| (write.called, format!("{write:?}")))
-            .chain(sights.map(|sight| (sight.called, format!("{sight:?}"))))
+            .chain(sights.map(|sight| (sight.called, format!("{sight:?} by {}", sight.by))))
             .collect();
         lines.sort();
         let lines: Vec<String> = lines.into_iter().map(|(_, line)| line).collect();
