@@ -83,7 +83,20 @@ fn nobody_is_told_anything_wrong_whatever_befalls() {
     );
     let events = events.unwrap();
     println!("{events:?}");
-    judge(&record);
+    let wrong = judge(&record);
+    for error in wrong.iter().take(20) {
+        println!("{error}\n");
+    }
+    if !wrong.is_empty() {
+        // The clocks of the logs are that of this machine.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let begun = now.unwrap() - world.begun.elapsed();
+        println!("moments count from {begun:?} after 1970");
+        for instance in &scene.instances {
+            println!("{}\n", instance.server().log());
+        }
+        panic!("{} wrong answers", wrong.len());
+    }
     assert!(record.cached > 500, "little came from the cache");
     for instance in &mut scene.instances {
         instance.stop();
@@ -121,8 +134,8 @@ fn look_at_the_truth(scene: &Scene, world: &World, record: &mut Record) {
     }
 }
 
-/// Holds everything that was told against what can have been.
-fn judge(record: &Record) {
+/// Holds everything that was told against what can have been, and gives what cannot.
+fn judge(record: &Record) -> Vec<String> {
     let mut wrong = record.wrong.clone();
     let mut presences = Vec::new();
     for (document, story) in record.stories.iter().enumerate() {
@@ -153,8 +166,5 @@ fn judge(record: &Record) {
             }
         }
     }
-    for error in wrong.iter().take(20) {
-        println!("{error}\n");
-    }
-    assert!(wrong.is_empty(), "{} wrong answers", wrong.len());
+    wrong
 }
