@@ -1,5 +1,7 @@
 //! Thousands of seeds in which nothing may be found, and mistakes that must be.
 
+#![allow(clippy::unwrap_used)]
+
 use nubo_sim::{Mutant, Run, run, shortest};
 
 /// How many seeds are run where nobody says.

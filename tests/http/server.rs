@@ -66,6 +66,12 @@ impl Site {
         Self::place(truth, redis).filled(folder)
     }
 
+    /// The same, with the cache in a Redis that other servers share.
+    #[allow(dead_code)] // Not all programs that have this file start several servers.
+    pub fn over(url: &str, redis: &str) -> Self {
+        Self::with_truth(Truth::shared(url, redis))
+    }
+
     fn with_truth(truth: Truth) -> Self {
         Self::place(truth, None)
     }
@@ -145,7 +151,9 @@ impl Site {
             command.env(CACHE_DRIVER, "redis").env("REDIS_ADDR", redis);
             command.env("NUBO_TIERS__CACHE__REDIS__TIMEOUT", "5s");
             command.env("JWT_SECRET", SECRET);
-        } else if let Some(driver) = std::env::var_os(CACHE_DRIVER) {
+        } else if let Some(driver) = std::env::var_os(CACHE_DRIVER)
+            && !self.0.truth.is_shared()
+        {
             command.env(CACHE_DRIVER, driver);
         }
         command
@@ -382,6 +390,19 @@ impl std::fmt::Display for Log {
     }
 }
 
+/// Connections that are kept alive, and no longer than this for an answer.
+fn agent(limit: Duration) -> Agent {
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .max_idle_connections(200)
+        .max_idle_connections_per_host(200)
+        .timeout_global(Some(limit))
+        .allow_non_standard_methods(true)
+        .build()
+        .new_agent()
+}
+
 /// Talks to a server, over connections that are kept alive.
 #[derive(Clone)]
 pub struct Client {
@@ -392,19 +413,19 @@ pub struct Client {
 
 impl Client {
     fn new(url: &str, log: Log) -> Self {
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_idle_connections(200)
-            .max_idle_connections_per_host(200)
-            .timeout_global(Some(PATIENCE))
-            .allow_non_standard_methods(true)
-            .build()
-            .new_agent();
         Self {
-            agent,
+            agent: agent(PATIENCE),
             url: url.to_owned(),
             log,
+        }
+    }
+
+    /// The same for somebody who waits no longer than this for an answer.
+    #[allow(dead_code)] // Not all programs that have this file stop servers.
+    pub fn within(&self, limit: Duration) -> Self {
+        Self {
+            agent: agent(limit),
+            ..self.clone()
         }
     }
 

@@ -35,6 +35,9 @@ use crate::storage::{Announced, DocumentKey, Remote, Settled, Storage};
 /// when the server of the cache does not answer any more.
 const PATIENCE: i64 = 5_000_000;
 
+/// What batches are announced in, if anything, and the terms on which they are.
+type Announcements<S> = HashMap<BatchId, (Option<Arc<S>>, Terms)>;
+
 /// The cache of several instances.
 pub struct Shared<R: Remote> {
     remote: Arc<R>,
@@ -45,7 +48,7 @@ pub struct Shared<R: Remote> {
     view: watch::Sender<View<R::Storage>>,
     /// The batches that are announced and not settled, and what they were announced in; nothing
     /// where the gate was closed.
-    announced: Mutex<HashMap<BatchId, (Option<Arc<R::Storage>>, Terms)>>,
+    announced: Mutex<Announcements<R::Storage>>,
     doubts: Mutex<Doubts>,
     /// Wakes the keeper.
     wake: Notify,
@@ -219,7 +222,7 @@ impl<R: Remote> Shared<R> {
         self.doubts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn announced(&self) -> MutexGuard<'_, HashMap<BatchId, (Option<Arc<R::Storage>>, Terms)>> {
+    fn announced(&self) -> MutexGuard<'_, Announcements<R::Storage>> {
         // Nothing panics while it holds the lock and leaves the map half changed.
         self.announced
             .lock()

@@ -1,0 +1,170 @@
+//! Many clients of both servers, while everything fails that can: nobody is told anything wrong.
+//!
+//! `NUBO_TOGETHER_SECONDS` says for how long, `NUBO_TOGETHER_SEED` which course it takes, as far as
+//! the machine lets it be repeated.
+
+use std::{
+    sync::{
+        RwLock,
+        atomic::{AtomicBool, AtomicU64},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::{
+    CELLS,
+    chaos::rage,
+    clients::{DOCUMENTS, Record, Worker, World},
+    membership::Presence,
+    register::{Moment, Sight, Version},
+    scene::{Scene, Stop, cached},
+};
+
+const CLIENTS: u64 = 32;
+const SECONDS: u64 = 60;
+
+fn setting(name: &str, default: impl FnOnce() -> u64) -> u64 {
+    match std::env::var(name) {
+        Ok(text) => text.parse().unwrap(),
+        Err(_) => default(),
+    }
+}
+
+#[test]
+fn nobody_is_told_anything_wrong_whatever_befalls() {
+    let seconds = setting("NUBO_TOGETHER_SECONDS", || SECONDS);
+    let seed = setting("NUBO_TOGETHER_SEED", || {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        u64::from(now.unwrap().subsec_nanos())
+    });
+    println!("seed {seed}, {seconds} seconds");
+    let mut scene = Scene::start(&[("cells", CELLS)]);
+    let world = World {
+        doors: [0, 1].map(|instance| RwLock::new(scene.client(instance))),
+        ids: (0..DOCUMENTS as u64).map(id).collect(),
+        begun: Instant::now(),
+        stop: AtomicBool::new(false),
+        cached: AtomicU64::new(0),
+    };
+    let mut record = Worker::new(&world, 0, seed).furnish(0..DOCUMENTS);
+    let mut events = None;
+    std::thread::scope(|scope| {
+        let work = |number| {
+            let world = &world;
+            scope.spawn(move || Worker::new(world, number, seed).work())
+        };
+        let clients: Vec<_> = (1..=CLIENTS).map(work).collect();
+        {
+            let _stop = Stop(&world.stop);
+            let end = Instant::now() + Duration::from_secs(seconds);
+            events = Some(rage(&mut scene, &world, seed, end));
+        }
+        for client in clients {
+            record.add(client.join().unwrap());
+        }
+    });
+    // Everything is as it was: both answer from the cache again, and what the truth holds.
+    for instance in 0..2 {
+        cached(&scene.client(instance), "/cells?limit=20");
+    }
+    let last = CLIENTS + 1;
+    record.add(Worker::new(&world, last, seed).look_at_everything());
+    look_at_the_truth(&scene, &world, &mut record);
+
+    println!(
+        "{} reads, {} of them from the cache; {} writes; {} of unknown outcome, {} without an \
+         answer; refused: {:?}",
+        record.reads,
+        record.cached,
+        record.writes,
+        record.unknown,
+        record.unanswered,
+        record.refused
+    );
+    let events = events.unwrap();
+    println!("{events:?}");
+    let wrong = judge(&record);
+    for error in wrong.iter().take(20) {
+        println!("{error}\n");
+    }
+    if !wrong.is_empty() {
+        // The clocks of the logs are that of this machine.
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let begun = now.unwrap() - world.begun.elapsed();
+        println!("moments count from {begun:?} after 1970");
+        for instance in &scene.instances {
+            println!("{}\n", instance.server().log());
+        }
+        panic!("{} wrong answers", wrong.len());
+    }
+    assert!(record.cached > 500, "little came from the cache");
+    for instance in &mut scene.instances {
+        instance.stop();
+    }
+}
+
+/// An id of the version that documents have, with any number.
+fn id(number: u64) -> String {
+    format!("0198c5a0-0000-7000-8000-{number:012x}")
+}
+
+/// Reads every document where it is kept.
+fn look_at_the_truth(scene: &Scene, world: &World, record: &mut Record) {
+    let now = || world.begun.elapsed().as_nanos() as Moment;
+    let called = now();
+    let rows = scene
+        .database
+        .sql("SELECT id, value, shelf, rank, _rev FROM main.cells");
+    let returned = now();
+    let mut found = vec![None; DOCUMENTS];
+    for row in rows.lines() {
+        let cells: Vec<&str> = row.split('|').collect();
+        let document = world.ids.iter().position(|id| id == cells[0]).unwrap();
+        let [value, shelf, rank, revision] = [1, 2, 3, 4].map(|at| cells[at].parse().unwrap());
+        let version = Version { value, shelf, rank };
+        found[document] = Some((version, revision));
+    }
+    for (story, found) in record.stories.iter_mut().zip(found) {
+        story.sights.push(Sight {
+            found,
+            by: "the truth",
+            called,
+            returned,
+        });
+    }
+}
+
+/// Holds everything that was told against what can have been, and gives what cannot.
+fn judge(record: &Record) -> Vec<String> {
+    let mut wrong = record.wrong.clone();
+    let mut presences = Vec::new();
+    for (document, story) in record.stories.iter().enumerate() {
+        if let Err(error) = story.judge() {
+            wrong.push(format!("document {document}: {error}"));
+            continue;
+        }
+        let presence = Presence::of(story).unwrap();
+        for sight in story.sights.iter().filter(|sight| sight.found.is_none()) {
+            let absent = presence.judge_absence(sight.called, sight.returned, |_| true);
+            wrong.extend(
+                absent
+                    .err()
+                    .map(|error| format!("document {document}: {error}")),
+            );
+        }
+        presences.push((document, presence));
+    }
+    for listing in &record.listings {
+        for (document, presence) in &presences {
+            if listing.shown.iter().any(|(shown, _)| shown == document) {
+                continue;
+            }
+            let (called, returned) = (listing.called, listing.returned);
+            let wants = |version: &Version| listing.wants(*document, version);
+            if let Err(error) = presence.judge_absence(called, returned, wants) {
+                wrong.push(format!("document {document}: {error}: {listing:?}"));
+            }
+        }
+    }
+    wrong
+}

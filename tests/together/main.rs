@@ -1,0 +1,43 @@
+//! Several servers over one PostgreSQL and one Redis, all of them real and none of them safe: they
+//! are killed, stopped for a while, restarted with old data, and cut off from each other.
+//!
+//! [`history`] records what clients of both servers are told meanwhile, and has it judged:
+//! documents by [`register`], lists by [`membership`]. [`gate`] looks at single failures, and
+//! [`hub`] at events that reach whoever listens elsewhere. [`scene`] sets all of it up.
+
+#![allow(clippy::unwrap_used)]
+
+mod chaos;
+mod clients;
+mod dice;
+mod gate;
+mod history;
+mod hub;
+#[path = "../hub/judge.rs"]
+#[allow(dead_code)] // As below.
+mod judge;
+mod link;
+mod listener;
+mod membership;
+#[path = "../hub/people.rs"]
+#[allow(dead_code)] // As below.
+mod people;
+mod redis;
+mod register;
+mod scene;
+#[path = "../http/server.rs"]
+#[allow(dead_code)] // It serves more tests than these.
+mod server;
+#[path = "../hub/socket.rs"]
+#[allow(dead_code)] // As above.
+mod socket;
+
+/// Documents that are held in the cache by id, by shelf, and by rank.
+pub const CELLS: &str = "\
+name: cells
+order: -rank
+fields: { value: int!, shelf: int!, rank: int!, raised: { type: int, default: 0 } }
+indexes: [[-rank], [shelf, -rank]]
+access: { read: public, create: public, update: public, delete: public }
+tiers: { cache: { sets: [shelf] } }
+";

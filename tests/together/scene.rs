@@ -1,0 +1,185 @@
+//! Two servers over one PostgreSQL and one Redis, each with links of its own to both.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value as Json;
+
+use crate::{
+    link::Link,
+    redis::{Redis, signal},
+    server::{Answer, Client, Server, Site, truth::postgres::Database},
+};
+
+/// Nothing takes longer to become true, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The servers and what they share. What is dropped first stands first.
+pub struct Scene {
+    pub instances: [Instance; 2],
+    pub database: Database,
+    pub redis: Redis,
+}
+
+/// One of the servers: what it runs in, and what it reaches the others by.
+pub struct Instance {
+    pub site: Site,
+    pub to_redis: Link,
+    pub to_postgres: Link,
+    server: Option<Server>,
+}
+
+impl Scene {
+    /// Two that run, with these collections.
+    pub fn start(collections: &[(&str, &str)]) -> Self {
+        Self::furnished(|site| {
+            site.file("nubo.yaml", "crud: { explain: true }\n");
+            for (name, text) in collections {
+                site.collection(name, text);
+            }
+        })
+    }
+
+    /// Two that run, in folders that are furnished alike.
+    pub fn furnished(furnish: impl Fn(&Site)) -> Self {
+        let database = Database::new();
+        let redis = Redis::start();
+        let instances = [0, 1].map(|_| {
+            let to_redis = Link::start(format!("127.0.0.1:{}", redis.port));
+            let (url, to_postgres) = link_to(&database.url);
+            let site = Site::over(&url, &format!("127.0.0.1:{}", to_redis.port));
+            furnish(&site);
+            Instance {
+                server: Some(site.start()),
+                site,
+                to_redis,
+                to_postgres,
+            }
+        });
+        Self {
+            instances,
+            database,
+            redis,
+        }
+    }
+
+    /// A client of one of them.
+    pub fn client(&self, instance: usize) -> Client {
+        self.instances[instance].server().client()
+    }
+
+    /// How many instances the truth knows of.
+    pub fn known(&self) -> String {
+        self.database.sql("SELECT count(*) FROM nubo.instances")
+    }
+
+    /// Whether the gate is open, as the truth says.
+    pub fn is_open(&self) -> bool {
+        self.database.sql("SELECT state FROM nubo.gate") == "open"
+    }
+
+    /// Waits until both answer from the cache.
+    #[track_caller]
+    pub fn wait_cached(&self, path: &str) {
+        for instance in 0..2 {
+            cached(&self.client(instance), path);
+        }
+    }
+}
+
+impl Instance {
+    pub fn server(&self) -> &Server {
+        self.server.as_ref().unwrap()
+    }
+
+    /// Starts it; it must not run.
+    pub fn start(&mut self) {
+        assert!(self.server.is_none());
+        self.server = Some(self.site.start());
+    }
+
+    /// Stops it in order.
+    #[track_caller]
+    pub fn stop(&mut self) {
+        self.server.take().unwrap().stop();
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(&mut self) {
+        self.server.take().unwrap().kill();
+    }
+
+    /// Stops it in the middle of whatever it does.
+    pub fn freeze(&self) {
+        signal(self.server().id(), "-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        signal(self.server().id(), "-CONT");
+    }
+}
+
+/// Tells those who work beside a test to stop, however it comes about that it ends.
+pub struct Stop<'a>(pub &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A link to the server of a database, and the database's address by way of it.
+fn link_to(url: &str) -> (String, Link) {
+    let (scheme, rest) = url.split_once("://").unwrap();
+    let (place, name) = rest.split_once('/').unwrap();
+    let (account, host) = place.rsplit_once('@').unwrap();
+    let host = match host.contains(':') {
+        true => host.to_owned(),
+        false => format!("{host}:5432"),
+    };
+    let link = Link::start(host);
+    let joint = if name.contains('?') { '&' } else { '?' };
+    let port = link.port;
+    let url = format!("{scheme}://{account}@127.0.0.1:{port}/{name}{joint}sslmode=disable");
+    (url, link)
+}
+
+/// Waits until something is so.
+#[track_caller]
+pub fn wait(what: &str, mut until: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !until() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether it came from the cache.
+pub fn is_cached(answer: &Answer) -> bool {
+    answer.status == 200 && answer.header("x-nubo-tier") == Some("cache")
+}
+
+/// Waits until this comes from the cache, and gives it.
+#[track_caller]
+pub fn cached(client: &Client, path: &str) -> Json {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let request = client.request("GET", path);
+        // A server whose cache is being moved may refuse for a moment.
+        let answer = request.query(&[("explain", "true")]).try_send();
+        if let Ok(answer) = &answer
+            && is_cached(answer)
+        {
+            return answer.json();
+        }
+        let why = answer.map(|answer| answer.header("x-nubo-explain").map(str::to_owned));
+        assert!(
+            Instant::now() < end,
+            "{path} never comes from the cache: {why:?}"
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
