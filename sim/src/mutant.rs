@@ -40,6 +40,8 @@ pub enum Mutant {
     FencedLate,
     /// The server of the cache is believed to be the one that it was before it restarted.
     IncarnationUnchecked,
+    /// What was read under a token of one epoch counts under the same number in the next.
+    TokensOfAnyEpoch,
     /// A command that comes late is carried out in the next epoch.
     EpochUnchecked,
     /// Tokens of batches run out.
@@ -62,12 +64,13 @@ impl Mutant {
     ];
 
     /// Those that are made in how several agree.
-    pub const TOGETHER: [Self; 7] = [
+    pub const TOGETHER: [Self; 8] = [
         Self::LeaseUnchecked,
         Self::LeasesNotAwaited,
         Self::TermsUnchecked,
         Self::FencedLate,
         Self::IncarnationUnchecked,
+        Self::TokensOfAnyEpoch,
         Self::EpochUnchecked,
         Self::TokensExpire,
     ];
@@ -78,6 +81,7 @@ impl Mutant {
             Self::LeaseUnchecked => Some(shared::Flaw::LeaseUnchecked),
             Self::LeasesNotAwaited => Some(shared::Flaw::LeasesNotAwaited),
             Self::FencedLate => Some(shared::Flaw::FencedLate),
+            Self::TokensOfAnyEpoch => Some(shared::Flaw::TokensOfAnyEpoch),
             Self::IncarnationUnchecked => Some(shared::Flaw::IncarnationUnchecked),
             _ => None,
         }

@@ -68,6 +68,8 @@ pub enum Flaw {
     FencedLate,
     /// The server is believed to be the one it was, whatever it says.
     IncarnationUnchecked,
+    /// The tokens of one epoch are taken for those of the next.
+    TokensOfAnyEpoch,
 }
 
 /// What an instance knows.
@@ -157,10 +159,11 @@ impl<R: Remote> Shared<R> {
     }
 
     /// What may be read from now; what is found there counts if [`Shared::is_good`] afterwards.
-    fn readable(&self) -> Option<Arc<R::Storage>> {
+    fn readable(&self) -> Option<(Arc<R::Storage>, Epoch)> {
         let view = self.view.borrow();
         let storage = view.storage.as_ref()?;
-        self.has_lease(&view).then(|| Arc::clone(storage))
+        let epoch = view.gate.as_ref()?.epoch();
+        self.has_lease(&view).then(|| (Arc::clone(storage), epoch))
     }
 
     /// Whether what was read from a storage until now was right when it was read. The gate was open
@@ -181,9 +184,9 @@ impl<R: Remote> Shared<R> {
     }
 
     /// Asks for something, as long as that may be. None where it cannot be known.
-    async fn ask<T>(&self, act: impl AsyncFnOnce(&R::Storage) -> Result<T>) -> Option<T> {
-        let storage = self.readable()?;
-        match act(&storage).await {
+    async fn ask<T>(&self, act: impl AsyncFnOnce(&R::Storage, Epoch) -> Result<T>) -> Option<T> {
+        let (storage, epoch) = self.readable()?;
+        match act(&storage, epoch).await {
             Ok(found) => self.is_good(&storage).then_some(found),
             Err(error) => {
                 tracing::debug!(%error, "the shared cache does not answer");
@@ -230,9 +233,39 @@ impl<R: Remote> Shared<R> {
     }
 }
 
+/// Bits of a token's number that are its own; those above say of which epoch it is.
+const OWN_BITS: u32 = 40;
+
+/// A token as it is given out. Each epoch counts from the beginning: without this a token of one
+/// would be taken for a token of the next, and with it what was read before that began.
+const fn issued(number: u64, epoch: Epoch) -> u64 {
+    epoch.number << OWN_BITS | number
+}
+
+impl<R: Remote> Shared<R> {
+    /// The number of a token that this epoch has given out. None where another one has.
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn accepted(&self, token: u64, epoch: Epoch) -> Option<u64> {
+        let number = token & ((1 << OWN_BITS) - 1);
+        #[cfg(feature = "flaws")]
+        if self.is(Flaw::TokensOfAnyEpoch) {
+            return Some(number);
+        }
+        (issued(number, epoch) == token).then_some(number)
+    }
+}
+
 impl<R: Remote> Storage for Shared<R> {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
-        let found = self.ask(async |storage| storage.read(documents).await);
+        let found = self.ask(async |storage, epoch| {
+            let mut found = storage.read(documents).await?;
+            for lookup in &mut found {
+                if let Lookup::Missing(token) = lookup {
+                    token.number = issued(token.number, epoch);
+                }
+            }
+            Ok(found)
+        });
         let unknown = || documents.iter().map(|_| Lookup::Unknown).collect();
         Ok(found.await.unwrap_or_else(unknown))
     }
@@ -243,7 +276,21 @@ impl<R: Remote> Storage for Shared<R> {
         lifetime: Option<i64>,
     ) -> Result<Vec<bool>> {
         let count = documents.len();
-        let counts = self.ask(async |storage| storage.fill(documents, lifetime).await);
+        let counts = self.ask(async |storage, epoch| {
+            let mut counts = vec![false; documents.len()];
+            let (mut fills, mut places) = (Vec::new(), Vec::new());
+            for (at, (key, token, held)) in documents.into_iter().enumerate() {
+                if let Some(number) = self.accepted(token, epoch) {
+                    fills.push((key, number, held));
+                    places.push(at);
+                }
+            }
+            let filled = storage.fill(fills, lifetime).await?;
+            for (at, filled) in places.into_iter().zip(filled) {
+                counts[at] = filled;
+            }
+            Ok(counts)
+        });
         Ok(counts.await.unwrap_or_else(|| vec![false; count]))
     }
 
@@ -316,7 +363,7 @@ impl<R: Remote> Storage for Shared<R> {
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
-        let found = self.ask(async |storage| storage.scan(sets, after, most).await);
+        let found = self.ask(async |storage, _| storage.scan(sets, after, most).await);
         let nothing = || Scan {
             positions: Vec::new(),
             reach: Reach::Nowhere,
@@ -325,18 +372,24 @@ impl<R: Remote> Storage for Shared<R> {
     }
 
     async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
-        let token = self.ask(async |storage| storage.begin(set).await).await;
-        Ok(token.flatten())
+        let token = self.ask(async |storage, epoch| {
+            let token = storage.begin(set).await?;
+            Ok(token.map(|number| issued(number, epoch)))
+        });
+        Ok(token.await.flatten())
     }
 
     async fn build(&self, set: &SetName, token: u64, members: Members) -> Result<bool> {
-        let built = self.ask(async |storage| storage.build(set, token, members).await);
+        let built = self.ask(async |storage, epoch| match self.accepted(token, epoch) {
+            Some(number) => storage.build(set, number, members).await,
+            None => Ok(false),
+        });
         Ok(built.await.unwrap_or(false))
     }
 
     async fn clear(&self) -> Result<()> {
         match self.readable() {
-            Some(storage) => storage.clear().await,
+            Some((storage, _)) => storage.clear().await,
             None => Ok(()),
         }
     }
