@@ -124,8 +124,9 @@ pub fn draw_together(random: &mut Rng, instances: usize) -> (Vec<Client>, Vec<(i
     let mut events = draw_events(random, instances);
     if random.bool() {
         all.truncate(2);
-        all.extend(hot(random));
-        match random.u8(..3) {
+        let wrong = random.u8(..4);
+        all.extend(hot(random, wrong == 0));
+        match wrong {
             // Somebody stands still for about as long as it takes until they count as dead.
             0 => {
                 let stop = |random: &mut Rng| {
@@ -134,6 +135,15 @@ pub fn draw_together(random: &mut Rng, instances: usize) -> (Vec<Client>, Vec<(i
                     (random.i64(50..1_500), stop)
                 };
                 events = (0..2).map(|_| stop(random)).collect();
+            }
+            // What was asked before the cache begins anew is answered after that.
+            2 => {
+                for _ in 0..2 {
+                    let cut = Event::CutFromTruth(random.usize(..instances), 3_000);
+                    events.push((random.i64(50..800), cut));
+                    events.push((random.i64(1..60), Event::RestartCache(false)));
+                    events.push((1_500, Event::RestartCache(false)));
+                }
             }
             // Lines are cut again and again, so that commands come late.
             1 => {
@@ -150,8 +160,9 @@ pub fn draw_together(random: &mut Rng, instances: usize) -> (Vec<Client>, Vec<(i
     (all, events)
 }
 
-/// A note is changed again and again for some seconds, while it is looked at.
-fn hot(random: &mut Rng) -> [Client; 4] {
+/// A note is changed again and again for some seconds, without a rest or with some, while it is looked
+/// at.
+fn hot(random: &mut Rng, restless: bool) -> [Client; 4] {
     let note = world::note(random.u8(..NOTES));
     let wait = |random: &mut Rng| Action::Wait(1 << random.u32(2..9));
     let room = world::room(0).to_string();
@@ -162,10 +173,16 @@ fn hot(random: &mut Rng) -> [Client; 4] {
     )])];
     let mut looks = [Vec::new(), Vec::new()];
     let mut lists = Vec::new();
-    for _ in 0..random.usize(20..60) {
+    let times = match restless {
+        true => random.usize(60..160),
+        false => random.usize(20..60),
+    };
+    for _ in 0..times {
         let change = json!({ "body": random.u16(..).to_string(), "rank": random.u8(..3) });
         writes.push(Action::Write(vec![Write::Change("notes", note, change)]));
-        writes.push(wait(random));
+        if !restless {
+            writes.push(wait(random));
+        }
         for looks in &mut looks {
             looks.push(Action::Get {
                 caller: None,
@@ -199,7 +216,7 @@ fn draw_events(random: &mut Rng, instances: usize) -> Vec<(i64, Event)> {
             3 => Event::StopCache(millis),
             4 => Event::RestartCache(random.bool()),
             5 | 6 => Event::CutFromCache(which, millis),
-            _ => Event::CutFromGate(which, millis),
+            _ => Event::CutFromTruth(which, millis),
         }
     };
     (0..random.usize(0..7))

@@ -65,6 +65,7 @@ pub struct World {
 pub struct Instance {
     pub group: Group,
     pub tiers: Arc<Tiers>,
+    truth: Arc<SimTruth>,
     /// What it shares with others.
     shared: Option<Ways>,
 }
@@ -90,8 +91,8 @@ pub enum Event {
     RestartCache(bool),
     /// A process cannot reach the server of the cache.
     CutFromCache(usize, i64),
-    /// A process cannot ask about the gate.
-    CutFromGate(usize, i64),
+    /// A process cannot ask about the gate, and hears no answer of the truth.
+    CutFromTruth(usize, i64),
 }
 
 /// People, rooms, memberships and notes: few enough that everybody meets everybody.
@@ -208,11 +209,11 @@ impl World {
         shared: Option<Ways>,
     ) -> anyhow::Result<Instance> {
         let cache = Arc::new(Shelves::new(self.catalog.clone(), storage));
-        let truth = self.truth.again();
+        let truth = Arc::new(self.truth.again());
         truth.start(vec![cache.clone()]).await?;
         let tiers = Tiers::new(
             self.catalog.clone(),
-            Arc::new(truth),
+            truth.clone(),
             Arc::new(NoBus),
             Arc::new(NoPasswords),
             self.clock.clone(),
@@ -224,6 +225,7 @@ impl World {
         Ok(Instance {
             group,
             tiers: Arc::new(tiers),
+            truth,
             shared,
         })
     }
@@ -285,8 +287,10 @@ impl World {
                     ways.link.cut(until(millis));
                 }
             }
-            (Event::CutFromGate(which, millis), _) => {
-                if let Some(ways) = &all[which % all.len()].shared {
+            (Event::CutFromTruth(which, millis), _) => {
+                let instance = &all[which % all.len()];
+                instance.truth.cut(until(millis));
+                if let Some(ways) = &instance.shared {
                     ways.coordination.cut(until(millis));
                 }
             }

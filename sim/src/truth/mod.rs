@@ -37,7 +37,7 @@ use self::{agreed::Agreed, work::Work};
 use crate::{
     history::{History, Key},
     mutant::Mutant,
-    scheduler::{Scheduler, WORLD},
+    scheduler::{Moment, Scheduler, WORLD},
 };
 
 /// How often a batch is taken back: once in so many.
@@ -53,6 +53,8 @@ type Tables = BTreeMap<Key, Document>;
 pub struct SimTruth {
     inner: Arc<Inner>,
     observers: Arc<OnceLock<Vec<Arc<dyn Observer>>>>,
+    /// Until when answers do not arrive.
+    cut: AtomicU64,
 }
 
 struct Inner {
@@ -118,6 +120,7 @@ impl SimTruth {
         Self {
             inner,
             observers: Arc::default(),
+            cut: AtomicU64::new(0),
         }
     }
 
@@ -126,7 +129,26 @@ impl SimTruth {
         Self {
             inner: Arc::clone(&self.inner),
             observers: Arc::default(),
+            cut: AtomicU64::new(0),
         }
+    }
+
+    /// Lets no answer arrive until then.
+    pub fn cut(&self, until: Moment) {
+        self.cut.store(until, Ordering::Relaxed);
+    }
+
+    /// Asks, and hears what is so when the question arrives.
+    async fn ask<T>(&self, look: impl FnOnce() -> T) -> T {
+        let scheduler = &self.inner.scheduler;
+        scheduler.step("ask the truth").await;
+        let found = look();
+        let until = self.cut.load(Ordering::Relaxed);
+        if let Some(rest) = until.checked_sub(scheduler.now()) {
+            scheduler.sleep(rest).await;
+        }
+        scheduler.step("hear the truth").await;
+        found
     }
 
     /// What every document was at every moment.
@@ -358,13 +380,6 @@ impl Inner {
         }
         found
     }
-
-    async fn ask<T>(&self, look: impl FnOnce() -> T) -> T {
-        self.scheduler.step("ask the truth").await;
-        let found = look();
-        self.scheduler.step("hear the truth").await;
-        found
-    }
 }
 
 /// What a batch changes.
@@ -443,7 +458,7 @@ impl Truth for SimTruth {
         let inner = &self.inner;
         let schema = inner.catalog.get(collection);
         let look = || inner.select(collection, &Expr::always(), &[], view);
-        let mut found = inner.ask(look).await;
+        let mut found = self.ask(look).await;
         found.retain(|document| document.id() == Some(id));
         Ok(found.pop().map(|document| {
             let mut json = Vec::new();
@@ -457,7 +472,7 @@ impl Truth for SimTruth {
 
     async fn page(&self, query: Query, view: &View) -> Result<Page> {
         let schema = self.inner.catalog.get(query.collection);
-        let mut found = self.inner.ask(|| self.inner.page(&query, view)).await;
+        let mut found = self.ask(|| self.inner.page(&query, view)).await;
         let limit = query.limit as usize;
         let more = found.len() > limit;
         found.truncate(limit);
@@ -481,7 +496,7 @@ impl Truth for SimTruth {
     }
 
     async fn find(&self, query: Query, view: &View) -> Result<Vec<Document>> {
-        let mut found = self.inner.ask(|| self.inner.page(&query, view)).await;
+        let mut found = self.ask(|| self.inner.page(&query, view)).await;
         found.truncate(query.limit as usize);
         Ok(found)
     }
@@ -499,12 +514,12 @@ impl Truth for SimTruth {
             });
             of_one.collect::<Vec<_>>()
         };
-        Ok(self.inner.ask(look).await)
+        Ok(self.ask(look).await)
     }
 
     async fn count(&self, collection: CollectionId, filter: Expr, view: &View) -> Result<u64> {
         let look = || self.inner.select(collection, &filter, &[], view).len() as u64;
-        Ok(self.inner.ask(look).await)
+        Ok(self.ask(look).await)
     }
 
     async fn contains(&self, select: &Select, value: &Value) -> Result<bool> {
@@ -516,6 +531,6 @@ impl Truth for SimTruth {
             };
             look_up.contains(select, value)
         };
-        Ok(self.inner.ask(look).await)
+        Ok(self.ask(look).await)
     }
 }

@@ -242,16 +242,29 @@ const fn issued(number: u64, epoch: Epoch) -> u64 {
     epoch.number << OWN_BITS | number
 }
 
+/// The number of a token that this epoch has given out. None where another one has.
+fn accepted(token: u64, epoch: Epoch) -> Option<u64> {
+    let number = token & ((1 << OWN_BITS) - 1);
+    (issued(number, epoch) == token).then_some(number)
+}
+
 impl<R: Remote> Shared<R> {
-    /// The number of a token that this epoch has given out. None where another one has.
     #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
-    fn accepted(&self, token: u64, epoch: Epoch) -> Option<u64> {
-        let number = token & ((1 << OWN_BITS) - 1);
+    fn issued(&self, number: u64, epoch: Epoch) -> u64 {
         #[cfg(feature = "flaws")]
         if self.is(Flaw::TokensOfAnyEpoch) {
-            return Some(number);
+            return number;
         }
-        (issued(number, epoch) == token).then_some(number)
+        issued(number, epoch)
+    }
+
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn accepted(&self, token: u64, epoch: Epoch) -> Option<u64> {
+        #[cfg(feature = "flaws")]
+        if self.is(Flaw::TokensOfAnyEpoch) {
+            return Some(token);
+        }
+        accepted(token, epoch)
     }
 }
 
@@ -261,7 +274,7 @@ impl<R: Remote> Storage for Shared<R> {
             let mut found = storage.read(documents).await?;
             for lookup in &mut found {
                 if let Lookup::Missing(token) = lookup {
-                    token.number = issued(token.number, epoch);
+                    token.number = self.issued(token.number, epoch);
                 }
             }
             Ok(found)
@@ -374,7 +387,7 @@ impl<R: Remote> Storage for Shared<R> {
     async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
         let token = self.ask(async |storage, epoch| {
             let token = storage.begin(set).await?;
-            Ok(token.map(|number| issued(number, epoch)))
+            Ok(token.map(|number| self.issued(number, epoch)))
         });
         Ok(token.await.flatten())
     }
@@ -408,5 +421,20 @@ impl<R: Remote> Storage for Shared<R> {
     fn statistics(&self) -> Statistics {
         let storage = self.view.borrow().storage.clone();
         storage.map_or_else(Statistics::default, |storage| storage.statistics())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_counts_in_its_own_epoch_alone() {
+        let first = Epoch::NONE.next(7);
+        let second = first.next(7);
+        let token = issued(5, first);
+        assert_eq!(accepted(token, first), Some(5));
+        assert_eq!(accepted(token, second), None);
+        assert_ne!(issued(5, second), token);
     }
 }
