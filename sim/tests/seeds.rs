@@ -7,7 +7,7 @@ use nubo_sim::{Mutant, Run, run, shortest};
 /// How many seeds are run where nobody says.
 const SEEDS: u64 = 3_000;
 /// How many seeds a mistake may take.
-const PATIENCE: u64 = 4_000;
+const PATIENCE: u64 = 8_000;
 
 #[test]
 fn no_seed_finds_anything() {

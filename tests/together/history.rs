@@ -21,7 +21,7 @@ use crate::{
 };
 
 const CLIENTS: u64 = 32;
-const SECONDS: u64 = 60;
+const SECONDS: u64 = 25;
 
 fn setting(name: &str, default: impl FnOnce() -> u64) -> u64 {
     match std::env::var(name) {
