@@ -64,18 +64,21 @@ impl Mutant {
     ];
 
     /// Those that are made in how several agree.
-    pub const TOGETHER: [Self; 6] = [
+    pub const TOGETHER: [Self; 5] = [
         Self::LeaseUnchecked,
         Self::LeasesNotAwaited,
         Self::TermsUnchecked,
         Self::IncarnationUnchecked,
-        Self::EpochUnchecked,
         Self::TokensExpire,
     ];
 
     /// Those of several that thousands of seeds do not find: what they break takes more coincidence
     /// than is drawn. That they are mistakes follows by argument alone, so far.
-    pub const RARE: [Self; 2] = [Self::FencedLate, Self::TokensOfAnyEpoch];
+    pub const RARE: [Self; 3] = [
+        Self::FencedLate,
+        Self::TokensOfAnyEpoch,
+        Self::EpochUnchecked,
+    ];
 
     /// The switch of the shared cache, where it is one.
     pub const fn shared_flaw(self) -> Option<shared::Flaw> {
