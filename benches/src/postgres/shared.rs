@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use super::{Side, Site};
+use super::{Side, Site, print_table};
 use crate::dataset::{Requests, Workload};
 use crate::interrupt::Interrupt;
 use crate::load::Generator;
@@ -87,21 +87,9 @@ impl Site {
 }
 
 fn compare(title: &str, sides: &[Side; 2], rounds: &[Vec<Round>; 2], target: f64) -> Result<Value> {
-    use crate::peer::Program;
     let [with, without] = [Summary::of(&rounds[0]), Summary::of(&rounds[1])];
     let (with, without) = with.zip(without).context("no rounds")?;
-    println!("\n| {title} | requests/s | p50 ms | p99 ms | CPU s per 1,000, Nubo alone |");
-    println!("|---|--:|--:|--:|--:|");
-    for (side, summary) in sides.iter().zip([&with, &without]) {
-        println!(
-            "| {} | {:.0} | {:.2} | {:.2} | {:.3} |",
-            side.name(),
-            summary.rate,
-            summary.latency_ms(0.5),
-            summary.latency_ms(0.99),
-            summary.cpu_per_1000
-        );
-    }
+    print_table(title, sides, [&with, &without]);
     let ratio = with.rate / without.rate;
     let (least, most) = ratio_range(&rounds[0], &rounds[1]).context("no rounds")?;
     println!(
