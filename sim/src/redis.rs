@@ -297,6 +297,7 @@ impl Data {
 fn forgotten(announced: Announced) -> Settled {
     Settled {
         document: announced.document,
+        is_new: false,
         version: Version::gone(Revision::new(i64::MAX)),
         held: None,
         lifetime: None,
@@ -309,6 +310,7 @@ fn forgotten(announced: Announced) -> Settled {
 fn bare(document: DocumentKey) -> Announced {
     Announced {
         document,
+        is_new: false,
         revision: Revision::new(0),
         places: Vec::new(),
     }

@@ -151,6 +151,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 fn bare(document: DocumentKey) -> Announced {
     Announced {
         document,
+        is_new: false,
         revision: Revision::new(0),
         places: Vec::new(),
     }

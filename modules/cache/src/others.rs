@@ -102,6 +102,7 @@ impl Doubted {
     pub fn announced(&self) -> Announced {
         Announced {
             document: self.document,
+            is_new: false,
             revision: LAST.revision,
             places: Vec::new(),
         }
@@ -123,6 +124,7 @@ impl Resolved {
     pub fn announced(&self) -> Announced {
         Announced {
             document: self.doubted.document,
+            is_new: false,
             revision: self.revision,
             places: self.places.clone(),
         }
@@ -135,6 +137,7 @@ impl Resolved {
         left.retain(|place| !self.places.contains(place));
         Settled {
             document: self.doubted.document,
+            is_new: false,
             version: LAST,
             held: None,
             lifetime: None,

@@ -95,12 +95,17 @@ impl<S: Storage> Shelves<S> {
             };
             let announced = Announced {
                 document: key,
+                is_new: change.before.is_none(),
                 revision: document.revision(),
                 places: places_of(change.after.as_ref(), collection, cache),
             };
             match places.get(&key) {
                 Some(at) => {
-                    pending.announced[*at] = announced;
+                    let is_new = pending.announced[*at].is_new;
+                    pending.announced[*at] = Announced {
+                        is_new,
+                        ..announced
+                    };
                     pending.changes[*at].last = Arc::clone(change);
                 }
                 None => {
@@ -133,6 +138,7 @@ impl<S: Storage> Shelves<S> {
         let version = Version::after(before.or(last.before.as_ref()), last.after.as_ref());
         Some(Settled {
             document: announced.document,
+            is_new: announced.is_new,
             version: version.unwrap_or(none),
             held: match &last.after {
                 Some(document) if wanted => Some(Arc::new(Held::of(document, collection, cache))),

@@ -5,15 +5,15 @@
 //! the documents of one call anything may happen.
 //!
 //! A document's slot has what is held, the tokens of the batches that are about to change it, and a
-//! fill token. A set has entries, each with the revision that put it there and the batches that are
-//! about to commit it (its *pins*), a coverage mark, and build tokens.
+//! fill token. A set has entries, each with the revision that put it there, a coverage mark, and build
+//! tokens.
 //!
 //! | | slot | sets |
 //! |---|---|---|
-//! | announce | token of the batch; the fill token goes | the new position, pinned |
-//! | settle | what is newer is held; the batch's token and the fill token go | pins go; the old position goes, unless a later revision put it there |
-//! | abort | the batch's token goes | pins go |
-//! | evict | all of it, never with a token of a batch | all of it, never with a pin |
+//! | announce | token of the batch; the fill token goes | the new position is there, or will be before anybody builds the set down to there |
+//! | settle | what is newer is held; the batch's token and the fill token go | the old position goes, unless a later revision put it there |
+//! | abort | the batch's token goes | |
+//! | evict | all of it but the tokens of batches | all of it; what is under way is there again before anybody builds it |
 
 use std::sync::Arc;
 
@@ -49,6 +49,8 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
     pub document: DocumentKey,
+    /// Whether it was never there before, as far as its instance knows.
+    pub is_new: bool,
     /// The revision it gets.
     pub revision: Revision,
     pub places: Vec<Place>,
@@ -58,6 +60,8 @@ pub struct Announced {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settled {
     pub document: DocumentKey,
+    /// As it was announced.
+    pub is_new: bool,
     pub version: Version,
     /// What is to be held. Without it nothing is from now on.
     pub held: Option<Arc<Held>>,

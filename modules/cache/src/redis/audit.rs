@@ -22,12 +22,7 @@ use nubo_core::{
 };
 use uuid::Uuid;
 
-use super::{
-    Redis, Shared,
-    keys::Found,
-    storage::RedisStorage,
-    upkeep::{Walk, unlink},
-};
+use super::{Redis, Shared, keys::Found, storage::RedisStorage, upkeep::Walk};
 use crate::{
     shelves::places_of,
     storage::{DocumentKey, Place, Storage},
@@ -107,7 +102,7 @@ impl Audit {
             && let Some(keys) = walk.next(&shared, &connection).await?
         {
             let found = keys.iter().filter_map(|key| {
-                Found::parse(&shared.settings.prefix, key)?.held(&shared.catalog)
+                Found::parse(&shared.settings.prefix, key)?.document(&shared.catalog)
             });
             let mut documents: Vec<DocumentKey> = found.collect();
             documents.sort_unstable();
@@ -132,11 +127,11 @@ impl Audit {
         let ids: Vec<Id> = documents.iter().map(|document| document.id).collect();
         let query = Query::by_ids(collection, &ids);
         let there = self.truth.find(query, &View::all()).await?;
-        self.compared += documents.len();
         for (document, held) in documents.iter().zip(held) {
             let Some(Lookup::Held(held)) = held else {
                 continue;
             };
+            self.compared += 1;
             let there = there.iter().find(|own| own.id() == Some(document.id));
             if is_same(&held, there, collection, cache) {
                 continue;
@@ -154,12 +149,11 @@ impl Audit {
     }
 
     async fn forget_document(&self, document: DocumentKey) -> Result<()> {
-        if !self.repairs {
-            return Ok(());
+        if self.repairs {
+            let key = self.storage.keys.document(document);
+            self.storage.drop_documents(vec![key], false).await?;
         }
-        let connection = self.shared.link.to(&self.storage.incarnation)?;
-        let key = self.storage.keys.held(document);
-        unlink(&self.shared, &connection, &[key]).await
+        Ok(())
     }
 
     /// Looks whether documents of a collection stand in the sets in which they belong.
@@ -230,7 +224,7 @@ impl Audit {
             });
             if self.repairs {
                 self.storage
-                    .forget_sets(std::slice::from_ref(&place.set), false)
+                    .forget_sets(std::slice::from_ref(&place.set))
                     .await?;
             }
         }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::{
     Redis, RedisSettings, Shared,
-    answers::{bytes, flags},
+    answers::bytes,
     counts::add,
     keys::{Found, Keys, Kind, pattern_of_all},
     link::{Connection, unexpected},
@@ -26,6 +26,7 @@ use super::{
     storage::RedisStorage,
     upkeep::{Walk, unlink},
 };
+use crate::storage::DocumentKey;
 
 /// How often the memory is looked at.
 const PERIOD: Duration = Duration::from_secs(2);
@@ -98,8 +99,15 @@ pub(super) struct Eviction {
 /// What may be thrown out.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Candidate {
-    Document(CollectionId, Vec<u8>),
+    Document(Epoch, DocumentKey),
     Set(Epoch, SetName),
+}
+
+/// Documents and sets of one epoch.
+#[derive(Default)]
+struct Chosen {
+    documents: Vec<DocumentKey>,
+    sets: Vec<SetName>,
 }
 
 impl Eviction {
@@ -160,39 +168,40 @@ impl Eviction {
         connection: &Arc<Connection>,
         candidates: &[(Candidate, u64)],
     ) -> Result<bool> {
-        let mut documents = Vec::new();
-        let mut sets: BTreeMap<Epoch, Vec<SetName>> = BTreeMap::new();
+        let mut epochs: BTreeMap<Epoch, Chosen> = BTreeMap::new();
         for (candidate, _) in candidates {
             match candidate {
-                Candidate::Document(collection, key) => {
-                    documents.push(key.clone());
-                    self.count_eviction(*collection);
+                Candidate::Document(epoch, document) => {
+                    epochs.entry(*epoch).or_default().documents.push(*document);
                 }
-                Candidate::Set(epoch, set) => sets.entry(*epoch).or_default().push(set.clone()),
+                Candidate::Set(epoch, set) => {
+                    epochs.entry(*epoch).or_default().sets.push(set.clone());
+                }
             }
         }
-        // One that some batch is about to change has tokens, which stay.
-        unlink(&self.shared, connection, &documents).await?;
-        let mut any = !documents.is_empty();
-        for (epoch, sets) in sets {
-            any |= self.throw_out_sets(connection, epoch, &sets).await?;
+        let mut any = false;
+        for (epoch, chosen) in epochs {
+            any |= self.throw_out_of(connection, epoch, &chosen).await?;
         }
         Ok(any)
     }
 
-    async fn throw_out_sets(
+    async fn throw_out_of(
         &self,
         connection: &Arc<Connection>,
         epoch: Epoch,
-        sets: &[SetName],
+        Chosen { documents, sets }: &Chosen,
     ) -> Result<bool> {
         let keys = Keys::new(&self.shared.settings.prefix, epoch);
+        let own = documents.iter().map(|document| keys.document(*document));
+        let own: Vec<Vec<u8>> = own.collect();
         let mut exists = redis::cmd("EXISTS");
         exists.arg(keys.epoch());
         if self.shared.link.run(connection, vec![exists]).await? != [Value::Int(1)] {
             // The epoch is over and does not come back.
-            let keys: Vec<Vec<u8>> = sets.iter().flat_map(|set| keys.set(set)).collect();
-            unlink(&self.shared, connection, &keys).await?;
+            let sets = sets.iter().flat_map(|set| keys.set(set));
+            let all: Vec<Vec<u8>> = own.into_iter().chain(sets).collect();
+            unlink(&self.shared, connection, &all).await?;
             return Ok(true);
         }
         let incarnation = connection.incarnation().clone();
@@ -200,9 +209,13 @@ impl Eviction {
         let nobody = Id::from_uuid(Uuid::nil());
         let shared = Arc::clone(&self.shared);
         let storage = RedisStorage::new(shared, epoch, incarnation, nobody);
-        let gone = flags(storage.forget_sets(sets, true).await?, sets.len())?;
-        for (set, _) in sets.iter().zip(&gone).filter(|(_, gone)| **gone) {
-            self.count_eviction(set.collection);
+        // Of those that batches are about to change the tokens stay.
+        let mut gone = storage.drop_documents(own, false).await?;
+        gone.extend(storage.forget_sets(sets).await?);
+        let documents = documents.iter().map(|document| document.collection);
+        let sets = sets.iter().map(|set| set.collection);
+        for (collection, _) in documents.chain(sets).zip(&gone).filter(|(_, gone)| **gone) {
+            self.count_eviction(collection);
         }
         Ok(gone.contains(&true))
     }
@@ -254,10 +267,10 @@ impl Eviction {
     fn candidate(&self, key: &[u8]) -> Option<Candidate> {
         let found = Found::parse(&self.shared.settings.prefix, key)?;
         match found.part? {
-            (Kind::Held, _) => {
-                let collection = found.held(&self.shared.catalog)?.collection;
-                Some(Candidate::Document(collection, key.to_vec()))
-            }
+            (Kind::Document, _) => Some(Candidate::Document(
+                found.epoch,
+                found.document(&self.shared.catalog)?,
+            )),
             (Kind::Entries | Kind::Mark, _) => Some(Candidate::Set(
                 found.epoch,
                 found.set(&self.shared.catalog)?,

@@ -3,12 +3,10 @@
 //! | key | what is there |
 //! |---|---|
 //! | `{prefix}{epoch}` | the epoch itself: a number from which its tokens are counted |
-//! | `{prefix}{epoch}:d:{collection}:{id}` | a document that is held |
-//! | `…:t:{collection}:{id}` | the tokens of those who are about to change it |
-//! | `…:f:{collection}:{id}` | its fill token |
+//! | `{prefix}{epoch}:d:{collection}:{id}` | what is known of a document |
 //! | `…:e:{collection}:{set}:{values}` | the entries of a set |
-//! | `…:m:…`, `…:p:…`, `…:b:…` | its coverage mark, its pins, its build tokens |
-//! | `…:a:{instance}` | what an instance has announced and not settled |
+//! | `…:m:…`, `…:b:…` | its coverage mark, its build tokens |
+//! | `…:a` | the records: what was announced and is not settled, a hash |
 //! | `…:x:{instance}` | there once the instance is fenced |
 //!
 //! Collections and sets are numbers, their places; ids and values are bytes.
@@ -45,22 +43,21 @@ impl Keys {
         self.epoch.clone()
     }
 
-    pub fn held(&self, document: DocumentKey) -> Vec<u8> {
-        self.document(Kind::Held, document)
-    }
-
-    pub fn tokens(&self, document: DocumentKey) -> Vec<u8> {
-        self.document(Kind::Tokens, document)
-    }
-
-    /// The keys of a document's slot, as scripts take them.
-    pub fn slot(&self, document: DocumentKey) -> [Vec<u8>; 3] {
-        [Kind::Held, Kind::Tokens, Kind::Fill].map(|kind| self.document(kind, document))
+    pub fn document(&self, document: DocumentKey) -> Vec<u8> {
+        let mut key = self.begun(Kind::Document, ID + 6);
+        push_number(&mut key, document.collection.index());
+        key.extend_from_slice(document.id.uuid().as_bytes());
+        key
     }
 
     /// The keys of a set, as scripts take them.
-    pub fn set(&self, set: &SetName) -> [Vec<u8>; 4] {
-        [Kind::Entries, Kind::Mark, Kind::Pins, Kind::Builders].map(|kind| self.of_set(kind, set))
+    pub fn set(&self, set: &SetName) -> [Vec<u8>; 3] {
+        [Kind::Entries, Kind::Mark, Kind::Builders].map(|kind| self.of_set(kind, set))
+    }
+
+    /// The key of a set's entries.
+    pub fn entries(&self, set: &SetName) -> Vec<u8> {
+        self.of_set(Kind::Entries, set)
     }
 
     /// The keys of a set that say what stands in it.
@@ -68,12 +65,16 @@ impl Keys {
         [Kind::Entries, Kind::Mark].map(|kind| self.of_set(kind, set))
     }
 
-    pub fn announced(&self, instance: Id) -> Vec<u8> {
-        self.of_instance(Kind::Announced, instance)
+    pub fn records(&self) -> Vec<u8> {
+        let mut key = self.begun(Kind::Records, 0);
+        key.pop();
+        key
     }
 
     pub fn fence(&self, instance: Id) -> Vec<u8> {
-        self.of_instance(Kind::Fence, instance)
+        let mut key = self.begun(Kind::Fence, 36);
+        key.extend_from_slice(instance.to_string().as_bytes());
+        key
     }
 
     /// A pattern for all keys of the epoch but its own.
@@ -83,24 +84,11 @@ impl Keys {
         pattern
     }
 
-    fn document(&self, kind: Kind, document: DocumentKey) -> Vec<u8> {
-        let mut key = self.begun(kind, ID + 6);
-        push_number(&mut key, document.collection.index());
-        key.extend_from_slice(document.id.uuid().as_bytes());
-        key
-    }
-
     fn of_set(&self, kind: Kind, set: &SetName) -> Vec<u8> {
         let mut key = self.begun(kind, set.values.len() + 12);
         push_number(&mut key, set.collection.index());
         push_number(&mut key, usize::from(set.set));
         key.extend_from_slice(&set.values);
-        key
-    }
-
-    fn of_instance(&self, kind: Kind, instance: Id) -> Vec<u8> {
-        let mut key = self.begun(kind, 36);
-        key.extend_from_slice(instance.to_string().as_bytes());
         key
     }
 
@@ -121,27 +109,21 @@ fn push_number(key: &mut Vec<u8>, number: usize) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
-    Held = b'd',
-    Tokens = b't',
-    Fill = b'f',
+    Document = b'd',
     Entries = b'e',
     Mark = b'm',
-    Pins = b'p',
     Builders = b'b',
-    Announced = b'a',
+    Records = b'a',
     Fence = b'x',
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
-        Self::Held,
-        Self::Tokens,
-        Self::Fill,
+    const ALL: [Self; 6] = [
+        Self::Document,
         Self::Entries,
         Self::Mark,
-        Self::Pins,
         Self::Builders,
-        Self::Announced,
+        Self::Records,
         Self::Fence,
     ];
 }
@@ -166,8 +148,10 @@ impl<'a> Found<'a> {
         let Some(part) = part else {
             return Some(Self { epoch, part: None });
         };
-        let [kind, b':', name @ ..] = part else {
-            return None;
+        let (kind, name) = match part {
+            [kind] => (kind, &[][..]),
+            [kind, b':', name @ ..] => (kind, name),
+            _ => return None,
         };
         let kind = Kind::ALL.into_iter().find(|own| *own as u8 == *kind)?;
         Some(Self {
@@ -178,8 +162,8 @@ impl<'a> Found<'a> {
 
     /// The set, where it is a key of one.
     pub fn set(&self, catalog: &Catalog) -> Option<SetName> {
-        use Kind::{Builders, Entries, Mark, Pins};
-        let (Entries | Mark | Pins | Builders, name) = self.part? else {
+        use Kind::{Builders, Entries, Mark};
+        let (Entries | Mark | Builders, name) = self.part? else {
             return None;
         };
         let (collection, name) = split_number(name)?;
@@ -191,9 +175,9 @@ impl<'a> Found<'a> {
         })
     }
 
-    /// The document, where it is one that is held.
-    pub fn held(&self, catalog: &Catalog) -> Option<DocumentKey> {
-        let (Kind::Held, name) = self.part? else {
+    /// The document, where it is a key of one.
+    pub fn document(&self, catalog: &Catalog) -> Option<DocumentKey> {
+        let (Kind::Document, name) = self.part? else {
             return None;
         };
         let (collection, id) = split_number(name)?;
@@ -262,11 +246,13 @@ mod tests {
             collection,
             id: Id::from_uuid(Uuid::from_bytes(*b":::::d:1:::::::t")),
         };
-        for (key, kind) in keys.slot(document).iter().zip([Kind::Held, Kind::Tokens]) {
-            let found = Found::parse("a:b*", key).unwrap();
+        for (key, kind, expected) in [
+            (keys.document(document), Kind::Document, Some(document)),
+            (keys.records(), Kind::Records, None),
+        ] {
+            let found = Found::parse("a:b*", &key).unwrap();
             assert_eq!((found.epoch, found.part.unwrap().0), (epoch, kind));
-            let held = (kind == Kind::Held).then_some(document);
-            assert_eq!(found.held(&catalog), held);
+            assert_eq!(found.document(&catalog), expected);
             assert_eq!(found.set(&catalog), None);
         }
         let set = SetName {

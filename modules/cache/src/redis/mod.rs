@@ -102,12 +102,15 @@ impl Redis {
     }
 }
 
+/// Which way of laying things out in Redis this is.
+const LAYOUT: u32 = 2;
+
 /// What tells those who write and read alike from others. The bytes that are held mean something only
 /// to those with the same collections and the same version of this code; so a server is another
 /// [`Incarnation`] to others, and they do not use it together.
 fn meaning(catalog: &Catalog) -> Uuid {
     use std::fmt::Write;
-    let mut text = env!("CARGO_PKG_VERSION").to_owned();
+    let mut text = format!("{} {LAYOUT}", env!("CARGO_PKG_VERSION"));
     for collection in catalog.collections() {
         let fields = collection.fields().iter();
         let fields: Vec<_> = fields.map(|field| (&field.name, &field.kind)).collect();

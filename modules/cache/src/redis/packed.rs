@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::keys::collection_at;
 use crate::{
     sets::Mark,
-    storage::{DocumentKey, Place},
+    storage::{Announced, DocumentKey, Place},
 };
 
 /// Bytes of a revision.
@@ -57,13 +57,38 @@ pub(super) fn document(held: &Held, cache: &CacheTier) -> Vec<u8> {
     bytes
 }
 
-/// The document that was packed so. None where the bytes are no document of this collection.
-pub(super) fn read_document(
+/// What is there of a document.
+pub(super) enum Slot {
+    /// It is held.
+    Held(Arc<Held>),
+    /// A reader has missed it and left this token.
+    Missing(u64),
+    /// Some batch is about to change it.
+    Busy,
+}
+
+/// What is there of a document, as `library.lua` says. None where the bytes say nothing of the kind.
+pub(super) fn read_slot(
     bytes: Vec<u8>,
     collection: &Collection,
     cache: &CacheTier,
-) -> Option<Arc<Held>> {
-    let bytes = Bytes::from(bytes);
+) -> Option<Slot> {
+    match bytes.first()? {
+        b'H' | b'L' => {
+            let packed = Bytes::from(bytes).slice(1..);
+            read_document(&packed, collection, cache).map(Slot::Held)
+        }
+        b'F' => {
+            let number = str::from_utf8(&bytes[1..]).ok()?;
+            number.parse().ok().map(Slot::Missing)
+        }
+        b'B' => Some(Slot::Busy),
+        _ => None,
+    }
+}
+
+/// The document that was packed so. None where the bytes are no document of this collection.
+fn read_document(bytes: &Bytes, collection: &Collection, cache: &CacheTier) -> Option<Arc<Held>> {
     let mut rest = &bytes[..];
     let revision = read_revision(&mut rest)?;
     let packed = match cache.read_back {
@@ -108,58 +133,72 @@ pub(super) fn read_member(bytes: &[u8]) -> Option<Position> {
     Some(Position::from_bytes(&bytes[..length]))
 }
 
-/// What an instance's record calls a document that one of its batches has announced.
-pub(super) fn record_name(batch: BatchId, document: DocumentKey) -> Vec<u8> {
-    let mut bytes = batch.0.to_be_bytes().to_vec();
-    write_length(document.collection.index(), &mut bytes);
-    bytes.extend_from_slice(document.id.uuid().as_bytes());
-    bytes
+/// What a record is called: the token of the batch, and which of its records it is.
+pub(super) fn record_name(instance: Id, batch: BatchId, number: u32) -> Vec<u8> {
+    [&self::batch(instance, batch)[..], &number.to_be_bytes()].concat()
 }
 
-/// What is written there: where it was about to stand.
-pub(super) fn record(places: &[Place]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for Place { set, position } in places {
-        write_length(set.collection.index(), &mut bytes);
-        write_length(usize::from(set.set), &mut bytes);
-        for part in [&set.values, position.bytes()] {
-            write_length(part.len(), &mut bytes);
-            bytes.extend_from_slice(part);
-        }
-    }
-    bytes
-}
-
-/// What a name and an entry of an instance's record say.
-pub(super) fn read_record(
-    mut name: &[u8],
-    mut entry: &[u8],
-    catalog: &Catalog,
-) -> Option<(BatchId, DocumentKey, Vec<Place>)> {
+/// The instance and the batch of a record with this name.
+pub(super) fn read_record_name(mut name: &[u8]) -> Option<(Id, BatchId)> {
+    let instance = Id::from_uuid(Uuid::from_bytes(take(&mut name)?));
     let batch = BatchId(u64::from_be_bytes(take(&mut name)?));
-    let document = DocumentKey {
-        collection: collection_at(catalog, read_length(&mut name)?)?,
-        id: Id::from_uuid(Uuid::from_bytes(name.try_into().ok()?)),
-    };
-    let mut places = Vec::new();
-    while !entry.is_empty() {
-        let collection = collection_at(catalog, read_length(&mut entry)?)?;
-        let set = u16::try_from(read_length(&mut entry)?).ok()?;
-        let values = read_part(&mut entry)?.into();
-        let position = Position::from_bytes(read_part(&mut entry)?);
-        let set = SetName {
-            collection,
-            set,
-            values,
-        };
-        places.push(Place { set, position });
-    }
-    Some((batch, document, places))
+    let _number: [u8; 4] = take(&mut name)?;
+    name.is_empty().then_some((instance, batch))
 }
 
-fn read_part<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = read_length(bytes)?;
-    split(bytes, length)
+/// What a batch has announced: its documents, for who takes it back, and where they are about to
+/// stand, which `begin.lua` reads.
+#[derive(Default)]
+pub(super) struct Record {
+    documents: Vec<u8>,
+    places: Vec<u8>,
+}
+
+impl Record {
+    /// Puts a document down. None where it is beyond all bounds.
+    pub fn add(&mut self, announced: &Announced) -> Option<()> {
+        write_length(announced.document.collection.index(), &mut self.documents);
+        let id = announced.document.id.uuid();
+        self.documents.extend_from_slice(id.as_bytes());
+        for Place { set, position } in &announced.places {
+            for part in [&set_name(set)[..], position.bytes()] {
+                let length = u32::try_from(part.len()).ok()?;
+                self.places.extend_from_slice(&length.to_be_bytes());
+                self.places.extend_from_slice(part);
+            }
+            self.places.extend_from_slice(&revision(announced.revision));
+        }
+        Some(())
+    }
+
+    /// The record as it is written.
+    pub fn bytes(self) -> Option<Vec<u8>> {
+        let length = u32::try_from(self.documents.len()).ok()?;
+        Some([&length.to_be_bytes()[..], &self.documents, &self.places].concat())
+    }
+}
+
+/// What records call a set.
+pub(super) fn set_name(set: &SetName) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(set.values.len() + 4);
+    write_length(set.collection.index(), &mut bytes);
+    write_length(usize::from(set.set), &mut bytes);
+    bytes.extend_from_slice(&set.values);
+    bytes
+}
+
+/// The documents of a record.
+pub(super) fn read_record(mut record: &[u8], catalog: &Catalog) -> Option<Vec<DocumentKey>> {
+    let length = u32::from_be_bytes(take(&mut record)?);
+    let mut rest = split(&mut record, usize::try_from(length).ok()?)?;
+    let mut documents = Vec::new();
+    while !rest.is_empty() {
+        documents.push(DocumentKey {
+            collection: collection_at(catalog, read_length(&mut rest)?)?,
+            id: Id::from_uuid(Uuid::from_bytes(take(&mut rest)?)),
+        });
+    }
+    Some(documents)
 }
 
 fn read_revision(bytes: &mut &[u8]) -> Option<Revision> {
@@ -189,43 +228,60 @@ mod tests {
     #[test]
     fn records_come_back() {
         let catalog = catalog();
-        let document = DocumentKey {
-            collection: catalog.collections()[1].id,
-            id: Id::from_uuid(Uuid::from_u128(7)),
+        let collection = catalog.collections()[1].id;
+        let document = |number| DocumentKey {
+            collection,
+            id: Id::from_uuid(Uuid::from_u128(number)),
         };
         let place = |values: &[u8]| Place {
             set: SetName {
-                collection: document.collection,
+                collection,
                 set: 300,
                 values: values.into(),
             },
             position: Position::from_bytes(&[values, &[0; 200]].concat()),
         };
-        for places in [
+        let places = [
             vec![],
             vec![place(b"")],
             vec![place(b"a"), place(&[0x80; 300])],
-        ] {
-            let name = record_name(BatchId(u64::MAX), document);
-            let entry = record(&places);
-            let read = read_record(&name, &entry, &catalog);
-            assert_eq!(read, Some((BatchId(u64::MAX), document, places)));
-            for cut in 1..entry.len() {
-                let read = read_record(&name, &entry[..cut], &catalog);
-                assert_ne!(
-                    read.map(|(.., places)| record(&places)),
-                    Some(entry.clone())
-                );
-            }
+        ];
+        let mut record = Record::default();
+        for (number, places) in (0..).zip(places) {
+            let announced = Announced {
+                document: document(number),
+                is_new: false,
+                revision: Revision::new(7),
+                places,
+            };
+            record.add(&announced).unwrap();
         }
+        let record = record.bytes().unwrap();
+        let documents: Vec<_> = (0..3).map(document).collect();
+        assert_eq!(read_record(&record, &catalog), Some(documents));
+        assert_eq!(read_record(&record[..20], &catalog), None);
+
+        let (instance, batch) = (Id::from_uuid(Uuid::from_u128(9)), BatchId(u64::MAX));
+        let name = record_name(instance, batch, 3);
+        assert_eq!(read_record_name(&name), Some((instance, batch)));
+        assert_eq!(read_record_name(&name[1..]), None);
     }
 
     #[test]
     fn bytes_that_are_no_document_are_none() {
         for collection in catalog().collections() {
             let cache = collection.tiers.cache.as_ref().unwrap();
-            for bytes in [&b""[..], b"1234567", b"12345678", b"12345678{}"] {
-                assert!(read_document(bytes.to_vec(), collection, cache).is_none());
+            for bytes in [
+                &b""[..],
+                b"H",
+                b"H1234567",
+                b"L12345678{}",
+                b"F",
+                b"Fx",
+                b"X",
+                b"h",
+            ] {
+                assert!(read_slot(bytes.to_vec(), collection, cache).is_none());
             }
         }
     }

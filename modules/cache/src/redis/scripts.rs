@@ -38,6 +38,7 @@ pub(super) struct Scripts {
     pub scan: Script,
     pub begin: Script,
     pub build: Script,
+    pub drop: Script,
     pub forget: Script,
     pub fence: Script,
     pub take_token: Script,
@@ -53,6 +54,7 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     scan: Script::new(include_str!("scripts/scan.lua")),
     begin: Script::new(include_str!("scripts/begin.lua")),
     build: Script::new(include_str!("scripts/build.lua")),
+    drop: Script::new(include_str!("scripts/drop.lua")),
     forget: Script::new(include_str!("scripts/forget.lua")),
     fence: Script::new(include_str!("scripts/fence.lua")),
     take_token: Script::alone(include_str!("scripts/take_token.lua").to_owned()),
@@ -92,6 +94,7 @@ impl Scripts {
             &self.scan,
             &self.begin,
             &self.build,
+            &self.drop,
             &self.forget,
             &self.fence,
             &self.take_token,
@@ -146,6 +149,14 @@ impl Call {
 
     pub fn number(&mut self, number: impl ToString) -> &mut Self {
         self.argument(number.to_string())
+    }
+
+    /// Adds the keys and arguments of another call of the script.
+    pub fn append(&mut self, other: Self) -> &mut Self {
+        self.bytes += other.bytes;
+        self.keys.extend(other.keys);
+        self.arguments.extend(other.arguments);
+        self
     }
 
     /// Whether it is as much as a server should do without looking at anything else, which is a few

@@ -1,6 +1,9 @@
 //! One epoch in Redis, as one instance uses it.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use nubo_core::{
     Error, Result,
@@ -15,16 +18,16 @@ use redis::{Cmd, Value};
 
 use super::{
     Shared,
-    answers::{array, flags, flat, number},
+    answers::{array, bytes, flags, flat, number},
     counts::add,
     keys::Keys,
     link::{unavailable, unexpected},
-    packed,
+    packed::{self, Record, Slot},
     scripts::{Call, SCRIPTS, Script},
 };
 use crate::{
     sets::{Mark, union},
-    storage::{Announced, DocumentKey, Place, Settled, Storage},
+    storage::{Announced, DocumentKey, Settled, Storage},
 };
 
 /// How many documents one command reads.
@@ -40,6 +43,8 @@ pub struct RedisStorage {
     pub(super) keys: Keys,
     pub(super) incarnation: Incarnation,
     pub(super) instance: Id,
+    /// How many records there are of each batch that is announced and not settled.
+    written: Mutex<HashMap<BatchId, u32>>,
 }
 
 impl RedisStorage {
@@ -54,6 +59,7 @@ impl RedisStorage {
             shared,
             incarnation,
             instance,
+            written: Mutex::default(),
         }
     }
 
@@ -88,16 +94,11 @@ impl RedisStorage {
         each: impl IntoIterator<Item = T>,
         add: impl Fn(&mut Call, T),
     ) -> Result<Vec<Value>> {
-        let mut calls: Vec<Call> = Vec::new();
-        for one in each {
-            if calls.last().is_none_or(Call::is_full) {
-                calls.push(begin());
-            }
-            if let Some(call) = calls.last_mut() {
-                add(call, one);
-            }
+        let mut each = each.into_iter().peekable();
+        if each.peek().is_none() {
+            return Ok(Vec::new());
         }
-        self.call(&calls).await
+        self.call(&calls_for_each(begin(), &begin, each, add)).await
     }
 
     /// A call of a script in this epoch.
@@ -116,19 +117,21 @@ impl RedisStorage {
 
     fn unpack(&self, key: DocumentKey, bytes: Vec<u8>) -> Result<Lookup> {
         let (collection, cache) = self.tier(key.collection)?;
-        packed::read_document(bytes, collection, cache)
-            .map(Lookup::Held)
-            .ok_or_else(|| unexpected("a document"))
+        let slot = packed::read_slot(bytes, collection, cache);
+        Ok(match slot.ok_or_else(|| unexpected("a document"))? {
+            Slot::Held(held) => Lookup::Held(held),
+            Slot::Missing(number) => Lookup::Missing(FillToken { id: key.id, number }),
+            Slot::Busy => Lookup::Busy,
+        })
     }
 
-    /// What is known of documents without leaving anything there; nothing of those that are missing.
+    /// What is known of documents without leaving anything there; nothing of those of which nothing is.
     pub(super) async fn find(&self, documents: &[DocumentKey]) -> Result<Vec<Option<Lookup>>> {
         let commands = documents.chunks(CHUNK).map(|documents| {
             let mut command = redis::cmd("MGET");
             command.arg(self.keys.epoch());
             for document in documents {
-                command.arg(self.keys.held(*document));
-                command.arg(self.keys.tokens(*document));
+                command.arg(self.keys.document(*document));
             }
             command
         });
@@ -140,9 +143,8 @@ impl RedisStorage {
                 return Err(unavailable("what Redis held is gone"));
             }
             for document in documents {
-                found.push(match (values.next(), values.next()) {
-                    (Some(_), Some(Value::BulkString(_))) => Some(Lookup::Busy),
-                    (Some(Value::BulkString(held)), _) => Some(self.unpack(*document, held)?),
+                found.push(match values.next() {
+                    Some(Value::BulkString(slot)) => Some(self.unpack(*document, slot)?),
                     _ => None,
                 });
             }
@@ -150,23 +152,16 @@ impl RedisStorage {
         Ok(found)
     }
 
-    /// The same of documents that were missing a moment ago, each of which has a fill token if it
-    /// still is.
+    /// The same of documents of which nothing was known a moment ago, each of which has a fill token if
+    /// that is still so.
     pub(super) async fn leave(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
         let begin = || self.begun(&SCRIPTS.read);
         let add = |call: &mut Call, document: &DocumentKey| {
-            call.keys(self.keys.slot(*document));
+            call.key(self.keys.document(*document));
         };
         let answers = self.call_for_each(begin, documents, add).await?;
-        let read = |(document, value): (&DocumentKey, Value)| match value {
-            Value::Nil => Ok(Lookup::Busy),
-            Value::BulkString(held) => self.unpack(*document, held),
-            value => Ok(Lookup::Missing(FillToken {
-                id: document.id,
-                number: number(&value)?,
-            })),
-        };
         let values = flat(answers, documents.len())?;
+        let read = |(document, value): (&DocumentKey, Value)| self.unpack(*document, bytes(value)?);
         documents.iter().zip(values).map(read).collect()
     }
 
@@ -236,7 +231,7 @@ impl Storage for RedisStorage {
             call
         };
         let answers = self.call_for_each(begin, fills, |call, (key, token, document)| {
-            call.keys(self.keys.slot(key)).number(token);
+            call.key(self.keys.document(key)).number(token);
             call.argument(document);
         });
         let counts = flags(answers.await?, keys.len())?;
@@ -252,59 +247,55 @@ impl Storage for RedisStorage {
     }
 
     async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
-        let begin = || {
-            let mut call = self.begun(&SCRIPTS.announce);
-            call.key(self.keys.fence(self.instance));
-            call.key(self.keys.announced(self.instance));
-            call.argument(packed::batch(self.instance, batch));
-            call
-        };
-        let add = |call: &mut Call, announced: &Announced| {
-            call.keys(self.keys.slot(announced.document));
-            call.argument(packed::record_name(batch, announced.document));
-            call.argument(packed::record(&announced.places));
-            call.argument(packed::revision(announced.revision));
-            call.number(announced.places.len());
-            self.add_places(call, &announced.places);
-        };
-        let answers = self.call_for_each(begin, documents, add).await?;
-        flags(answers, documents.len())
+        let mut calls = Vec::new();
+        let mut rest = documents;
+        while !rest.is_empty() {
+            let (call, count) = self.announcement(batch, rest)?;
+            calls.push(call);
+            rest = &rest[count..];
+        }
+        flags(self.call(&calls).await?, documents.len())
     }
 
     async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {
         let mut settled = Vec::with_capacity(documents.len());
         for document in documents {
+            if is_nothing_to_settle(&document) {
+                continue;
+            }
             let (_, cache) = self.tier(document.document.collection)?;
             let held = document.held.as_ref();
             let packed = held.map_or_else(Vec::new, |held| packed::document(held, cache));
             settled.push((document, packed));
         }
-        let begin = || {
+        let begin = |records| {
             let mut call = self.begun(&SCRIPTS.settle);
-            call.key(self.keys.announced(self.instance));
+            self.add_records(&mut call, records);
             call.argument(packed::batch(self.instance, batch));
             call
         };
-        let answers = self.call_for_each(begin, settled, |call, (settled, packed)| {
-            call.keys(self.keys.slot(settled.document));
-            call.argument(packed::record_name(batch, settled.document));
+        // Who builds a set from now on reads what was committed.
+        let first = begin(self.records_of(batch));
+        let next = || begin(Vec::new());
+        let calls = calls_for_each(first, next, settled, |call, (settled, packed)| {
+            call.key(self.keys.document(settled.document));
             call.argument(packed::version(settled.version));
             call.argument(packed);
             call.number(milliseconds(settled.lifetime));
             call.argument(packed::revision(settled.left_at));
-            for places in [&settled.places, &settled.left] {
-                call.number(places.len());
-                self.add_places(call, places);
+            call.number(settled.left.len());
+            for place in &settled.left {
+                call.key(self.keys.entries(&place.set));
+                call.argument(place.position.bytes());
             }
         });
-        answers.await.map(drop)
+        self.call(&calls).await.map(drop)
     }
 
     async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
-        let documents = documents
-            .iter()
-            .map(|announced| (announced.document, &announced.places[..]));
-        self.abort_all(batch, documents, false).await
+        let documents = documents.iter().map(|announced| announced.document);
+        let records = self.records_of(batch);
+        self.abort_all(batch, documents, records, false).await
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
@@ -324,7 +315,8 @@ impl Storage for RedisStorage {
 
     async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
         let mut call = self.begun(&SCRIPTS.begin);
-        call.keys(self.keys.set(set));
+        call.keys(self.keys.set(set)).key(self.keys.records());
+        call.argument(packed::set_name(set));
         match &self.call(&[call]).await?[..] {
             [Value::Nil] => Ok(None),
             [token] => number(token).map(Some),
@@ -368,36 +360,118 @@ impl Storage for RedisStorage {
 }
 
 impl RedisStorage {
-    /// Takes the tokens of a batch away. Where nobody knows whether it was committed, its documents
-    /// are not held afterwards.
-    pub(super) async fn abort_all<'a>(
+    /// Takes the tokens of a batch away, and its records. Where nobody knows whether it was committed,
+    /// its documents are not held afterwards.
+    pub(super) async fn abort_all(
         &self,
         batch: BatchId,
-        documents: impl Iterator<Item = (DocumentKey, &'a [Place])>,
+        documents: impl Iterator<Item = DocumentKey>,
+        records: Vec<Vec<u8>>,
         doubtful: bool,
     ) -> Result<()> {
-        let begin = || {
+        let begin = |records| {
             let mut call = self.begun(&SCRIPTS.abort);
-            call.key(self.keys.announced(self.instance));
+            self.add_records(&mut call, records);
             call.argument(packed::batch(self.instance, batch));
             call.number(u8::from(doubtful));
             call
         };
-        let answers = self.call_for_each(begin, documents, |call, (document, places)| {
-            call.keys(self.keys.slot(document));
-            call.argument(packed::record_name(batch, document));
-            call.number(places.len());
-            self.add_places(call, places);
+        let next = || begin(Vec::new());
+        let mut calls = calls_for_each(next(), next, documents, |call, document| {
+            call.key(self.keys.document(document));
         });
-        answers.await.map(drop)
+        // What says what there is to do goes when it is done.
+        calls.push(begin(records));
+        self.call(&calls).await.map(drop)
     }
 
-    fn add_places(&self, call: &mut Call, places: &[Place]) {
-        for place in places {
-            call.keys(self.keys.set(&place.set));
-            call.argument(place.position.bytes());
+    /// The announcement of as many documents as one call takes, and how many those are.
+    fn announcement(&self, batch: BatchId, documents: &[Announced]) -> Result<(Call, usize)> {
+        let number = self.next_record(batch);
+        let mut call = self.begun(&SCRIPTS.announce);
+        call.key(self.keys.fence(self.instance));
+        call.key(self.keys.records());
+        let mut record = Record::default();
+        let mut rest = Call::new(&SCRIPTS.announce);
+        let mut count = 0;
+        for announced in documents {
+            if rest.is_full() {
+                break;
+            }
+            record.add(announced).ok_or_else(too_large)?;
+            rest.key(self.keys.document(announced.document));
+            rest.number(u8::from(announced.is_new));
+            rest.argument(packed::revision(announced.revision));
+            rest.number(announced.places.len());
+            for place in &announced.places {
+                rest.keys(self.keys.set(&place.set));
+                rest.argument(place.position.bytes());
+            }
+            count += 1;
+        }
+        call.argument(packed::record_name(self.instance, batch, number));
+        call.argument(record.bytes().ok_or_else(too_large)?);
+        call.argument(packed::batch(self.instance, batch));
+        call.append(rest);
+        Ok((call, count))
+    }
+
+    /// The number of a batch's next record.
+    fn next_record(&self, batch: BatchId) -> u32 {
+        let mut written = self.written();
+        let count = written.entry(batch).or_insert(0);
+        *count += 1;
+        *count - 1
+    }
+
+    /// The names of a batch's records, which is done with.
+    fn records_of(&self, batch: BatchId) -> Vec<Vec<u8>> {
+        let count = self.written().remove(&batch).unwrap_or(0);
+        let name = |number| packed::record_name(self.instance, batch, number);
+        (0..count).map(name).collect()
+    }
+
+    fn add_records(&self, call: &mut Call, records: Vec<Vec<u8>>) {
+        call.key(self.keys.records());
+        call.number(records.len());
+        for record in records {
+            call.argument(record);
         }
     }
+
+    fn written(&self) -> MutexGuard<'_, HashMap<BatchId, u32>> {
+        // Nothing panics while it holds the lock.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A first call, and as many more as it takes for each of many.
+fn calls_for_each<T>(
+    first: Call,
+    next: impl Fn() -> Call,
+    each: impl IntoIterator<Item = T>,
+    add: impl Fn(&mut Call, T),
+) -> Vec<Call> {
+    let mut calls = Vec::new();
+    let mut call = first;
+    for one in each {
+        if call.is_full() {
+            calls.push(std::mem::replace(&mut call, next()));
+        }
+        add(&mut call, one);
+    }
+    calls.push(call);
+    calls
+}
+
+/// Whether a batch has left nothing of a document but what its records say: it was never there
+/// before, and nobody reads the sets where it stands.
+fn is_nothing_to_settle(settled: &Settled) -> bool {
+    settled.is_new && settled.held.is_none() && settled.left.is_empty()
+}
+
+fn too_large() -> Error {
+    Error::internal("a document that is too large for its record")
 }
 
 /// A lifetime as scripts take it.

@@ -4,7 +4,7 @@
 //! Redis hands keys out some at a time. A key that is there from the beginning to the end of that is
 //! among them; one that comes or goes meanwhile may be or not.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use nubo_core::{
     Result,
@@ -16,17 +16,21 @@ use redis::{Cmd, Value};
 
 use super::{
     Shared,
-    answers::{array, bytes},
+    answers::{array, bytes, flags},
     keys::{Found, Kind, pattern_of_all},
     link::{Connection, unexpected},
     packed,
     scripts::{Call, SCRIPTS},
     storage::RedisStorage,
 };
-use crate::storage::{DocumentKey, Place};
+use crate::storage::DocumentKey;
 
-/// A document that was announced, and where it was about to stand.
-type Document = (DocumentKey, Vec<Place>);
+/// What a record says.
+struct Announcement {
+    name: Vec<u8>,
+    batch: BatchId,
+    documents: Vec<DocumentKey>,
+}
 
 /// How many keys are looked at in one step.
 const STEP: usize = 1000;
@@ -118,14 +122,15 @@ impl RedisStorage {
         let mut walk = Walk::through(self.keys.pattern());
         while let Some(keys) = walk.next(shared, &connection).await? {
             let mut gone = Vec::new();
+            let mut documents = Vec::new();
             let mut sets = Vec::new();
             for key in keys {
                 let Some(found) = Found::parse(&shared.settings.prefix, &key) else {
                     continue;
                 };
                 match found.part {
-                    Some((Kind::Fill | Kind::Builders, _)) if of_readers => gone.push(key),
-                    Some((Kind::Held, _)) if !of_readers => gone.push(key),
+                    Some((Kind::Document, _)) => documents.push(key),
+                    Some((Kind::Builders, _)) if of_readers => gone.push(key),
                     Some((Kind::Entries | Kind::Mark, _)) if !of_readers => {
                         sets.extend(found.set(&shared.catalog));
                     }
@@ -133,25 +138,40 @@ impl RedisStorage {
                 }
             }
             unlink(shared, &connection, &gone).await?;
+            self.drop_documents(documents, of_readers).await?;
             sets.sort_unstable();
             sets.dedup();
-            self.forget_sets(&sets, false).await?;
+            self.forget_sets(&sets).await?;
         }
         Ok(())
     }
 
-    /// Forgets sets; those that must stay, for whatever is in them that must, as they are or but for
-    /// that. Which ones.
-    pub(super) async fn forget_sets(&self, sets: &[SetName], spared: bool) -> Result<Vec<Value>> {
+    /// Forgets what is known of documents, by their keys, or only fill tokens. Which ones had any of
+    /// that.
+    pub(super) async fn drop_documents(
+        &self,
+        documents: Vec<Vec<u8>>,
+        tokens_only: bool,
+    ) -> Result<Vec<bool>> {
+        let count = documents.len();
         let begin = || {
-            let mut call = self.begun(&SCRIPTS.forget);
-            call.number(u8::from(spared));
+            let mut call = self.begun(&SCRIPTS.drop);
+            call.number(u8::from(tokens_only));
             call
         };
+        let add = |call: &mut Call, document| {
+            call.key(document);
+        };
+        flags(self.call_for_each(begin, documents, add).await?, count)
+    }
+
+    /// Forgets sets. Which ones were there.
+    pub(super) async fn forget_sets(&self, sets: &[SetName]) -> Result<Vec<bool>> {
+        let begin = || self.begun(&SCRIPTS.forget);
         let add = |call: &mut Call, set: &SetName| {
             call.keys(self.keys.set(set));
         };
-        self.call_for_each(begin, sets, add).await
+        flags(self.call_for_each(begin, sets, add).await?, sets.len())
     }
 
     /// Fences the instance, and takes back what it has announced and not settled.
@@ -162,14 +182,15 @@ impl RedisStorage {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
             let mut command = redis::cmd("HSCAN");
-            command.arg(self.keys.announced(self.instance));
+            command.arg(self.keys.records());
             command.arg(from).arg("COUNT").arg(STEP / 4);
             let answers = self.shared.link.run(&connection, vec![command]).await?;
             let (next, entries) = step(answers)?;
             cursor = next;
-            for (batch, documents) in self.announced(entries)? {
-                let documents = documents.iter().map(|(key, places)| (*key, &places[..]));
-                self.abort_all(batch, documents, true).await?;
+            for record in self.own(entries)? {
+                let documents = record.documents.into_iter();
+                self.abort_all(record.batch, documents, vec![record.name], true)
+                    .await?;
             }
         }
         Ok(())
@@ -181,16 +202,24 @@ impl RedisStorage {
         call
     }
 
-    /// What entries of the instance's record say, by batch.
-    fn announced(&self, entries: Vec<Value>) -> Result<HashMap<BatchId, Vec<Document>>> {
-        let mut batches: HashMap<_, Vec<_>> = HashMap::new();
+    /// The records of the instance among these.
+    fn own(&self, entries: Vec<Value>) -> Result<Vec<Announcement>> {
+        let mut own = Vec::new();
         let mut entries = entries.into_iter();
-        while let (Some(name), Some(entry)) = (entries.next(), entries.next()) {
-            let read = packed::read_record(&bytes(name)?, &bytes(entry)?, &self.shared.catalog);
-            let (batch, document, places) = read.ok_or_else(|| unexpected("a record"))?;
-            batches.entry(batch).or_default().push((document, places));
+        while let (Some(name), Some(record)) = (entries.next(), entries.next()) {
+            let name = bytes(name)?;
+            let read = packed::read_record_name(&name);
+            let (instance, batch) = read.ok_or_else(|| unexpected("the name of a record"))?;
+            if instance == self.instance {
+                let documents = packed::read_record(&bytes(record)?, &self.shared.catalog);
+                own.push(Announcement {
+                    name,
+                    batch,
+                    documents: documents.ok_or_else(|| unexpected("a record"))?,
+                });
+            }
         }
-        Ok(batches)
+        Ok(own)
     }
 }
 

@@ -153,6 +153,7 @@ impl<S: Storage> World<S> {
     pub fn announced(&self, number: u128, sizes: &[i64]) -> Announced {
         Announced {
             document: self.key(number),
+            is_new: false,
             revision: Revision::new(10),
             places: self.places(number, sizes),
         }
@@ -178,6 +179,7 @@ impl<S: Storage> World<S> {
     pub fn settled(&self, number: u128, version: Version, places: &[i64], left: &[i64]) -> Settled {
         Settled {
             document: self.key(number),
+            is_new: false,
             version,
             held: (!version.gone).then(|| self.held(number, version.revision.number())),
             lifetime: None,

@@ -1,29 +1,26 @@
 #!lua flags=allow-oom
 -- Takes the tokens of a batch away that will not be committed. What is held stays: nothing has
 -- changed. Where nobody knows whether it was committed, because its instance is fenced, nothing is
--- held afterwards.
+-- held afterwards. Sets keep what they have too much.
 --
--- Keys: the epoch, the instance's record; of each document its slot, then its sets.
--- Arguments: the batch's token, 1 where it may have been committed, else 0; of each document its
--- name in the record, the number of its sets, and its position in each.
+-- Keys: the epoch, the records; the documents.
+-- Arguments: how many records are done with, and their names; the batch's token, 1 where it may have
+-- been committed, else 0.
 
-local record, token, is_doubtful = key(), argument(), argument() == '1'
+local records = key()
+for _ = 1, tonumber(argument()) do
+  redis.call('HDEL', records, argument())
+end
+local token, is_doubtful = argument(), argument() == '1'
 while is_more() do
-  local slot = slot_keys()
-  redis.call('HDEL', record, argument())
-  local settled, tokens = read_tokens(slot)
+  local document = key()
+  local _, settled, tokens, packed = read_document(document)
   local rest = without(tokens, token)
-  if rest then
-    if is_doubtful then
-      -- Whoever else is about to settle may have been overtaken by it.
-      settled = ALL
-      redis.call('DEL', slot.held)
-    end
-    write_tokens(slot, settled, rest)
-    redis.call('DEL', slot.fill)
-  end
-  for _ = 1, tonumber(argument()) do
-    unpin(set_keys(), argument(), token)
+  if rest and is_doubtful then
+    -- Whoever else is about to settle may have been overtaken by it.
+    release(document, ALL, rest, '', '0')
+  elseif rest then
+    release(document, settled, rest, packed, '0')
   end
 end
 return redis.status_reply('OK')

@@ -1,16 +1,33 @@
 #!lua
--- Leaves a build token, unless the set has as much as it may. Those of builders who have not come
--- back go when nobody has begun for long, or many have.
+-- Leaves a build token, unless the set has as much as it may, and puts there what is under way. Those
+-- of builders who have not come back go when nobody has begun for long, or many have.
 --
--- Keys: the epoch; the set.
+-- Keys: the epoch; the set; the records.
+-- Arguments: what the records call the set.
 -- Returns the token, or nil.
 
-local set = set_keys()
+local set, records, name = set_keys(), key(), argument()
 if redis.call('ZCARD', set.entries) >= KEPT and redis.call('EXISTS', set.mark) == 1 then
   return false
 end
+for _, record in ipairs(redis.call('HVALS', records)) do
+  -- Of each place the set, the position and the revision, behind what is about the documents.
+  local at = struct.unpack('>I4', record) + 5
+  if record:find(name, at, true) then
+    while at <= #record do
+      local set_name, position, revision
+      set_name, position, revision, at = struct.unpack('>I4c0I4c0c8', record, at)
+      if set_name == name then
+        put(set, position, revision)
+      end
+    end
+  end
+end
 local token = next_token()
-redis.call('RPUSH', set.builders, token)
-redis.call('LTRIM', set.builders, -BUILDS, -1)
-redis.call('PEXPIRE', set.builders, BUILD_TIME)
+local builders = redis.call('GET', set.builders) or ''
+local _, count = builders:gsub('%.', '')
+if count >= BUILDS then
+  builders = builders:sub(builders:find('.', 1, true) + 1)
+end
+redis.call('SET', set.builders, builders .. token .. '.', 'PX', BUILD_TIME)
 return token

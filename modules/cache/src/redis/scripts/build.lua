@@ -9,13 +9,29 @@
 
 local set = set_keys()
 local token, after, reach = argument(), argument(), argument()
-if redis.call('LREM', set.builders, 1, token) == 0 then
-  tidy(set)
-  return 0
-end
 local mark = redis.call('GET', set.mark)
-if reach == '' or (after ~= '' and not covers(mark, after)) then
-  tidy(set)
+
+-- Takes the token away. Whether it was there.
+local function take()
+  local builders = '.' .. (redis.call('GET', set.builders) or '')
+  local from, to = builders:find('.' .. token .. '.', 1, true)
+  if not from then
+    return false
+  end
+  local rest = builders:sub(2, from) .. builders:sub(to + 1)
+  if rest == '' then
+    redis.call('DEL', set.builders)
+  else
+    redis.call('SET', set.builders, rest, 'KEEPTTL')
+  end
+  return true
+end
+
+if not take() or reach == '' or (after ~= '' and not covers(mark, after)) then
+  -- The entries of a set that is of no use to anybody.
+  if not mark and redis.call('EXISTS', set.builders) == 0 then
+    redis.call('DEL', set.entries)
+  end
   return 0
 end
 while arguments_taken < #ARGV do
@@ -24,6 +40,7 @@ end
 local is_further = mark ~= 'E' and (reach == 'E' or not covers(mark, reach:sub(2)))
 if is_further then
   redis.call('SET', set.mark, reach)
+  mark = reach
 end
-cut_back(set)
+cut_back(set, mark)
 return 1

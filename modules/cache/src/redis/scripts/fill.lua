@@ -1,17 +1,16 @@
 #!lua
 -- Holds documents whose fill token is still there.
 --
--- Keys: the epoch; of each document its slot.
+-- Keys: the epoch; the documents.
 -- Arguments: the lifetime; of each document the fill token and the packed document.
 -- Returns of each 1 where it counts, else 0.
 
 local lifetime = argument()
 local counts = {}
 while is_more() do
-  local slot, token, packed = slot_keys(), argument(), argument()
-  if redis.call('GET', slot.fill) == token then
-    redis.call('DEL', slot.fill)
-    hold(slot, packed, lifetime)
+  local document, token, packed = key(), argument(), argument()
+  if redis.call('GET', document) == 'F' .. token then
+    hold(document, packed, lifetime)
     counts[#counts + 1] = 1
   else
     counts[#counts + 1] = 0

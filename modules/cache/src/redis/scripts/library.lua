@@ -4,18 +4,23 @@
 -- The first key is the epoch's. Where it is not there, nothing is done: what comes late, or comes to
 -- a server that has lost its data, comes for an epoch that is over. Its value counts tokens.
 --
--- A document's slot has three keys:
---   held      the packed document, with its time to live; it begins with the revision
---   tokens    there while some batch is about to change it: the newest version that was settled
---             meanwhile (9 bytes), then the token of each batch (24 bytes)
---   fill      the fill token; never there together with tokens
+-- A document has one key. What is there begins with a letter:
+--   H  it is held: the packed document, which begins with the revision
+--   L  the same, for a limited time
+--   F  a reader has missed it: the fill token, a number; for a limited time
+--   B  some batch is about to change it: the newest version that was settled meanwhile (9 bytes), how
+--      many tokens there are (2 bytes), the token of each batch (24 bytes), and the packed document as
+--      it was held or settled last, if it is kept
 --
--- A set has four:
+-- A set has three:
 --   entries   a sorted set without scores: each member is a position and the revision (8 bytes) that
 --             put it there
 --   mark      'E' where the set is complete, or 'T' and the position down to where it is
---   pins      a hash: the position, and the tokens of the batches that are about to commit it
---   builders  a list of build tokens
+--   builders  build tokens, one after the other, each with a '.' behind it; for a limited time
+--
+-- A batch that is about to change documents puts an entry where somebody reads it, or is about to:
+-- where the set is complete down to there, or has builders. Where neither is so, the set is as it is,
+-- and who begins to build it finds what is under way in the epoch's records.
 --
 -- Revisions and versions are bytes that compare as they do.
 
@@ -40,12 +45,8 @@ local function is_more()
   return keys_taken < #KEYS
 end
 
-local function slot_keys()
-  return { held = key(), tokens = key(), fill = key() }
-end
-
 local function set_keys()
-  return { entries = key(), mark = key(), pins = key(), builders = key() }
+  return { entries = key(), mark = key(), builders = key() }
 end
 
 -- Whether bytes come before others. Lua's own comparison goes by the language of the server.
@@ -59,16 +60,6 @@ local function is_before(a, b)
   return #a < #b
 end
 
--- Tokens without one of them; nil where it is not among them.
-local function without(tokens, token)
-  for at = 1, #tokens, #token do
-    if tokens:sub(at, at + #token - 1) == token then
-      return tokens:sub(1, at - 1) .. tokens:sub(at + #token)
-    end
-  end
-  return nil
-end
-
 -- A number that no other token of the epoch has.
 local function next_token()
   return redis.call('INCR', KEYS[1])
@@ -80,14 +71,14 @@ local REVISION = 8
 -- Above every revision.
 local ABOVE = string.rep('\255', REVISION + 1)
 
-local function find(set, position)
+local function find(entries, position)
   local from, to = '[' .. position, '(' .. position .. ABOVE
-  return redis.call('ZRANGEBYLEX', set.entries, from, to, 'LIMIT', 0, 1)[1]
+  return redis.call('ZRANGEBYLEX', entries, from, to, 'LIMIT', 0, 1)[1]
 end
 
 -- Puts an entry there, with this revision or a later one that it has.
 local function put(set, position, revision)
-  local member, there = position .. revision, find(set, position)
+  local member, there = position .. revision, find(set.entries, position)
   if there and not is_before(there, member) then
     return
   end
@@ -112,101 +103,80 @@ local function remove(set, members)
   end
 end
 
--- Those of the members that no batch is about to commit.
-local function unpinned(set, members)
-  local pinned = {}
-  for _, position in ipairs(redis.call('HKEYS', set.pins)) do
-    pinned[position] = true
-  end
-  local found = {}
-  for _, member in ipairs(members) do
-    if not pinned[member:sub(1, -REVISION - 1)] then
-      found[#found + 1] = member
-    end
-  end
-  return found
-end
-
--- Keeps the beginning of a set that has grown long. What is pinned stays wherever it is, and nobody
--- may say of the rest any more that it is complete.
-local function cut_back(set)
-  local count = redis.call('ZCARD', set.entries)
-  if count <= MOST or count - redis.call('HLEN', set.pins) <= MOST then
+-- Keeps the beginning of a set that has grown long; nobody may say of the rest any more that it is
+-- complete, nor that he has seen all of it.
+local function cut_back(set, mark)
+  if redis.call('ZCARD', set.entries) <= MOST then
     return
   end
   local last = redis.call('ZRANGE', set.entries, KEPT - 1, KEPT - 1)[1]:sub(1, -REVISION - 1)
-  remove(set, unpinned(set, redis.call('ZRANGE', set.entries, KEPT, -1)))
+  remove(set, redis.call('ZRANGE', set.entries, KEPT, -1))
   redis.call('DEL', set.builders)
-  if covers(redis.call('GET', set.mark), last) then
+  if covers(mark, last) then
     redis.call('SET', set.mark, 'T' .. last)
   end
 end
 
--- Removes the entries of a set that is of no use to anybody.
-local function tidy(set)
-  if redis.call('EXISTS', set.mark, set.pins, set.builders) == 0 then
-    redis.call('DEL', set.entries)
-  end
-end
-
-local function pin(set, position, token)
-  local tokens = redis.call('HGET', set.pins, position) or ''
-  if not without(tokens, token) then
-    redis.call('HSET', set.pins, position, tokens .. token)
-  end
-end
-
--- A batch is settled, or taken back.
-local function unpin(set, position, token)
-  local tokens = redis.call('HGET', set.pins, position)
-  local rest = tokens and without(tokens, token)
-  if not rest then
-    return
-  end
-  if rest ~= '' then
-    redis.call('HSET', set.pins, position, rest)
-    return
-  end
-  redis.call('HDEL', set.pins, position)
-  local is_built = redis.call('EXISTS', set.builders) == 1
-  if not is_built and not covers(redis.call('GET', set.mark), position) then
-    remove(set, { find(set, position) })
-  end
-  cut_back(set)
-  tidy(set)
-end
-
--- Slots -----------------------------------------------------------------------------------------
+-- Documents -------------------------------------------------------------------------------------
 
 local VERSION = 9
 local NONE = string.rep('\0', VERSION)
 -- Above every version.
 local ALL = string.rep('\255', VERSION)
+local TOKEN = 24
+-- What is longer is not kept for the case that a batch comes to nothing.
+local LONG = 65536
 
--- The newest version that was settled while there were tokens, and the tokens.
-local function read_tokens(slot)
-  local packed = redis.call('GET', slot.tokens)
-  if not packed then
-    return NONE, ''
+-- What is there of a document, in parts: the letter, or nothing; the newest version that was settled;
+-- the tokens; the packed document, which may be empty.
+local function read_document(document)
+  local value = redis.call('GET', document)
+  if not value then
+    return nil, NONE, '', ''
   end
-  return packed:sub(1, VERSION), packed:sub(VERSION + 1)
+  local letter = value:sub(1, 1)
+  if letter == 'B' then
+    local first = VERSION + 4
+    local behind = first + (value:byte(VERSION + 2) * 256 + value:byte(VERSION + 3)) * TOKEN
+    return letter, value:sub(2, VERSION + 1), value:sub(first, behind - 1), value:sub(behind)
+  end
+  return letter, NONE, '', letter == 'F' and '' or value:sub(2)
 end
 
--- When the last token goes, every batch that was announced before is settled; later ones have later
--- versions.
-local function write_tokens(slot, settled, tokens)
-  if tokens == '' then
-    redis.call('DEL', slot.tokens)
-  else
-    redis.call('SET', slot.tokens, settled .. tokens)
+-- Tokens without one of them; nil where it is not among them.
+local function without(tokens, token)
+  for at = 1, #tokens, TOKEN do
+    if tokens:sub(at, at + TOKEN - 1) == token then
+      return tokens:sub(1, at - 1) .. tokens:sub(at + TOKEN)
+    end
   end
+  return nil
+end
+
+-- Notes that batches are about to change it.
+local function keep_busy(document, settled, tokens, packed)
+  local count = #tokens / TOKEN
+  local counted = string.char(math.floor(count / 256), count % 256)
+  redis.call('SET', document, 'B' .. settled .. counted .. tokens .. packed)
 end
 
 -- Holds a document for so many milliseconds; without a limit where that is 0.
-local function hold(slot, packed, lifetime)
+local function hold(document, packed, lifetime)
   if lifetime == '0' then
-    redis.call('SET', slot.held, packed)
+    redis.call('SET', document, 'H' .. packed)
   else
-    redis.call('SET', slot.held, packed, 'PX', lifetime)
+    redis.call('SET', document, 'L' .. packed, 'PX', lifetime)
+  end
+end
+
+-- One batch less is about to change it. When the last token goes, every batch that was announced
+-- before is settled; later ones have later versions.
+local function release(document, settled, tokens, packed, lifetime)
+  if tokens ~= '' then
+    keep_busy(document, settled, tokens, lifetime == '0' and packed or '')
+  elseif packed ~= '' then
+    hold(document, packed, lifetime)
+  else
+    redis.call('DEL', document)
   end
 end

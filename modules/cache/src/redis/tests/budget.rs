@@ -31,7 +31,7 @@ async fn full() -> Test {
     assert!(world.storage.build(&other, token, nothing).await.unwrap());
     world.announce(BATCH, MANY + 1, &[7]).await;
     let keys = Keys::new(&test.server.prefix, EPOCH);
-    let old = (1..=MANY / 2).map(|number| keys.held(world.key(number)));
+    let old = (1..=MANY / 2).map(|number| keys.document(world.key(number)));
     let sets = [world.set(), other]
         .into_iter()
         .flat_map(|set| keys.contents(&set));
@@ -93,7 +93,7 @@ async fn what_is_about_to_change_stays_whatever_the_budget() {
     let world = &test.world;
     assert_eq!(held(world, 1..=MANY).await, 0);
     assert!(world.is_busy(MANY + 1).await);
-    assert_eq!(world.scan(9).await.0, 2);
+    assert_eq!(world.scan(9).await.1, nubo_core::cache::Reach::Nowhere);
     let other = world
         .storage
         .scan(&[world.set_of("b")], None, 9)

@@ -186,8 +186,7 @@ async fn what_a_fenced_instance_has_announced_is_taken_back() {
     other.miss(2).await;
     other.hold(2, 40).await;
     assert_eq!(other.scan(9).await, (2, Reach::End));
-    let left = [Kind::Tokens, Kind::Pins, Kind::Announced];
-    assert_eq!(count(&server, &left), 0);
+    assert_eq!(count(&server, &[Kind::Records]), 0);
     // Once more is as good as once.
     redis
         .take_back(EPOCH, &incarnation, instance(1))
@@ -239,15 +238,12 @@ async fn however_much_was_announced_all_of_it_is_taken_back() {
         let batch = BatchId(u64::from(batch));
         world.storage.announce(batch, &announced).await.unwrap();
     }
-    assert_eq!(count(server, &[Kind::Tokens]), 700);
+    assert_eq!(count(server, &[Kind::Document]), 700);
     redis
         .take_back(EPOCH, incarnation, instance(1))
         .await
         .unwrap();
-    assert_eq!(
-        count(server, &[Kind::Tokens, Kind::Pins, Kind::Announced]),
-        0
-    );
+    assert_eq!(count(server, &[Kind::Document, Kind::Records]), 0);
     // A set that nobody has built and nobody is about to change is of no use.
     assert_eq!(count(server, &[Kind::Entries]), 0);
 }
@@ -274,7 +270,7 @@ async fn who_announces_meanwhile_is_refused_or_taken_back() {
     };
     let take_back = async {
         // Not before something was announced.
-        while count(server, &[Kind::Announced]) == 0 {
+        while count(server, &[Kind::Records]) == 0 {
             tokio::task::yield_now().await;
         }
         redis
@@ -284,10 +280,7 @@ async fn who_announces_meanwhile_is_refused_or_taken_back() {
     };
     let (announced, ()) = tokio::join!(announce, take_back);
     assert!(announced > 0);
-    assert_eq!(
-        count(server, &[Kind::Tokens, Kind::Pins, Kind::Announced]),
-        0
-    );
+    assert_eq!(count(server, &[Kind::Document, Kind::Records]), 0);
 }
 
 #[tokio::test]
@@ -304,6 +297,40 @@ async fn what_happens_between_two_questions_is_seen() {
     };
     assert_eq!(held.revision, there(5).revision);
     assert_eq!(world.miss(3).await, token.number);
+}
+
+#[tokio::test]
+async fn what_is_new_and_nobody_reads_leaves_nothing_but_its_record() {
+    let Test { world, server, .. } = &Test::new().await;
+    let mut announced = world.announced(1, &[1]);
+    announced.is_new = true;
+    let announced = [announced];
+    let worth = world.storage.announce(BATCH, &announced).await.unwrap();
+    assert!(!worth[0]);
+    let keys = [Kind::Document, Kind::Entries, Kind::Mark, Kind::Builders];
+    assert_eq!(count(server, &keys), 0);
+    assert_eq!(count(server, &[Kind::Records]), 1);
+    // A reader who misses it reads the truth, and who builds the set has it.
+    let token = world.miss(1).await;
+    world.build(Vec::new(), true).await;
+    assert_eq!(world.scan(9).await, (1, Reach::End));
+    let mut settled = world.settled(1, there(10), &[1], &[]);
+    settled.is_new = true;
+    settled.held = None;
+    world.settle(BATCH, settled).await;
+    assert!(world.fill(1, token, 10).await, "it is as new as it was");
+    assert_eq!(count(server, &[Kind::Records]), 0);
+    // Now that somebody reads the set the next one is kept.
+    let mut announced = world.announced(2, &[2]);
+    announced.is_new = true;
+    let worth = world.storage.announce(OTHER, &[announced]).await.unwrap();
+    assert!(worth[0]);
+    assert!(world.is_busy(2).await);
+    world
+        .settle(OTHER, world.settled(2, there(10), &[2], &[]))
+        .await;
+    assert_eq!(world.revision(2).await, Some(10));
+    assert_eq!(world.scan(9).await, (2, Reach::End));
 }
 
 #[tokio::test]

@@ -144,7 +144,7 @@ async fn it_answers_as_the_one_in_this_process_does() {
 }
 
 #[tokio::test]
-async fn it_does_so_where_sets_grow_long() {
+async fn it_does_so_with_many_documents() {
     for seed in 0..3 {
         compare(seed, WIDE, 400).await;
     }

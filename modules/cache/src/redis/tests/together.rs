@@ -190,6 +190,28 @@ async fn write(truth: &Truth, test: &Test, first: u128) {
     }
 }
 
+/// Throws things out.
+async fn evict(truth: &Truth, world: &World<RedisStorage>) {
+    while !truth.is_over() {
+        for _ in 0..truth.draw(20) {
+            tokio::task::yield_now().await;
+        }
+        match truth.draw(8) {
+            0 => world.storage.clear().await.unwrap(),
+            1..4 => {
+                let key = world.key(u128::from(truth.draw(DOCUMENTS as u64)));
+                let key = world.storage.keys.document(key);
+                let dropped = world.storage.drop_documents(vec![key], false);
+                dropped.await.unwrap();
+            }
+            _ => {
+                let set = world.set();
+                world.storage.forget_sets(&[set]).await.unwrap();
+            }
+        }
+    }
+}
+
 /// One batch. None where the instance has died on the way.
 async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) -> Option<()> {
     let number = u128::from(truth.draw(DOCUMENTS as u64));
@@ -210,6 +232,7 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
             |size: Option<i64>| size.map_or_else(Vec::new, |at| world.places(number, &[at]));
         let announced = [Announced {
             document: world.key(number),
+            is_new: before.size.is_none(),
             revision: Revision::new(revision),
             places: places(size),
         }];
@@ -237,6 +260,7 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
         let held = (worth && size.is_some()).then(|| world.held(number, revision));
         Settled {
             document,
+            is_new: before.size.is_none(),
             version: after.version,
             held,
             lifetime: None,
@@ -273,6 +297,7 @@ async fn nobody_sees_what_is_over_whoever_dies() {
             scan(&truth, &other.world),
             build(&truth, &one.other),
             build(&truth, &other.world),
+            evict(&truth, &other.other),
         );
         // When all is settled or taken back, nothing is left but what is held.
         let numbers: Vec<u128> = (0..DOCUMENTS).collect();
