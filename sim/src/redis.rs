@@ -313,6 +313,7 @@ fn bare(document: DocumentKey) -> Announced {
         is_new: false,
         revision: Revision::new(0),
         places: Vec::new(),
+        left: Some(Vec::new()),
     }
 }
 

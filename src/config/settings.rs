@@ -227,6 +227,9 @@ pub struct RedisSettings {
     /// How long a command may take. Where one that must not fail takes longer, the cache is switched
     /// off on all servers until Redis is well again.
     pub timeout: TimeSpan,
+    /// Memory of this server that lists may take which were read often. Redis is asked each time
+    /// whether anything may have changed, and sends them only if so. `0B`: none are kept.
+    pub lists: ByteSize,
 }
 
 impl RedisSettings {
@@ -246,6 +249,7 @@ impl Default for RedisSettings {
             url: None,
             prefix: "nubo:".into(),
             timeout: TimeSpan(Duration::from_millis(200)),
+            lists: ByteSize(32 << 20),
         }
     }
 }

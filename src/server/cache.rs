@@ -165,5 +165,6 @@ fn redis_settings(loaded: &Loaded) -> Result<RedisSettings, SetupError> {
         limit: settings.redis.timeout.0,
         max_memory: settings.max_memory.0,
         margin: settings.margin.0,
+        lists: usize::try_from(settings.redis.lists.0).unwrap_or(usize::MAX),
     })
 }

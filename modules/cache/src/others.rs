@@ -105,6 +105,7 @@ impl Doubted {
             is_new: false,
             revision: LAST.revision,
             places: Vec::new(),
+            left: self.before.as_ref().map(|(places, _)| places.clone()),
         }
     }
 
@@ -127,6 +128,8 @@ impl Resolved {
             is_new: false,
             revision: self.revision,
             places: self.places.clone(),
+            // That was announced before.
+            left: Some(Vec::new()),
         }
     }
 

@@ -55,5 +55,9 @@ pub(crate) fn union(stretches: Vec<(Vec<Position>, Reach)>, most: usize) -> Scan
         positions.truncate(most);
         reach = positions.last().cloned().map_or(Reach::Nowhere, Reach::To);
     }
-    Scan { positions, reach }
+    Scan {
+        positions,
+        reach,
+        documents: None,
+    }
 }

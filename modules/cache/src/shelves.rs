@@ -93,30 +93,34 @@ impl<S: Storage> Shelves<S> {
                 collection: collection.id,
                 id,
             };
-            let announced = Announced {
-                document: key,
-                is_new: change.before.is_none(),
-                revision: document.revision(),
-                places: places_of(change.after.as_ref(), collection, cache),
-            };
+            let revision = document.revision();
+            let stands = places_of(change.after.as_ref(), collection, cache);
             match places.get(&key) {
                 Some(at) => {
-                    let is_new = pending.announced[*at].is_new;
-                    pending.announced[*at] = Announced {
-                        is_new,
-                        ..announced
-                    };
+                    let announced = &mut pending.announced[*at];
+                    (announced.revision, announced.places) = (revision, stands);
                     pending.changes[*at].last = Arc::clone(change);
                 }
                 None => {
                     places.insert(key, pending.announced.len());
-                    pending.announced.push(announced);
+                    pending.announced.push(Announced {
+                        document: key,
+                        is_new: change.before.is_none(),
+                        revision,
+                        places: stands,
+                        left: Some(places_of(change.before.as_ref(), collection, cache)),
+                    });
                     pending.changes.push(Change {
                         first: Arc::clone(change),
                         last: Arc::clone(change),
                         wanted: false,
                     });
                 }
+            }
+        }
+        for announced in &mut pending.announced {
+            if let Some(left) = &mut announced.left {
+                left.retain(|place| !announced.places.contains(place));
             }
         }
         pending
@@ -131,8 +135,6 @@ impl<S: Storage> Shelves<S> {
         } = change;
         let (collection, cache) = self.tier(announced.document.collection)?;
         let before = first.before.as_ref();
-        let mut left = places_of(before, collection, cache);
-        left.retain(|place| !announced.places.contains(place));
         // One that came and went within the batch was nowhere before and is nowhere now.
         let none = Version::gone(Revision::new(i64::MIN));
         let version = Version::after(before.or(last.before.as_ref()), last.after.as_ref());
@@ -146,7 +148,7 @@ impl<S: Storage> Shelves<S> {
             },
             lifetime: cache.expires,
             places: announced.places,
-            left,
+            left: announced.left.unwrap_or_default(),
             left_at: before.map_or(Revision::new(i64::MIN), Document::revision),
         })
     }

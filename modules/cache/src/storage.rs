@@ -54,6 +54,8 @@ pub struct Announced {
     /// The revision it gets.
     pub revision: Revision,
     pub places: Vec<Place>,
+    /// Where it stands and will not stand any more. None where nobody knows.
+    pub left: Option<Vec<Place>>,
 }
 
 /// A document that a batch has changed.
@@ -121,7 +123,8 @@ pub trait Storage: Send + Sync + 'static {
         documents: &[Announced],
     ) -> impl Future<Output = Result<()>> + Send;
 
-    /// What stands in any of these sets behind a position, all sets seen at one moment.
+    /// What stands in any of these sets behind a position, all sets seen at one moment; and, where it is
+    /// at hand, what is known of those documents afterwards.
     fn scan(
         &self,
         sets: &[SetName],

@@ -183,12 +183,15 @@ pub struct Member {
 }
 
 /// A stretch of one or several sets.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Scan {
     /// Where documents stand, in order, each position once. A document that is on its way from one
     /// to another stands at both.
     pub positions: Vec<Position>,
     pub reach: Reach,
+    /// What is known of the documents, each once in their order, as [`Cache::documents`] would say it
+    /// now. None where it was not looked at.
+    pub documents: Option<Vec<(Id, Lookup)>>,
 }
 
 /// Down to where a stretch misses nothing.

@@ -251,7 +251,11 @@ impl Storage for Memory {
         };
         if let [key] = sets {
             let (positions, reach) = stretch(&mut self.set_shard(key), key);
-            return Ok(Scan { positions, reach });
+            return Ok(Scan {
+                positions,
+                reach,
+                documents: None,
+            });
         }
         // As of one moment: all locks are held, and taken in one order by everybody.
         let place = |key: &SetName| self.spread.place(key, self.shards.len());

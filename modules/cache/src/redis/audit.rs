@@ -25,7 +25,7 @@ use uuid::Uuid;
 use super::{Redis, Shared, keys::Found, storage::RedisStorage, upkeep::Walk};
 use crate::{
     shelves::places_of,
-    storage::{DocumentKey, Place, Storage},
+    storage::{DocumentKey, Place},
 };
 
 /// How many documents of the truth are looked at together.
@@ -194,7 +194,7 @@ impl Audit {
         let bytes = place.position.bytes();
         let before = Position::from_bytes(&bytes[..bytes.len().saturating_sub(1)]);
         let sets = std::slice::from_ref(&place.set);
-        let scan = self.storage.scan(sets, Some(&before), NEIGHBOURS).await?;
+        let (_, scan) = self.storage.stretch(sets, Some(&before), NEIGHBOURS).await?;
         let covers = match &scan.reach {
             Reach::Nowhere => false,
             Reach::To(end) => place.position <= *end,

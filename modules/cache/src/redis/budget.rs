@@ -293,6 +293,7 @@ mod tests {
                 limit: Duration::ZERO,
                 max_memory: own,
                 margin: 10,
+                lists: 0,
             };
             let server = format!(
                 "run_id:a\nused_memory:5\nmaxmemory:{servers}\nredis_version:7\nrole:master\n\

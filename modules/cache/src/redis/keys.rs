@@ -6,6 +6,7 @@
 //! | `{prefix}{epoch}:d:{collection}:{id}` | what is known of a document |
 //! | `…:e:{collection}:{set}:{values}` | the entries of a set |
 //! | `…:m:…`, `…:b:…` | its coverage mark, its build tokens |
+//! | `…:g` | its stamp, where it has one |
 //! | `…:a` | the records: what was announced and is not settled, a hash |
 //! | `…:x:{instance}` | there once the instance is fenced |
 //!
@@ -65,10 +66,24 @@ impl Keys {
         [Kind::Entries, Kind::Mark].map(|kind| self.of_set(kind, set))
     }
 
+    pub fn stamp(&self) -> Vec<u8> {
+        self.only(Kind::Stamp)
+    }
+
     pub fn records(&self) -> Vec<u8> {
-        let mut key = self.begun(Kind::Records, 0);
+        self.only(Kind::Records)
+    }
+
+    /// The key of something of which there is one.
+    fn only(&self, kind: Kind) -> Vec<u8> {
+        let mut key = self.begun(kind, 0);
         key.pop();
         key
+    }
+
+    /// The key of a set's mark.
+    pub fn mark(&self, set: &SetName) -> Vec<u8> {
+        self.of_set(Kind::Mark, set)
     }
 
     pub fn fence(&self, instance: Id) -> Vec<u8> {
@@ -113,16 +128,18 @@ pub(super) enum Kind {
     Entries = b'e',
     Mark = b'm',
     Builders = b'b',
+    Stamp = b'g',
     Records = b'a',
     Fence = b'x',
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Document,
         Self::Entries,
         Self::Mark,
         Self::Builders,
+        Self::Stamp,
         Self::Records,
         Self::Fence,
     ];

@@ -19,8 +19,10 @@ mod audit;
 mod buckets;
 mod budget;
 mod counts;
+mod gather;
 mod keys;
 mod link;
+mod lists;
 mod packed;
 mod scripts;
 mod server;
@@ -64,6 +66,8 @@ pub struct RedisSettings {
     pub max_memory: u64,
     /// Bytes of that which stay free.
     pub margin: u64,
+    /// Bytes that lists may take in this process, about.
+    pub lists: usize,
 }
 
 /// Whether a Redis server can be found by this URL.

@@ -26,6 +26,8 @@ use crate::{
 
 /// Bytes of a revision.
 const REVISION: usize = 8;
+/// Bytes of a stamp.
+const STAMP: usize = 16;
 
 /// A revision as bytes that compare as it does.
 pub(super) fn revision(revision: Revision) -> [u8; REVISION] {
@@ -111,7 +113,7 @@ fn read_document(bytes: &Bytes, collection: &Collection, cache: &CacheTier) -> O
     }))
 }
 
-/// A coverage mark.
+/// What a coverage mark says.
 pub(super) fn mark(mark: &Mark) -> Vec<u8> {
     match mark {
         Mark::End => b"E".to_vec(),
@@ -119,8 +121,9 @@ pub(super) fn mark(mark: &Mark) -> Vec<u8> {
     }
 }
 
+/// A coverage mark, which begins with its stamp.
 pub(super) fn read_mark(bytes: &[u8]) -> Option<Mark> {
-    match bytes.split_first()? {
+    match bytes.get(STAMP..)?.split_first()? {
         (b'E', []) => Some(Mark::End),
         (b'T', position) => Some(Mark::To(Position::from_bytes(position))),
         _ => None,
@@ -253,6 +256,7 @@ mod tests {
                 is_new: false,
                 revision: Revision::new(7),
                 places,
+                left: None,
             };
             record.add(&announced).unwrap();
         }

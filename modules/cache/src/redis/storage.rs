@@ -1,8 +1,8 @@
 //! One epoch in Redis, as one instance uses it.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use nubo_core::{
@@ -15,13 +15,16 @@ use nubo_core::{
     schema::{CacheTier, Collection, CollectionId},
 };
 use redis::{Cmd, Value};
+use smallvec::SmallVec;
 
 use super::{
     Shared,
     answers::{array, bytes, flags, flat, number},
     counts::add,
+    gather::{Gathering, Question},
     keys::Keys,
     link::{unavailable, unexpected},
+    lists::{Known, Lists, Name},
     packed::{self, Record, Slot},
     scripts::{Call, SCRIPTS, Script},
 };
@@ -43,6 +46,9 @@ pub struct RedisStorage {
     pub(super) keys: Keys,
     pub(super) incarnation: Incarnation,
     pub(super) instance: Id,
+    documents: Gathering<Documents>,
+    marks: Gathering<Marks>,
+    lists: Lists,
     /// How many records there are of each batch that is announced and not settled.
     written: Mutex<HashMap<BatchId, u32>>,
 }
@@ -56,25 +62,19 @@ impl RedisStorage {
     ) -> Self {
         Self {
             keys: Keys::new(&shared.settings.prefix, epoch),
+            lists: Lists::new(shared.settings.lists),
+            marks: Gathering::default(),
             shared,
             incarnation,
             instance,
+            documents: Gathering::default(),
             written: Mutex::default(),
         }
     }
 
-    /// Sends commands, some at a time.
     async fn run(&self, commands: Vec<Cmd>) -> Result<Vec<Value>> {
         let connection = self.shared.link.to(&self.incarnation)?;
-        let mut answers = Vec::with_capacity(commands.len());
-        let mut commands = commands.into_iter();
-        loop {
-            let some: Vec<Cmd> = commands.by_ref().take(TOGETHER).collect();
-            if some.is_empty() {
-                return Ok(answers);
-            }
-            answers.extend(self.shared.link.run(&connection, some).await?);
-        }
+        self.shared.link.run(&connection, commands).await
     }
 
     /// Calls scripts, some at a time.
@@ -127,29 +127,44 @@ impl RedisStorage {
 
     /// What is known of documents without leaving anything there; nothing of those of which nothing is.
     pub(super) async fn find(&self, documents: &[DocumentKey]) -> Result<Vec<Option<Lookup>>> {
-        let commands = documents.chunks(CHUNK).map(|documents| {
-            let mut command = redis::cmd("MGET");
-            command.arg(self.keys.epoch());
-            for document in documents {
-                command.arg(self.keys.document(*document));
-            }
-            command
-        });
-        let answers = self.run(commands.collect()).await?;
         let mut found = Vec::with_capacity(documents.len());
-        for (documents, answer) in documents.chunks(CHUNK).zip(answers) {
-            let mut values = array(answer)?.into_iter();
-            if let None | Some(Value::Nil) = values.next() {
-                return Err(unavailable("what Redis held is gone"));
-            }
-            for document in documents {
-                found.push(match values.next() {
-                    Some(Value::BulkString(slot)) => Some(self.unpack(*document, slot)?),
+        for documents in documents.chunks(CHUNK) {
+            let question = Documents(documents.into());
+            let slots = self
+                .documents
+                .ask(question, async |questions: &[Documents]| {
+                    self.slots(questions).await
+                });
+            for (document, slot) in documents.iter().zip(slots.await?) {
+                found.push(match slot {
+                    Value::BulkString(slot) => Some(self.unpack(*document, slot)?),
                     _ => None,
                 });
             }
         }
         Ok(found)
+    }
+
+    /// What is there of the documents of several questions.
+    async fn slots(&self, questions: &[Documents]) -> Result<Vec<Vec<Value>>> {
+        let mut command = redis::cmd("MGET");
+        command.arg(self.keys.epoch());
+        for document in questions.iter().flat_map(|question| question.0.iter()) {
+            command.arg(self.keys.document(*document));
+        }
+        let answers = self.run(vec![command]).await?;
+        let mut values = flat(
+            answers,
+            1 + questions.iter().map(Question::weight).sum::<usize>(),
+        )?;
+        let mut values = values.drain(..);
+        if let None | Some(Value::Nil) = values.next() {
+            return Err(unavailable("what Redis held is gone"));
+        }
+        let questions = questions.iter();
+        Ok(questions
+            .map(|question| values.by_ref().take(question.weight()).collect())
+            .collect())
     }
 
     /// The same of documents of which nothing was known a moment ago, each of which has a fill token if
@@ -165,12 +180,74 @@ impl RedisStorage {
         documents.iter().zip(values).map(read).collect()
     }
 
-    fn scan_of(&self, value: Value, after: Option<&Position>, most: usize) -> Result<Stretch> {
-        let Ok([mark, members]) = <[Value; 2]>::try_from(array(value)?) else {
-            return Err(unexpected("a stretch of a set"));
-        };
+    /// The stamps of some sets, and of the epoch.
+    async fn stamps(&self, sets: &[SetName]) -> Result<Vec<Value>> {
+        let question = Marks(sets.into());
+        let stamps = self.marks.ask(question, async |questions: &[Marks]| {
+            let mut command = redis::cmd("MGET");
+            command.arg(self.keys.epoch()).arg(self.keys.stamp());
+            for set in questions.iter().flat_map(|question| question.0.iter()) {
+                command.arg(self.keys.mark(set));
+            }
+            let answers = self.run(vec![command]).await?;
+            let count = 2 + questions.iter().map(Question::weight).sum::<usize>();
+            let mut values = flat(answers, count)?.into_iter();
+            if let None | Some(Value::Nil) = values.next() {
+                return Err(unavailable("what Redis held is gone"));
+            }
+            let own = values.next().unwrap_or(Value::Nil);
+            let stamps = questions.iter().map(|question| {
+                let marks = values.by_ref().take(question.weight());
+                std::iter::once(own.clone()).chain(marks).collect()
+            });
+            Ok(stamps.collect())
+        });
+        stamps.await
+    }
+
+    /// What stands in sets, and their stamps with the epoch's.
+    pub(super) async fn stretch(
+        &self,
+        sets: &[SetName],
+        after: Option<&Position>,
+        most: usize,
+    ) -> Result<(Vec<Value>, Scan)> {
+        let mut call = self.begun(&SCRIPTS.scan);
+        call.key(self.keys.stamp());
+        for set in sets {
+            call.keys(self.keys.contents(set));
+        }
+        call.number(most);
+        call.argument(after.map_or(&[][..], Position::bytes));
+        let mut values = flat(self.call(&[call]).await?, 1 + sets.len())?.into_iter();
+        let mut stamps = vec![values.next().unwrap_or(Value::Nil)];
+        let mut stretches: Vec<Stretch> = Vec::with_capacity(sets.len());
+        for value in values {
+            let Ok([mark, members]) = <[Value; 2]>::try_from(array(value)?) else {
+                return Err(unexpected("a stretch of a set"));
+            };
+            stretches.push(Self::scan_of(&mark, members, after, most)?);
+            stamps.push(mark);
+        }
+        Ok((stamps, union(stretches, most)))
+    }
+
+    fn count_hits(&self, sets: &[SetName], documents: usize) {
+        if let Some(set) = sets.first() {
+            self.shared.counts.of(set.collection, |count| {
+                count.hits.fetch_add(documents as u64, Ordering::Relaxed);
+            });
+        }
+    }
+
+    fn scan_of(
+        mark: &Value,
+        members: Value,
+        after: Option<&Position>,
+        most: usize,
+    ) -> Result<Stretch> {
         let mark = match mark {
-            Value::BulkString(mark) => packed::read_mark(&mark),
+            Value::BulkString(mark) => packed::read_mark(mark),
             Value::Nil => return Ok((Vec::new(), Reach::Nowhere)),
             _ => None,
         };
@@ -183,6 +260,30 @@ impl RedisStorage {
         let positions = positions.ok_or_else(|| unexpected("positions"))?;
         let reach = mark.reach(after, &positions, most);
         Ok((positions, reach))
+    }
+}
+
+/// Documents that somebody asks for.
+#[derive(Clone)]
+struct Documents(SmallVec<[DocumentKey; 1]>);
+
+/// Sets whose marks somebody asks for.
+#[derive(Clone)]
+struct Marks(SmallVec<[SetName; 1]>);
+
+impl Question for Marks {
+    type Answer = Vec<Value>;
+
+    fn weight(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl Question for Documents {
+    type Answer = Vec<Value>;
+
+    fn weight(&self) -> usize {
+        self.0.len()
     }
 }
 
@@ -299,18 +400,38 @@ impl Storage for RedisStorage {
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
-        let mut call = self.begun(&SCRIPTS.scan);
-        for set in sets {
-            call.keys(self.keys.contents(set));
+        let name = Name {
+            sets: sets.into(),
+            after: after.cloned(),
+            most,
+        };
+        if let Some(known) = self.lists.get(&name)
+            && self.stamps(sets).await? == known.stamps
+        {
+            self.count_hits(sets, known.scan.positions.len());
+            return Ok(known.scan.clone());
         }
-        call.number(most);
-        call.argument(after.map_or(&[][..], Position::bytes));
-        let values = flat(self.call(&[call]).await?, sets.len())?;
-        let stretches = values.into_iter();
-        let stretches: Result<Vec<Stretch>> = stretches
-            .map(|value| self.scan_of(value, after, most))
-            .collect();
-        Ok(union(stretches?, most))
+        let (stamps, mut scan) = self.stretch(sets, after, most).await?;
+        let Some((collection, cache)) = sets.first().map(|set| self.tier(set.collection)).transpose()?
+        else {
+            return Ok(scan);
+        };
+        let ids = scan.positions.iter();
+        let ids = ids.filter_map(|position| position.id(&collection.order));
+        let mut known = HashSet::with_capacity(scan.positions.len());
+        // One that is being moved stands at two places.
+        let ids: Vec<Id> = ids.filter(|id| known.insert(*id)).collect();
+        let keys = ids.iter().map(|id| DocumentKey {
+            collection: collection.id,
+            id: *id,
+        });
+        let found = self.read(&keys.collect::<Vec<_>>()).await?;
+        scan.documents = Some(ids.into_iter().zip(found).collect());
+        if cache.expires.is_none() {
+            let scan = scan.clone();
+            self.lists.keep(name, Known { stamps, scan });
+        }
+        Ok(scan)
     }
 
     async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
@@ -389,6 +510,7 @@ impl RedisStorage {
     fn announcement(&self, batch: BatchId, documents: &[Announced]) -> Result<(Call, usize)> {
         let number = self.next_record(batch);
         let mut call = self.begun(&SCRIPTS.announce);
+        call.key(self.keys.stamp());
         call.key(self.keys.fence(self.instance));
         call.key(self.keys.records());
         let mut record = Record::default();
@@ -401,11 +523,20 @@ impl RedisStorage {
             record.add(announced).ok_or_else(too_large)?;
             rest.key(self.keys.document(announced.document));
             rest.number(u8::from(announced.is_new));
-            rest.argument(packed::revision(announced.revision));
             rest.number(announced.places.len());
+            rest.argument(packed::revision(announced.revision));
             for place in &announced.places {
                 rest.keys(self.keys.set(&place.set));
                 rest.argument(place.position.bytes());
+            }
+            match &announced.left {
+                Some(left) => {
+                    rest.number(left.len());
+                    rest.keys(left.iter().map(|place| self.keys.mark(&place.set)));
+                }
+                None => {
+                    rest.argument(Vec::new());
+                }
             }
             count += 1;
         }

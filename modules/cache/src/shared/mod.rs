@@ -258,6 +258,13 @@ impl<R: Remote> Shared<R> {
         issued(number, epoch)
     }
 
+    /// Makes the token that a reader gets one of this epoch.
+    fn issue(&self, lookup: &mut Lookup, epoch: Epoch) {
+        if let Lookup::Missing(token) = lookup {
+            token.number = self.issued(token.number, epoch);
+        }
+    }
+
     #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
     fn accepted(&self, token: u64, epoch: Epoch) -> Option<u64> {
         #[cfg(feature = "flaws")]
@@ -272,11 +279,9 @@ impl<R: Remote> Storage for Shared<R> {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
         let found = self.ask(async |storage, epoch| {
             let mut found = storage.read(documents).await?;
-            for lookup in &mut found {
-                if let Lookup::Missing(token) = lookup {
-                    token.number = self.issued(token.number, epoch);
-                }
-            }
+            found
+                .iter_mut()
+                .for_each(|lookup| self.issue(lookup, epoch));
             Ok(found)
         });
         let unknown = || documents.iter().map(|_| Lookup::Unknown).collect();
@@ -376,10 +381,17 @@ impl<R: Remote> Storage for Shared<R> {
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
-        let found = self.ask(async |storage, _| storage.scan(sets, after, most).await);
+        let found = self.ask(async |storage, epoch| {
+            let mut scan = storage.scan(sets, after, most).await?;
+            for (_, lookup) in scan.documents.iter_mut().flatten() {
+                self.issue(lookup, epoch);
+            }
+            Ok(scan)
+        });
         let nothing = || Scan {
             positions: Vec::new(),
             reach: Reach::Nowhere,
+            documents: None,
         };
         Ok(found.await.unwrap_or_else(nothing))
     }

@@ -156,6 +156,7 @@ impl<S: Storage> World<S> {
             is_new: false,
             revision: Revision::new(10),
             places: self.places(number, sizes),
+            left: Some(Vec::new()),
         }
     }
 

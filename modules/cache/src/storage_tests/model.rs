@@ -147,6 +147,7 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
             is_new: false,
             revision: settled.version.revision,
             places: settled.places.clone(),
+            left: Some(settled.left.clone()),
         });
         let announced: Vec<Announced> = announced.collect();
         let worth = self.one.storage.announce(batch, &announced).await.unwrap();
@@ -171,6 +172,7 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
                 is_new: false,
                 revision: settled.version.revision,
                 places: settled.places,
+                left: Some(settled.left),
             });
             let announced: Vec<Announced> = announced.collect();
             self.one.storage.abort(batch, &announced).await.unwrap();

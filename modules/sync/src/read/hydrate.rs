@@ -4,12 +4,15 @@
 //! who misses a document that is being read already waits for it, and may use it if it counted:
 //! nothing had been announced about it until then, so it was no older than their question.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use nubo_core::{
     Result,
     access::View,
-    cache::{FillToken, Held, Lookup},
+    cache::{FillToken, Held, Lookup, Scan},
     id::Id,
     query::Query,
     schema::{CacheTier, Collection},
@@ -34,8 +37,38 @@ impl<'a> Reading<'a> {
         cache: &CacheTier,
         ids: &[Id],
     ) -> Result<Vec<Option<Arc<Held>>>> {
+        let lookups = self.cached.cache.documents(collection.id, ids).await?;
+        self.hydrate(collection, cache, ids, lookups).await
+    }
+
+    /// The documents of a stretch, each once. What was looked at with it need not be asked for.
+    pub async fn documents_of(
+        &mut self,
+        collection: &Collection,
+        cache: &CacheTier,
+        scan: Scan,
+    ) -> Result<Vec<Option<Arc<Held>>>> {
+        if let Some(documents) = scan.documents {
+            let (ids, lookups): (Vec<Id>, Vec<Lookup>) = documents.into_iter().unzip();
+            return self.hydrate(collection, cache, &ids, lookups).await;
+        }
+        let positions = scan.positions.iter();
+        let mut ids: Vec<Id> = positions.filter_map(|p| p.id(&collection.order)).collect();
+        // One that is being moved stands at two places.
+        let mut known = HashSet::with_capacity(ids.len());
+        ids.retain(|id| known.insert(*id));
+        self.documents(collection, cache, &ids).await
+    }
+
+    /// What the cache knows, and the rest from the truth.
+    async fn hydrate(
+        &mut self,
+        collection: &Collection,
+        cache: &CacheTier,
+        ids: &[Id],
+        lookups: Vec<Lookup>,
+    ) -> Result<Vec<Option<Arc<Held>>>> {
         let cached = self.cached;
-        let lookups = cached.cache.documents(collection.id, ids).await?;
         let mut found = Vec::with_capacity(ids.len());
         let mut asked: Vec<(usize, Option<FillToken>)> = Vec::new();
         let mut waiting: Vec<Waiting> = Vec::new();

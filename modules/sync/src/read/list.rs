@@ -6,12 +6,12 @@
 //! was read. Where too few are left, a longer stretch is read from the beginning again, for what was
 //! read before could have moved from one part to the other, and would be in neither.
 
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{borrow::Cow, sync::Arc};
 
 use nubo_core::{
     Result,
     access::View,
-    cache::{Held, Reach, Scan},
+    cache::{Held, Reach},
     document::Document,
     id::Id,
     position::Position,
@@ -174,17 +174,23 @@ impl List<'_> {
         };
         let mut reading = Reading::new(tiers, cached);
         loop {
-            let (ids, reach) = match self.plan {
-                Plan::Ids(ids) => (ids.clone(), Reach::End),
+            let (found, reach) = match self.plan {
+                Plan::Ids(ids) => {
+                    let found = reading.documents(self.collection, self.cache, ids);
+                    (found.await?, Reach::End)
+                }
                 Plan::Sets(sets) => {
                     let stretch = reading.stretch(self.collection, sets, from, least);
-                    match stretch.await? {
-                        Ok(scan) => (self.ids(&scan), scan.reach),
+                    let scan = match stretch.await? {
+                        Ok(scan) => scan,
                         Err(why) => return Ok((None, why)),
-                    }
+                    };
+                    let reach = scan.reach.clone();
+                    let found = reading.documents_of(self.collection, self.cache, scan);
+                    (found.await?, reach)
                 }
             };
-            let candidates = self.candidates(&mut reading, ids, &reach).await?;
+            let candidates = self.candidates(found, &reach);
             let documents = self.seen(&mut reading, candidates, limit + 1).await?;
             if documents.len() > limit || reach == Reach::End {
                 let listed = Listed::new(documents, limit);
@@ -201,26 +207,8 @@ impl List<'_> {
         }
     }
 
-    /// The documents that a set yields.
-    fn ids(&self, scan: &Scan) -> Vec<Id> {
-        let order = &self.collection.order;
-        let positions = scan.positions.iter();
-        positions
-            .filter_map(|position| position.id(order))
-            .collect()
-    }
-
     /// The documents that belong into the stretch by what they are now, in their order.
-    async fn candidates(
-        &self,
-        reading: &mut Reading<'_>,
-        mut ids: Vec<Id>,
-        reach: &Reach,
-    ) -> Result<Vec<Candidate>> {
-        // One that is being moved stands at two places.
-        let mut known = HashSet::with_capacity(ids.len());
-        ids.retain(|id| known.insert(*id));
-        let found = reading.documents(self.collection, self.cache, &ids).await?;
+    fn candidates(&self, found: Vec<Option<Arc<Held>>>, reach: &Reach) -> Vec<Candidate> {
         let mut candidates: Vec<Candidate> = found
             .into_iter()
             .flatten()
@@ -230,7 +218,7 @@ impl List<'_> {
         if !candidates.is_sorted_by(|a, b| a.position < b.position) {
             candidates.sort_by(|a, b| a.position.cmp(&b.position));
         }
-        Ok(candidates)
+        candidates
     }
 
     fn candidate(&self, held: Arc<Held>, reach: &Reach) -> Option<Candidate> {

@@ -118,11 +118,12 @@ impl Reading<'_> {
         select: &Select,
         value: &Value,
     ) -> Result<Option<Vec<Arc<Held>>>> {
-        let ids = if select.field == Collection::ID {
+        let found = if select.field == Collection::ID {
             let Value::Uuid(id) = value else {
                 return Ok(Some(Vec::new()));
             };
-            vec![Id::from_uuid(*id)]
+            let id = Id::from_uuid(*id);
+            self.documents(collection, cache, &[id]).await?
         } else {
             let plan = plan_look_up(collection, select.field, value, &select.condition);
             let Some(plan) = plan else { return Ok(None) };
@@ -135,13 +136,8 @@ impl Reading<'_> {
             if scan.positions.len() > MOST_LOOKED_THROUGH {
                 return Ok(None);
             }
-            let ids = scan
-                .positions
-                .iter()
-                .filter_map(|p| p.id(&collection.order));
-            ids.collect()
+            self.documents_of(collection, cache, scan).await?
         };
-        let found = self.documents(collection, cache, &ids).await?;
         Ok(Some(found.into_iter().flatten().collect()))
     }
 }

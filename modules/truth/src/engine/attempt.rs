@@ -63,7 +63,11 @@ pub(super) async fn commit<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
         // Who has gone away meanwhile does not need to know.
         answer.send(fates).ok();
     }
-    engine.touched.settle(BatchFate::Committed).await;
+    match S::CONCURRENT {
+        true => engine.touched.settle_meanwhile(BatchFate::Committed).await,
+        // Nobody else writes; what observes it is in this process, and quick.
+        false => engine.touched.settle(BatchFate::Committed).await,
+    }
 }
 
 /// Carries a batch out, however many attempts that takes.

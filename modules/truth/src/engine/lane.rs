@@ -42,6 +42,7 @@ pub(super) async fn run<S: Session>(mut engine: Engine<S>, queue: Arc<Queue>) {
         };
         attempt::commit(&mut engine, std::mem::take(&mut taken.jobs)).await;
     }
+    engine.touched.settled().await;
     engine.session.close().await;
 }
 

@@ -9,8 +9,12 @@ use nubo_core::{
     observe::{Fate, Touched},
     schema::CollectionId,
 };
+use tokio::task::{JoinError, JoinSet};
 
 use super::announce::{Announced, Announcer, Ticket};
+
+/// How many batches of a lane are being settled at the same time.
+const SETTLING: usize = 8;
 
 /// The changes since the last commit, as far as somebody wants to hear of them.
 pub(super) struct Changes {
@@ -18,6 +22,8 @@ pub(super) struct Changes {
     touched: Vec<Arc<Touched>>,
     /// What was announced of the batch and is not settled yet.
     announced: Option<Announced>,
+    /// Batches that are being settled while the next ones are carried out.
+    settling: JoinSet<()>,
 }
 
 /// What a batch has changed of which nobody knows whether it was committed.
@@ -32,6 +38,7 @@ impl Changes {
             announcer,
             touched: Vec::new(),
             announced: None,
+            settling: JoinSet::new(),
         }
     }
 
@@ -75,6 +82,27 @@ impl Changes {
         }
     }
 
+    /// The same, while the next batches are carried out: nobody waits for it. Where many are being
+    /// settled already, whoever settles them is slow, and this waits for one to end.
+    pub async fn settle_meanwhile(&mut self, fate: Fate) {
+        let Some(announced) = self.announced.take() else {
+            return;
+        };
+        while self.settling.len() >= SETTLING
+            && let Some(settled) = self.settling.join_next().await
+        {
+            told(settled);
+        }
+        self.settling.spawn(announced.settle(fate));
+    }
+
+    /// Waits until everything is settled.
+    pub async fn settled(&mut self) {
+        while let Some(settled) = self.settling.join_next().await {
+            told(settled);
+        }
+    }
+
     /// Tells all observers that somebody else has written.
     pub async fn overtaken(&self) {
         self.announcer.overtaken().await;
@@ -96,5 +124,11 @@ impl Changes {
             touched: self.take(),
             announced: self.announced.take(),
         }
+    }
+}
+
+fn told(settled: Result<(), JoinError>) {
+    if let Err(error) = settled {
+        tracing::error!(%error, "settling a batch has failed");
     }
 }

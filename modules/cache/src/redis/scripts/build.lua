@@ -37,10 +37,9 @@ end
 while arguments_taken < #ARGV do
   put(set, argument(), argument())
 end
-local is_further = mark ~= 'E' and (reach == 'E' or not covers(mark, reach:sub(2)))
-if is_further then
-  redis.call('SET', set.mark, reach)
-  mark = reach
+local is_complete = mark and reach_of(mark) == 'E'
+if not is_complete and (reach == 'E' or not covers(mark, reach:sub(2))) then
+  redis.call('SET', set.mark, next_stamp() .. reach)
 end
-cut_back(set, mark)
+cut_back(set)
 return 1

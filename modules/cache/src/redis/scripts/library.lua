@@ -15,12 +15,16 @@
 -- A set has three:
 --   entries   a sorted set without scores: each member is a position and the revision (8 bytes) that
 --             put it there
---   mark      'E' where the set is complete, or 'T' and the position down to where it is
+--   mark      a stamp (16 bytes), and 'E' where the set is complete, or 'T' and the position down to
+--             where it is
 --   builders  build tokens, one after the other, each with a '.' behind it; for a limited time
 --
 -- A batch that is about to change documents puts an entry where somebody reads it, or is about to:
 -- where the set is complete down to there, or has builders. Where neither is so, the set is as it is,
 -- and who begins to build it finds what is under way in the epoch's records.
+--
+-- Whatever is announced gives the marks of the sets that it touches another stamp: who has read such a
+-- set knows by it whether anything may have changed.
 --
 -- Revisions and versions are bytes that compare as they do.
 
@@ -88,11 +92,24 @@ local function put(set, position, revision)
   redis.call('ZADD', set.entries, 0, member)
 end
 
+local STAMP = 16
+
+-- A stamp that nothing else of the epoch has.
+local function next_stamp()
+  return string.format('%016d', next_token())
+end
+
+-- Down to where a mark says that the set is complete: 'E', or 'T' and a position.
+local function reach_of(mark)
+  return mark:sub(STAMP + 1)
+end
+
 local function covers(mark, position)
   if not mark then
     return false
   end
-  return mark == 'E' or not is_before(mark:sub(2), position)
+  local reach = reach_of(mark)
+  return reach == 'E' or not is_before(reach:sub(2), position)
 end
 
 -- Removes members, so many at a time that Lua's stack holds them.
@@ -105,15 +122,15 @@ end
 
 -- Keeps the beginning of a set that has grown long; nobody may say of the rest any more that it is
 -- complete, nor that he has seen all of it.
-local function cut_back(set, mark)
+local function cut_back(set)
   if redis.call('ZCARD', set.entries) <= MOST then
     return
   end
   local last = redis.call('ZRANGE', set.entries, KEPT - 1, KEPT - 1)[1]:sub(1, -REVISION - 1)
   remove(set, redis.call('ZRANGE', set.entries, KEPT, -1))
   redis.call('DEL', set.builders)
-  if covers(mark, last) then
-    redis.call('SET', set.mark, 'T' .. last)
+  if covers(redis.call('GET', set.mark), last) then
+    redis.call('SET', set.mark, next_stamp() .. 'T' .. last)
   end
 end
 

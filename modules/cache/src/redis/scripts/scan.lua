@@ -1,18 +1,20 @@
 #!lua flags=no-writes
 -- What stands in sets behind a position, all of them seen at one moment.
 --
--- Keys: the epoch; of each set its entries and its mark.
+-- Keys: the epoch, its stamp; of each set its entries and its mark.
 -- Arguments: how many of each at most; the position, or nothing.
--- Returns of each its mark, or nil where nobody has built it, and members down to the mark.
+-- Returns the epoch's stamp; of each set its mark, or nil where nobody has built it, and members down
+-- to the mark.
 
 local most, after = argument(), argument()
 local from = after == '' and '-' or '(' .. after .. ABOVE
-local found = {}
+local found = { redis.call('GET', key()) }
 while is_more() do
   local entries, mark = key(), redis.call('GET', key())
   local members = {}
   if mark then
-    local to = mark == 'E' and '+' or '(' .. mark:sub(2) .. ABOVE
+    local reach = reach_of(mark)
+    local to = reach == 'E' and '+' or '(' .. reach:sub(2) .. ABOVE
     members = redis.call('ZRANGEBYLEX', entries, from, to, 'LIMIT', 0, most)
   end
   found[#found + 1] = { mark, members }

@@ -23,6 +23,7 @@ fn redis(url: &str) -> Redis {
         limit: LIMIT,
         max_memory: 0,
         margin: 0,
+        lists: 0,
     };
     Redis::new(Arc::new(catalog()), settings).unwrap()
 }

@@ -42,6 +42,7 @@ fn settings(server: &Server) -> RedisSettings {
         limit: LIMIT,
         max_memory: 0,
         margin: 0,
+        lists: 1 << 20,
     }
 }
 

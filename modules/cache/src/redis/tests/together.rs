@@ -82,25 +82,36 @@ async fn read(truth: &Truth, world: &World<RedisStorage>) {
         let number = u128::from(truth.draw(DOCUMENTS as u64));
         let before = truth.row(number);
         let found = world.read(number).await;
-        match found {
-            Lookup::Held(held) => {
-                let version = there(held.revision.number());
-                assert!(version >= before.version, "{version:?} after {before:?}");
-                assert!(version <= truth.row(number).version, "not committed");
-            }
-            Lookup::Busy | Lookup::Unknown => {}
-            Lookup::Missing(token) => {
-                truth.pause().await;
-                let row = truth.row(number);
-                truth.pause().await;
-                if row.size.is_some() {
-                    world
-                        .fill(number, token.number, row.version.revision.number())
-                        .await;
-                }
+        judge_and_fill(truth, world, number, before, found).await;
+        truth.pause().await;
+    }
+}
+
+/// Judges what was found of a document that was so before, and puts it there where it is missing.
+async fn judge_and_fill(
+    truth: &Truth,
+    world: &World<RedisStorage>,
+    number: u128,
+    before: Row,
+    found: Lookup,
+) {
+    match found {
+        Lookup::Held(held) => {
+            let version = there(held.revision.number());
+            assert!(version >= before.version, "{version:?} after {before:?}");
+            assert!(version <= truth.row(number).version, "not committed");
+        }
+        Lookup::Busy | Lookup::Unknown => {}
+        Lookup::Missing(token) => {
+            truth.pause().await;
+            let row = truth.row(number);
+            truth.pause().await;
+            if row.size.is_some() {
+                world
+                    .fill(number, token.number, row.version.revision.number())
+                    .await;
             }
         }
-        truth.pause().await;
     }
 }
 
@@ -129,6 +140,11 @@ async fn scan(truth: &Truth, world: &World<RedisStorage>) {
                 is_there || !is_covered(&position),
                 "{number} is missing in {scan:?}"
             );
+        }
+        for (id, found) in scan.documents.into_iter().flatten() {
+            let number = id.uuid().as_u128();
+            let before = before[number as usize];
+            judge_and_fill(truth, world, number, before, found).await;
         }
         truth.pause().await;
     }
@@ -230,11 +246,14 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
         };
         let places =
             |size: Option<i64>| size.map_or_else(Vec::new, |at| world.places(number, &[at]));
+        // Sometimes nobody knows where it stood.
+        let left = |size| (truth.draw(8) > 0).then(|| places(size));
         let announced = [Announced {
             document: world.key(number),
             is_new: before.size.is_none(),
             revision: Revision::new(revision),
             places: places(size),
+            left: left(before.size.filter(|_| before.size != size)),
         }];
         let worth = world.storage.announce(batch, &announced).await.unwrap()[0];
         truth.pause().await;
