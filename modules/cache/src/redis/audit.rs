@@ -194,7 +194,10 @@ impl Audit {
         let bytes = place.position.bytes();
         let before = Position::from_bytes(&bytes[..bytes.len().saturating_sub(1)]);
         let sets = std::slice::from_ref(&place.set);
-        let (_, scan) = self.storage.stretch(sets, Some(&before), NEIGHBOURS).await?;
+        let (_, scan) = self
+            .storage
+            .stretch(sets, Some(&before), NEIGHBOURS)
+            .await?;
         let covers = match &scan.reach {
             Reach::Nowhere => false,
             Reach::To(end) => place.position <= *end,

@@ -99,7 +99,7 @@ impl RedisBuckets {
         let connection = self.link.current();
         let connection =
             connection.ok_or_else(|| unavailable("there is no connection to Redis"))?;
-        let answers = self.link.call(&connection, &[call]).await?;
+        let answers = self.link.call(&connection, vec![call.command()]).await?;
         answers
             .into_iter()
             .next()

@@ -189,3 +189,134 @@ fn locked<Q: Question>(state: &Mutex<State<Q>>) -> MutexGuard<'_, State<Q>> {
     // Nothing panics while it holds the lock.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, time::Duration};
+
+    use futures_util::{FutureExt, future::join_all};
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[derive(Clone, Debug, PartialEq)]
+    struct Number(usize);
+
+    impl Question for Number {
+        type Answer = usize;
+
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    /// A server that answers when it is let, and remembers what went together.
+    struct Server {
+        leave: Semaphore,
+        asked: RefCell<Vec<Vec<usize>>>,
+    }
+
+    impl Server {
+        fn new(leave: usize) -> Self {
+            Self {
+                leave: Semaphore::new(leave),
+                asked: RefCell::default(),
+            }
+        }
+
+        async fn exchange(&self, questions: &[Number]) -> Result<Vec<usize>> {
+            let numbers: Vec<usize> = questions.iter().map(|question| question.0).collect();
+            self.asked.borrow_mut().push(numbers.clone());
+            let leave = self.leave.acquire().await.unwrap();
+            leave.forget();
+            match numbers.contains(&13) {
+                true => Err(unavailable("of no luck")),
+                false => Ok(numbers.iter().map(|number| number * 10).collect()),
+            }
+        }
+
+        async fn ask(&self, gathering: &Gathering<Number>, number: usize) -> Result<usize> {
+            let exchange = async |questions: &[Number]| self.exchange(questions).await;
+            gathering.ask(Number(number), exchange).await
+        }
+    }
+
+    /// Asks everything before anything is answered.
+    async fn ask_all(
+        server: &Server,
+        gathering: &Gathering<Number>,
+        numbers: impl IntoIterator<Item = usize>,
+    ) -> Vec<Result<usize>> {
+        let numbers = numbers.into_iter();
+        let asking = join_all(numbers.map(|number| server.ask(gathering, number)));
+        let answering = async {
+            tokio::task::yield_now().await;
+            assert_eq!(server.asked.borrow().len(), LANES);
+            server.leave.add_permits(9);
+        };
+        tokio::join!(asking, answering).0
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_go_together() {
+        let (server, gathering) = (Server::new(0), Gathering::default());
+        let answers = ask_all(&server, &gathering, 1..=7).await;
+        let answers: Vec<usize> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers, [10, 20, 30, 40, 50, 60, 70]);
+        let asked = [vec![1], vec![2], vec![3, 4, 5, 6, 7]];
+        assert_eq!(*server.asked.borrow(), asked);
+        // Nobody is under way any more.
+        assert!(server.ask(&gathering, 8).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn no_more_go_together_than_is_good() {
+        let (server, gathering) = (Server::new(0), Gathering::default());
+        ask_all(&server, &gathering, [1, 1, MOST - 1, 1, 1, MOST + 1, 1]).await;
+        let rest = [vec![MOST - 1, 1], vec![1], vec![MOST + 1], vec![1]];
+        let mut asked = server.asked.borrow()[2..].to_vec();
+        asked.sort();
+        let mut expected = rest.to_vec();
+        expected.sort();
+        assert_eq!(asked, expected);
+    }
+
+    #[tokio::test]
+    async fn who_leads_may_go_away() {
+        let (server, gathering) = (Server::new(0), Gathering::default());
+        let mut first: Vec<_> = (1..=2)
+            .map(|number| Box::pin(server.ask(&gathering, number)))
+            .collect();
+        for asking in &mut first {
+            assert!(asking.now_or_never().is_none());
+        }
+        let mut leads = Box::pin(server.ask(&gathering, 3));
+        assert!((&mut leads).now_or_never().is_none());
+        let mut others: Vec<_> = (4..=5)
+            .map(|number| Box::pin(server.ask(&gathering, number)))
+            .collect();
+        for asking in &mut others {
+            assert!(asking.now_or_never().is_none());
+        }
+        // The third is told to ask for the others, begins, and goes away.
+        drop(first.remove(0));
+        assert!((&mut leads).now_or_never().is_none());
+        assert_eq!(server.asked.borrow()[2], [3, 4, 5]);
+        drop(leads);
+        server.leave.add_permits(9);
+        let answers = join_all(others);
+        let answers = tokio::time::timeout(Duration::from_secs(60), answers).await;
+        let answers: Vec<usize> = answers.unwrap().into_iter().map(Result::unwrap).collect();
+        assert_eq!(answers, [40, 50]);
+        assert_eq!(first.remove(0).await.unwrap(), 20);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_everybodys() {
+        let (server, gathering) = (Server::new(0), Gathering::default());
+        let answers = ask_all(&server, &gathering, [1, 2, 3, 13, 4]).await;
+        let failed: Vec<bool> = answers.iter().map(Result::is_err).collect();
+        assert_eq!(failed, [false, false, true, true, true]);
+        assert_eq!(server.ask(&gathering, 5).await.unwrap(), 50);
+    }
+}

@@ -61,6 +61,11 @@ impl Keys {
         self.of_set(Kind::Entries, set)
     }
 
+    /// The key of a set's build tokens.
+    pub fn builders(&self, set: &SetName) -> Vec<u8> {
+        self.of_set(Kind::Builders, set)
+    }
+
     /// The keys of a set that say what stands in it.
     pub fn contents(&self, set: &SetName) -> [Vec<u8>; 2] {
         [Kind::Entries, Kind::Mark].map(|kind| self.of_set(kind, set))

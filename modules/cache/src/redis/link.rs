@@ -19,10 +19,7 @@ use redis::{
 
 use uuid::Uuid;
 
-use super::{
-    scripts::{Call, SCRIPTS},
-    server,
-};
+use super::{scripts::SCRIPTS, server};
 
 /// How many time limits it may take to connect: to find the server, to agree on encryption, to sign
 /// in, and to look at it.
@@ -117,37 +114,31 @@ impl Link {
         connection: &Arc<Connection>,
         commands: Vec<Cmd>,
     ) -> Result<Vec<Value>> {
-        let answers = self.send(connection, commands).await?;
+        let answers = self.send(connection, &pipeline(commands)).await?;
         answers.into_iter().map(answered).collect()
     }
 
-    /// Calls scripts together. A server that does not know them, because it was told to forget them,
-    /// is given them first.
-    pub async fn call(&self, connection: &Arc<Connection>, calls: &[Call]) -> Result<Vec<Value>> {
-        let commands = calls.iter().map(Call::command).collect();
-        let mut answers = self.send(connection, commands).await?;
-        let unknown: Vec<usize> = (0..answers.len())
-            .filter(|at| is_unknown_script(&answers[*at]))
-            .collect();
-        if !unknown.is_empty() {
+    /// Sends commands that call scripts together. A server that does not know the scripts, because it
+    /// was told to forget them, is given them first, and then all of the commands once more: what
+    /// follows a call relies on it.
+    pub async fn call(
+        &self,
+        connection: &Arc<Connection>,
+        commands: Vec<Cmd>,
+    ) -> Result<Vec<Value>> {
+        let pipeline = pipeline(commands);
+        let mut answers = self.send(connection, &pipeline).await?;
+        if answers.iter().any(is_unknown_script) {
             self.run(connection, SCRIPTS.load()).await?;
-            let again = unknown.iter().map(|at| calls[*at].command()).collect();
-            let found = self.send(connection, again).await?;
-            for (at, answer) in unknown.into_iter().zip(found) {
-                answers[at] = answer;
-            }
+            answers = self.send(connection, &pipeline).await?;
         }
         answers.into_iter().map(answered).collect()
     }
 
-    async fn send(&self, connection: &Arc<Connection>, commands: Vec<Cmd>) -> Result<Vec<Value>> {
-        let mut pipeline = Pipeline::with_capacity(commands.len());
-        let count = commands.len();
-        for command in commands {
-            pipeline.add_command(command);
-        }
+    async fn send(&self, connection: &Arc<Connection>, pipeline: &Pipeline) -> Result<Vec<Value>> {
         let mut commands = connection.commands.clone();
-        let answers = commands.req_packed_commands(&pipeline, 0, count).await;
+        let answers = commands.req_packed_commands(pipeline, 0, pipeline.len());
+        let answers = answers.await;
         answers.map_err(|error| {
             if !error.is_timeout() && error.is_unrecoverable_error() {
                 self.forget(connection);
@@ -200,6 +191,14 @@ impl Link {
         // Nothing panics while it holds the lock.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn pipeline(commands: Vec<Cmd>) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(commands.len());
+    for command in commands {
+        pipeline.add_command(command);
+    }
+    pipeline
 }
 
 /// What every failure of the cache is to those who ask it.

@@ -32,6 +32,7 @@ pub(super) struct Script {
 pub(super) struct Scripts {
     pub read: Script,
     pub fill: Script,
+    pub record: Script,
     pub announce: Script,
     pub settle: Script,
     pub abort: Script,
@@ -48,6 +49,7 @@ pub(super) struct Scripts {
 pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     read: Script::new(include_str!("scripts/read.lua")),
     fill: Script::new(include_str!("scripts/fill.lua")),
+    record: Script::new(include_str!("scripts/record.lua")),
     announce: Script::new(include_str!("scripts/announce.lua")),
     settle: Script::new(include_str!("scripts/settle.lua")),
     abort: Script::new(include_str!("scripts/abort.lua")),
@@ -88,6 +90,7 @@ impl Scripts {
         let all = [
             &self.read,
             &self.fill,
+            &self.record,
             &self.announce,
             &self.settle,
             &self.abort,
@@ -149,14 +152,6 @@ impl Call {
 
     pub fn number(&mut self, number: impl ToString) -> &mut Self {
         self.argument(number.to_string())
-    }
-
-    /// Adds the keys and arguments of another call of the script.
-    pub fn append(&mut self, other: Self) -> &mut Self {
-        self.bytes += other.bytes;
-        self.keys.extend(other.keys);
-        self.arguments.extend(other.arguments);
-        self
     }
 
     /// Whether it is as much as a server should do without looking at anything else, which is a few

@@ -79,9 +79,16 @@ impl RedisStorage {
 
     /// Calls scripts, some at a time.
     pub(super) async fn call(&self, calls: &[Call]) -> Result<Vec<Value>> {
+        self.call_all(calls.iter().map(Call::command)).await
+    }
+
+    /// Sends commands, some of which call scripts, some at a time and in their order.
+    async fn call_all(&self, commands: impl IntoIterator<Item = Cmd>) -> Result<Vec<Value>> {
         let connection = self.shared.link.to(&self.incarnation)?;
-        let mut answers = Vec::with_capacity(calls.len());
-        for some in calls.chunks(TOGETHER) {
+        let mut commands = commands.into_iter().peekable();
+        let mut answers = Vec::with_capacity(commands.size_hint().0);
+        while commands.peek().is_some() {
+            let some = commands.by_ref().take(TOGETHER).collect();
             answers.extend(self.shared.link.call(&connection, some).await?);
         }
         Ok(answers)
@@ -348,14 +355,33 @@ impl Storage for RedisStorage {
     }
 
     async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
-        let mut calls = Vec::new();
-        let mut rest = documents;
-        while !rest.is_empty() {
-            let (call, count) = self.announcement(batch, rest)?;
-            calls.push(call);
-            rest = &rest[count..];
+        let mut worth = vec![false; documents.len()];
+        let (new, known): (Vec<_>, Vec<_>) = documents
+            .iter()
+            .enumerate()
+            .partition(|(_, announced)| announced.is_new);
+        let mut commands = self.records(batch, documents)?;
+        let records = commands.len();
+        commands.extend(self.announcements(batch, &known));
+        let calls = commands.len() - records;
+        // Where nobody reads the sets of new documents now, who builds them later finds the records.
+        let heads = self.heads(&new);
+        commands.extend(heads.iter().cloned());
+        let mut answers = self.call_all(commands).await?.into_iter().skip(records);
+        let mut note = |announced: &[(usize, &Announced)], answers| {
+            let flags = flags(answers, announced.len())?;
+            for ((at, _), flag) in announced.iter().zip(flags) {
+                worth[*at] = flag;
+            }
+            Ok::<_, Error>(())
+        };
+        note(&known, answers.by_ref().take(calls).collect())?;
+        let read = self.read_among(new, answers.collect())?;
+        if !read.is_empty() {
+            let answers = self.call_all(self.announcements(batch, &read)).await?;
+            note(&read, answers)?;
         }
-        flags(self.call(&calls).await?, documents.len())
+        Ok(worth)
     }
 
     async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {
@@ -412,7 +438,10 @@ impl Storage for RedisStorage {
             return Ok(known.scan.clone());
         }
         let (stamps, mut scan) = self.stretch(sets, after, most).await?;
-        let Some((collection, cache)) = sets.first().map(|set| self.tier(set.collection)).transpose()?
+        let Some((collection, cache)) = sets
+            .first()
+            .map(|set| self.tier(set.collection))
+            .transpose()?
         else {
             return Ok(scan);
         };
@@ -506,45 +535,100 @@ impl RedisStorage {
         self.call(&calls).await.map(drop)
     }
 
-    /// The announcement of as many documents as one call takes, and how many those are.
-    fn announcement(&self, batch: BatchId, documents: &[Announced]) -> Result<(Call, usize)> {
-        let number = self.next_record(batch);
-        let mut call = self.begun(&SCRIPTS.announce);
-        call.key(self.keys.stamp());
-        call.key(self.keys.fence(self.instance));
-        call.key(self.keys.records());
-        let mut record = Record::default();
-        let mut rest = Call::new(&SCRIPTS.announce);
-        let mut count = 0;
-        for announced in documents {
-            if rest.is_full() {
-                break;
+    /// What puts down what a batch announces.
+    fn records(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<Cmd>> {
+        let too_large = || Error::internal("a document that is too large for its record");
+        let mut commands = Vec::new();
+        for documents in documents.chunks(CHUNK) {
+            let mut record = Record::default();
+            for announced in documents {
+                record.add(announced).ok_or_else(too_large)?;
             }
-            record.add(announced).ok_or_else(too_large)?;
-            rest.key(self.keys.document(announced.document));
-            rest.number(u8::from(announced.is_new));
-            rest.number(announced.places.len());
-            rest.argument(packed::revision(announced.revision));
+            let mut call = self.begun(&SCRIPTS.record);
+            call.key(self.keys.fence(self.instance));
+            call.key(self.keys.records());
+            let number = self.next_record(batch);
+            call.argument(packed::record_name(self.instance, batch, number));
+            call.argument(record.bytes().ok_or_else(too_large)?);
+            commands.push(call.command());
+        }
+        Ok(commands)
+    }
+
+    /// What announces documents that have records.
+    fn announcements(&self, batch: BatchId, documents: &[(usize, &Announced)]) -> Vec<Cmd> {
+        if documents.is_empty() {
+            return Vec::new();
+        }
+        let begin = || {
+            let mut call = self.begun(&SCRIPTS.announce);
+            call.key(self.keys.stamp());
+            call.key(self.keys.fence(self.instance));
+            call.argument(packed::batch(self.instance, batch));
+            call
+        };
+        let calls = calls_for_each(begin(), begin, documents, |call, (_, announced)| {
+            call.key(self.keys.document(announced.document));
+            call.number(u8::from(announced.is_new));
+            call.number(announced.places.len());
+            call.argument(packed::revision(announced.revision));
             for place in &announced.places {
-                rest.keys(self.keys.set(&place.set));
-                rest.argument(place.position.bytes());
+                call.keys(self.keys.set(&place.set));
+                call.argument(place.position.bytes());
             }
             match &announced.left {
                 Some(left) => {
-                    rest.number(left.len());
-                    rest.keys(left.iter().map(|place| self.keys.mark(&place.set)));
+                    call.number(left.len());
+                    call.keys(left.iter().map(|place| self.keys.mark(&place.set)));
                 }
                 None => {
-                    rest.argument(Vec::new());
+                    call.argument(Vec::new());
                 }
             }
-            count += 1;
+        });
+        calls.iter().map(Call::command).collect()
+    }
+
+    /// What asks who reads the sets of new documents, or is about to.
+    fn heads(&self, new: &[(usize, &Announced)]) -> Vec<Cmd> {
+        let commands = new.chunks(CHUNK).map(|new| {
+            let mut command = redis::cmd("MGET");
+            command.arg(self.keys.epoch());
+            for place in new.iter().flat_map(|(_, announced)| &announced.places) {
+                command.arg(self.keys.mark(&place.set));
+                command.arg(self.keys.builders(&place.set));
+            }
+            command
+        });
+        commands.collect()
+    }
+
+    /// Those of the new documents that stand in sets of which somebody reads any.
+    fn read_among<'a>(
+        &self,
+        new: Vec<(usize, &'a Announced)>,
+        heads: Vec<Value>,
+    ) -> Result<Vec<(usize, &'a Announced)>> {
+        let mut read = Vec::new();
+        let mut heads = heads.into_iter();
+        for new in new.chunks(CHUNK) {
+            let heads = heads.next().map(array).transpose()?.unwrap_or_default();
+            let mut heads = heads.into_iter().map(|head| head != Value::Nil);
+            if heads.next() != Some(true) {
+                return Err(unavailable("what Redis held is gone"));
+            }
+            for announced in new {
+                let places = announced.1.places.len();
+                let of_its_sets: Vec<bool> = heads.by_ref().take(2 * places).collect();
+                if of_its_sets.len() != 2 * places {
+                    return Err(unexpected("as many as it was asked for"));
+                }
+                if of_its_sets.contains(&true) {
+                    read.push(*announced);
+                }
+            }
         }
-        call.argument(packed::record_name(self.instance, batch, number));
-        call.argument(record.bytes().ok_or_else(too_large)?);
-        call.argument(packed::batch(self.instance, batch));
-        call.append(rest);
-        Ok((call, count))
+        Ok(read)
     }
 
     /// The number of a batch's next record.
@@ -599,10 +683,6 @@ fn calls_for_each<T>(
 /// before, and nobody reads the sets where it stands.
 fn is_nothing_to_settle(settled: &Settled) -> bool {
     settled.is_new && settled.held.is_none() && settled.left.is_empty()
-}
-
-fn too_large() -> Error {
-    Error::internal("a document that is too large for its record")
 }
 
 /// A lifetime as scripts take it.

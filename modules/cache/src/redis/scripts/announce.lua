@@ -1,18 +1,17 @@
 #!lua
 -- Notes that a batch is about to change documents, unless its instance is fenced. Each has a token
 -- and no fill token afterwards, and stands in the sets that it is about to enter where those are
--- read. What was announced is put down in the epoch's records, for who builds a set, and for who has
--- to take it back.
+-- read. Records of them are there already.
 --
 -- A document that was never there before, and stands in no set that somebody has built, gets no
 -- token: nobody holds it, what is read of it before the commit is nothing, and what is read afterwards
 -- is new.
 --
--- Keys: the epoch, its stamp, the instance's fence, the records; of each document its own, then the
--- sets where it will stand, then the marks of those where it stands.
--- Arguments: the name of the record and what it says, the token of the batch; of each document 1
--- where it was never there before, else 0; the number of the sets where it will stand, its revision,
--- and its position in each; the number of those where it stands, or nothing where nobody knows.
+-- Keys: the epoch, its stamp, the instance's fence; of each document its own, then the sets where it
+-- will stand, then the marks of those where it stands.
+-- Arguments: the token of the batch; of each document 1 where it was never there before, else 0; the
+-- number of the sets where it will stand, its revision, and its position in each; the number of those
+-- where it stands, or nothing where nobody knows.
 -- Returns of each 1 where it is worth holding: it was held, or stands in a set that somebody has
 -- built. Else 0.
 
@@ -20,7 +19,6 @@ local epoch_stamp = key()
 if redis.call('EXISTS', key()) == 1 then
   return redis.error_reply('FENCED the instance is fenced')
 end
-redis.call('HSET', key(), argument(), argument())
 local token = argument()
 -- One for all that this call touches.
 local stamp
