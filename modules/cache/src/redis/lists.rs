@@ -81,6 +81,13 @@ impl Lists {
         }
     }
 
+    /// How many there are, and how many bytes they take, about.
+    #[cfg(test)]
+    pub fn size(&self) -> (usize, usize) {
+        let kept = self.locked();
+        (kept.lists.len(), kept.bytes)
+    }
+
     fn locked(&self) -> MutexGuard<'_, Kept> {
         // Nothing panics while it holds the lock.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)

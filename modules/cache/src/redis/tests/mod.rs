@@ -4,6 +4,7 @@ mod buckets;
 mod budget;
 mod epochs;
 mod failures;
+mod lists;
 mod server;
 mod together;
 
