@@ -143,11 +143,7 @@ impl<R: Remote> Steps<R> {
             self.shared.coordination.join(instance).await?;
             self.joined = true;
         }
-        let look = self.look_again().await?;
-        if !self.arrived {
-            self.arrived = true;
-            self.arrive(&look);
-        }
+        let look = self.look().await?;
         self.mind_others(&look).await?;
         let moved = self.mind_gate(&look).await?;
         if moved {
@@ -156,34 +152,31 @@ impl<R: Remote> Steps<R> {
         Ok(())
     }
 
-    /// Whoever finds nobody does not trust what is held: nobody knows what was written meanwhile, by
-    /// whatever means.
-    fn arrive(&self, look: &Look) {
-        let myself = self.shared.view.borrow().instance;
-        let is_there =
-            |peer: &Peer| peer.instance != myself && !peer.fenced && peer.silent < SILENCE;
-        if let Gate::Open { epoch, .. } = &look.gate
-            && !look.peers.iter().any(is_there)
-        {
-            self.shared.condemn(*epoch);
+    /// Condemns what is open where it may be out of date: somebody else has written before this look,
+    /// or nobody was there to notice who did. What is held is not to be read from before that is clear.
+    fn judge(&mut self, look: &Look, overtaken: bool) {
+        let arrives = !std::mem::replace(&mut self.arrived, true);
+        let epoch = look.gate.epoch();
+        let mut doubts = self.shared.doubts();
+        doubts.condemned.retain(|condemned| *condemned == epoch);
+        if !look.gate.is_open() {
+            return;
+        }
+        if overtaken {
+            tracing::info!("somebody else has written; the shared cache begins anew");
+            doubts.condemned.insert(epoch);
+        }
+        if arrives && !self.finds_anybody(look) {
+            doubts.condemned.insert(epoch);
         }
     }
 
-    /// Looks, and condemns what is open where somebody else has written before that.
-    async fn look_again(&mut self) -> Result<Look> {
-        let overtaken = std::mem::take(&mut self.shared.doubts().overtaken);
-        let look = self.look().await;
-        if overtaken {
-            match &look {
-                Ok(look) if look.gate.is_open() => {
-                    tracing::info!("somebody else has written; the shared cache begins anew");
-                    self.shared.doubts().condemned = Some(look.gate.epoch());
-                }
-                Ok(_) => {}
-                Err(_) => self.shared.doubts().overtaken = true,
-            }
-        }
-        look
+    /// Whether others are there.
+    fn finds_anybody(&self, look: &Look) -> bool {
+        let myself = self.shared.view.borrow().instance;
+        let is_there =
+            |peer: &Peer| peer.instance != myself && !peer.fenced && peer.silent < SILENCE;
+        look.peers.iter().any(is_there)
     }
 
     /// Leaves the others.
@@ -217,11 +210,13 @@ impl<R: Remote> Steps<R> {
     async fn look(&mut self) -> Result<Look> {
         let shared = Arc::clone(&self.shared);
         let instance = shared.view.borrow().instance;
+        let overtaken = std::mem::take(&mut shared.doubts().overtaken);
         let asked = shared.clock.ticks();
-        let mut look = shared
-            .coordination
-            .look(instance, self.reaches.as_ref())
-            .await?;
+        let look = shared.coordination.look(instance, self.reaches.as_ref());
+        let mut look = look.await.inspect_err(|_| {
+            shared.doubts().overtaken |= overtaken;
+        })?;
+        self.judge(&look, overtaken);
         let known = look
             .peers
             .iter()
@@ -240,12 +235,13 @@ impl<R: Remote> Steps<R> {
             look.peers.retain(|peer| peer.instance != instance);
         }
         self.note_gate(&look.gate);
-        let storage = self.storage(&look.gate, instance);
+        let (storage, turn) = self.storage(&look.gate, instance);
         shared.view.send_replace(View {
             instance,
             gate: Some(look.gate.clone()),
             asked,
             storage,
+            turn,
         });
         Ok(look)
     }
@@ -274,22 +270,25 @@ impl<R: Remote> Steps<R> {
         since.map_or(0, |since| self.shared.clock.ticks().saturating_sub(since))
     }
 
-    /// What the open epoch is held in.
-    fn storage(&self, gate: &Gate, instance: Id) -> Option<Arc<R::Storage>> {
-        let Gate::Open { epoch, incarnation } = gate else {
-            return None;
-        };
+    /// What the open epoch is held in, and which turn it has.
+    fn storage(&self, gate: &Gate, instance: Id) -> (Option<Arc<R::Storage>>, u64) {
         let view = self.shared.view.borrow();
+        let Gate::Open { epoch, incarnation } = gate else {
+            return (None, view.turn);
+        };
+        if self.shared.doubts().condemned.contains(epoch) {
+            return (None, view.turn);
+        }
         let same = view.gate.as_ref() == Some(gate) && view.instance == instance;
         if same && view.storage.is_some() {
-            return view.storage.clone();
+            return (view.storage.clone(), view.turn);
         }
-        let reached = self.reaches.as_ref()?;
-        if !self.is_the_same(reached, incarnation) {
-            return None;
+        let reached = self.reaches.as_ref();
+        if !reached.is_some_and(|reached| self.is_the_same(reached, incarnation)) {
+            return (None, view.turn);
         }
         let storage = self.shared.remote.at(*epoch, incarnation, instance);
-        Some(Arc::new(storage))
+        (Some(Arc::new(storage)), view.turn + 1)
     }
 
     #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
@@ -346,7 +345,7 @@ impl<R: Remote> Steps<R> {
         let shared = Arc::clone(&self.shared);
         match &look.gate {
             Gate::Open { epoch, incarnation } => {
-                let condemned = shared.doubts().condemned == Some(*epoch);
+                let condemned = shared.doubts().condemned.contains(epoch);
                 let reached = self.reaches.as_ref();
                 let usable = reached.is_some_and(|own| self.is_the_same(own, incarnation));
                 if usable && !condemned {

@@ -10,9 +10,11 @@
 //! goes on without. [`keeper`] is the task that renews the lease, and moves the gate.
 
 mod keeper;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -80,8 +82,10 @@ struct View<S> {
     gate: Option<Gate>,
     /// When it began to ask for what it knows, in ticks.
     asked: i64,
-    /// What the open epoch is held in, where this instance can reach that.
+    /// What the open epoch is held in, where this instance can reach that and has no doubts.
     storage: Option<Arc<S>>,
+    /// Which of the storages that this instance has had that is, or was.
+    turn: u64,
 }
 
 impl<S> Clone for View<S> {
@@ -91,6 +95,7 @@ impl<S> Clone for View<S> {
             gate: self.gate.clone(),
             asked: self.asked,
             storage: self.storage.clone(),
+            turn: self.turn,
         }
     }
 }
@@ -98,8 +103,9 @@ impl<S> Clone for View<S> {
 /// What speaks against what is known.
 #[derive(Default)]
 struct Doubts {
-    /// Something that must not fail has failed in this epoch: it is to end.
-    condemned: Option<Epoch>,
+    /// Epochs that are to end: something that must not fail has failed there, or what they hold may be
+    /// out of date.
+    condemned: BTreeSet<Epoch>,
     /// A commit was refused that was announced by what was known at this moment, in ticks.
     refused: Option<i64>,
     /// Somebody else has written: the epoch that is open at the next look is to end.
@@ -119,6 +125,7 @@ impl<R: Remote> Shared<R> {
             gate: None,
             asked: i64::MIN,
             storage: None,
+            turn: 0,
         };
         Self {
             remote,
@@ -158,12 +165,13 @@ impl<R: Remote> Shared<R> {
         self.flaw == Some(flaw)
     }
 
-    /// What may be read from now; what is found there counts if [`Shared::is_good`] afterwards.
-    fn readable(&self) -> Option<(Arc<R::Storage>, Epoch)> {
+    /// What may be read from now, and which turn it has; what is found there counts if
+    /// [`Shared::is_good`] afterwards.
+    fn readable(&self) -> Option<(Arc<R::Storage>, u64)> {
         let view = self.view.borrow();
         let storage = view.storage.as_ref()?;
-        let epoch = view.gate.as_ref()?.epoch();
-        self.has_lease(&view).then(|| (Arc::clone(storage), epoch))
+        self.has_lease(&view)
+            .then(|| (Arc::clone(storage), view.turn))
     }
 
     /// Whether what was read from a storage until now was right when it was read. The gate was open
@@ -184,9 +192,9 @@ impl<R: Remote> Shared<R> {
     }
 
     /// Asks for something, as long as that may be. None where it cannot be known.
-    async fn ask<T>(&self, act: impl AsyncFnOnce(&R::Storage, Epoch) -> Result<T>) -> Option<T> {
-        let (storage, epoch) = self.readable()?;
-        match act(&storage, epoch).await {
+    async fn ask<T>(&self, act: impl AsyncFnOnce(&R::Storage, u64) -> Result<T>) -> Option<T> {
+        let (storage, turn) = self.readable()?;
+        match act(&storage, turn).await {
             Ok(found) => self.is_good(&storage).then_some(found),
             Err(error) => {
                 tracing::debug!(%error, "the shared cache does not answer");
@@ -199,7 +207,7 @@ impl<R: Remote> Shared<R> {
 
     /// Says that an epoch must end: something has failed that must not.
     fn condemn(&self, epoch: Epoch) {
-        self.doubts().condemned = Some(epoch);
+        self.doubts().condemned.insert(epoch);
         self.wake.notify_one();
     }
 
@@ -233,55 +241,57 @@ impl<R: Remote> Shared<R> {
     }
 }
 
-/// Bits of a token's number that are its own; those above say of which epoch it is.
+/// Bits of a token's number that are its own; those above say from which storage it is.
 const OWN_BITS: u32 = 40;
 
 /// A token as it is given out. Each epoch counts from the beginning: without this a token of one
 /// would be taken for a token of the next, and with it what was read before that began.
-const fn issued(number: u64, epoch: Epoch) -> u64 {
-    epoch.number << OWN_BITS | number
+///
+/// Tokens never leave the instance, so that it tells epochs apart by the turn in which it had them.
+const fn issued(number: u64, turn: u64) -> u64 {
+    turn << OWN_BITS | number
 }
 
-/// The number of a token that this epoch has given out. None where another one has.
-fn accepted(token: u64, epoch: Epoch) -> Option<u64> {
+/// The number of a token that was given out in this turn. None where it is of another one.
+fn accepted(token: u64, turn: u64) -> Option<u64> {
     let number = token & ((1 << OWN_BITS) - 1);
-    (issued(number, epoch) == token).then_some(number)
+    (issued(number, turn) == token).then_some(number)
 }
 
 impl<R: Remote> Shared<R> {
     #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
-    fn issued(&self, number: u64, epoch: Epoch) -> u64 {
+    fn issued(&self, number: u64, turn: u64) -> u64 {
         #[cfg(feature = "flaws")]
         if self.is(Flaw::TokensOfAnyEpoch) {
             return number;
         }
-        issued(number, epoch)
+        issued(number, turn)
     }
 
-    /// Makes the token that a reader gets one of this epoch.
-    fn issue(&self, lookup: &mut Lookup, epoch: Epoch) {
+    /// Makes the token that a reader gets one of this turn.
+    fn issue(&self, lookup: &mut Lookup, turn: u64) {
         if let Lookup::Missing(token) = lookup {
-            token.number = self.issued(token.number, epoch);
+            token.number = self.issued(token.number, turn);
         }
     }
 
     #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
-    fn accepted(&self, token: u64, epoch: Epoch) -> Option<u64> {
+    fn accepted(&self, token: u64, turn: u64) -> Option<u64> {
         #[cfg(feature = "flaws")]
         if self.is(Flaw::TokensOfAnyEpoch) {
             return Some(token);
         }
-        accepted(token, epoch)
+        accepted(token, turn)
     }
 }
 
 impl<R: Remote> Storage for Shared<R> {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
-        let found = self.ask(async |storage, epoch| {
+        let found = self.ask(async |storage, turn| {
             let mut found = storage.read(documents).await?;
             found
                 .iter_mut()
-                .for_each(|lookup| self.issue(lookup, epoch));
+                .for_each(|lookup| self.issue(lookup, turn));
             Ok(found)
         });
         let unknown = || documents.iter().map(|_| Lookup::Unknown).collect();
@@ -294,11 +304,11 @@ impl<R: Remote> Storage for Shared<R> {
         lifetime: Option<i64>,
     ) -> Result<Vec<bool>> {
         let count = documents.len();
-        let counts = self.ask(async |storage, epoch| {
+        let counts = self.ask(async |storage, turn| {
             let mut counts = vec![false; documents.len()];
             let (mut fills, mut places) = (Vec::new(), Vec::new());
             for (at, (key, token, held)) in documents.into_iter().enumerate() {
-                if let Some(number) = self.accepted(token, epoch) {
+                if let Some(number) = self.accepted(token, turn) {
                     fills.push((key, number, held));
                     places.push(at);
                 }
@@ -381,10 +391,10 @@ impl<R: Remote> Storage for Shared<R> {
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
-        let found = self.ask(async |storage, epoch| {
+        let found = self.ask(async |storage, turn| {
             let mut scan = storage.scan(sets, after, most).await?;
             for (_, lookup) in scan.documents.iter_mut().flatten() {
-                self.issue(lookup, epoch);
+                self.issue(lookup, turn);
             }
             Ok(scan)
         });
@@ -397,15 +407,15 @@ impl<R: Remote> Storage for Shared<R> {
     }
 
     async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
-        let token = self.ask(async |storage, epoch| {
+        let token = self.ask(async |storage, turn| {
             let token = storage.begin(set).await?;
-            Ok(token.map(|number| self.issued(number, epoch)))
+            Ok(token.map(|number| self.issued(number, turn)))
         });
         Ok(token.await.flatten())
     }
 
     async fn build(&self, set: &SetName, token: u64, members: Members) -> Result<bool> {
-        let built = self.ask(async |storage, epoch| match self.accepted(token, epoch) {
+        let built = self.ask(async |storage, turn| match self.accepted(token, turn) {
             Some(number) => storage.build(set, number, members).await,
             None => Ok(false),
         });
@@ -433,20 +443,5 @@ impl<R: Remote> Storage for Shared<R> {
     fn statistics(&self) -> Statistics {
         let storage = self.view.borrow().storage.clone();
         storage.map_or_else(Statistics::default, |storage| storage.statistics())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_counts_in_its_own_epoch_alone() {
-        let first = Epoch::NONE.next(7);
-        let second = first.next(7);
-        let token = issued(5, first);
-        assert_eq!(accepted(token, first), Some(5));
-        assert_eq!(accepted(token, second), None);
-        assert_ne!(issued(5, second), token);
     }
 }
