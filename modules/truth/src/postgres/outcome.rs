@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::session::{Backend, PostgresSession};
+use super::session::{Backend, PostgresSession, gone};
 use crate::sql::postgres::{table::COMMITS, write::note_commit};
 
 /// How long a client is kept waiting for it.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long is waited before it is looked up again.
 const PAUSE: Duration = Duration::from_millis(20);
+/// How long is waited for the end of an old connection, in milliseconds.
+const END: i64 = 1000;
 
 /// The transactions of one connection, and the number of the one under way.
 #[derive(Clone, Copy)]
@@ -84,17 +86,24 @@ impl Doubt {
         Ok(row.try_get::<i64, _>(0)? == self.lane.batch)
     }
 
-    /// Ends the server's side of the old connection. Whether it was about to commit or waits for a
-    /// COMMIT that will never come, the outcome is fixed afterwards.
+    /// Ends the server's side of the old connection, and waits until it has ended. Whether it was
+    /// about to commit or waits for a COMMIT that will never come, the outcome is fixed afterwards;
+    /// but not before: a statement that commits by itself may have begun and hold nothing yet.
     async fn end(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-        sqlx::query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+        let ended = sqlx::query(
+            "SELECT pg_terminate_backend(pid, $3)::text FROM pg_stat_activity \
              WHERE pid = $1 AND backend_start = $2::text::timestamptz",
         )
         .bind(self.backend.process)
         .bind(&self.backend.started)
-        .execute(connection)
-        .await
-        .map(drop)
+        .bind(END)
+        .fetch_optional(connection)
+        .await?;
+        let ended = ended.map(|row| row.try_get::<String, _>(0)).transpose()?;
+        match ended.as_deref() {
+            // None: it was gone already.
+            None | Some("true") => Ok(()),
+            Some(_) => Err(gone("the old connection does not end")),
+        }
     }
 }

@@ -253,7 +253,8 @@ impl PostgresSession {
     }
 }
 
-fn gone(words: &'static str) -> sqlx::Error {
+/// A connection that does not do what it was asked.
+pub(super) fn gone(words: &'static str) -> sqlx::Error {
     sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, words))
 }
 
