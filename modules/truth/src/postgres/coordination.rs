@@ -110,8 +110,6 @@ impl Coordination for PostgresCoordination {
         };
         let (old, new) = (from.epoch(), to.epoch());
         self.with(async |connection| {
-            let begin = format!("BEGIN; {}", gate::hold());
-            connection.execute(AssertSqlSafe(begin)).await?;
             let moved = sqlx::query(AssertSqlSafe(gate::shift()))
                 .bind(name(to))
                 .bind(incarnation)
@@ -120,9 +118,8 @@ impl Coordination for PostgresCoordination {
                 .bind(name(from))
                 .bind(old.number.to_string())
                 .bind(old.nonce.to_string())
-                .execute(&mut *connection)
+                .execute(connection)
                 .await?;
-            connection.execute("COMMIT").await?;
             Ok(moved.rows_affected() > 0)
         })
         .await

@@ -95,12 +95,17 @@ pub(crate) fn look() -> String {
     )
 }
 
-/// Moves the gate. Arguments: the state, the incarnation, the number, the nonce it gets; the state,
-/// the number and the nonce it must have.
+/// Moves the gate while nobody commits. Arguments: the state, the incarnation, the number, the nonce it
+/// gets; the state, the number and the nonce it must have.
+///
+/// It is one statement and a transaction of its own, so that nobody waits for one who has stopped in
+/// the middle. The row may be another one than when the statement began: the database looks at the
+/// conditions again where it has changed (read committed).
 pub(crate) fn shift() -> String {
     format!(
-        "UPDATE {GATE} SET state = $1, incarnation = $2, number = $3::text::bigint, \
-         nonce = $4::text::bigint \
+        "WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock({LOCK})) \
+         UPDATE {GATE} SET state = $1, incarnation = $2, number = $3::text::bigint, \
+         nonce = $4::text::bigint FROM held \
          WHERE state = $5 AND number = $6::text::bigint AND nonce = $7::text::bigint"
     )
 }
