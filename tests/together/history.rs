@@ -17,7 +17,7 @@ use crate::{
     clients::{DOCUMENTS, Record, Worker, World},
     membership::Presence,
     register::{Moment, Sight, Version},
-    scene::{Scene, Stop, cached},
+    scene::{Scene, Stop, wait},
 };
 
 const CLIENTS: u64 = 32;
@@ -63,10 +63,8 @@ fn nobody_is_told_anything_wrong_whatever_befalls() {
             record.add(client.join().unwrap());
         }
     });
-    // Everything is as it was: both answer from the cache again, and what the truth holds.
-    for instance in 0..2 {
-        cached(&scene.client(instance), "/cells?limit=20");
-    }
+    // The cache is in use again, and has what the truth holds.
+    wait("the gate is open", || scene.is_open());
     let last = CLIENTS + 1;
     record.add(Worker::new(&world, last, seed).look_at_everything());
     look_at_the_truth(&scene, &world, &mut record);
@@ -98,6 +96,8 @@ fn nobody_is_told_anything_wrong_whatever_befalls() {
         panic!("{} wrong answers", wrong.len());
     }
     assert!(record.cached > 500, "little came from the cache");
+    // Nothing is left that keeps answers from it.
+    scene.wait_cached("/cells?limit=20");
     for instance in &mut scene.instances {
         instance.stop();
     }
