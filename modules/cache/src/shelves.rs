@@ -320,6 +320,10 @@ impl<S: Storage> Observer for Shelves<S> {
             self.overtaken().await;
         }
     }
+
+    fn watched(&self, since: i64) {
+        self.storage.watched(since);
+    }
 }
 
 #[async_trait]

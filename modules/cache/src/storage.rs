@@ -153,6 +153,9 @@ pub trait Storage: Send + Sync + 'static {
         self.clear()
     }
 
+    /// Whatever others had written at this moment, in ticks, is known of.
+    fn watched(&self, _: i64) {}
+
     fn statistics(&self) -> Statistics;
 }
 

@@ -52,6 +52,10 @@ pub trait Observer: Send + Sync + 'static {
     /// Somebody else has written to the truth, such as a person with SQL, and nobody knows what: all
     /// that is kept may be out of date.
     async fn overtaken(&self) {}
+
+    /// Everything has been told that others had written at this moment, in the clock's ticks. Only a
+    /// truth that others can write to says so; it is quick.
+    fn watched(&self, _: i64) {}
 }
 
 /// Tells one batch from the others of this process.

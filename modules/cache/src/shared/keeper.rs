@@ -156,6 +156,7 @@ impl<R: Remote> Steps<R> {
     /// or nobody was there to notice who did. What is held is not to be read from before that is clear.
     fn judge(&mut self, look: &Look, overtaken: bool) {
         let arrives = !std::mem::replace(&mut self.arrived, true);
+        let is_alone = !self.finds_anybody(look);
         let epoch = look.gate.epoch();
         let mut doubts = self.shared.doubts();
         doubts.condemned.retain(|condemned| *condemned == epoch);
@@ -166,7 +167,7 @@ impl<R: Remote> Steps<R> {
             tracing::info!("somebody else has written; the shared cache begins anew");
             doubts.condemned.insert(epoch);
         }
-        if arrives && !self.finds_anybody(look) {
+        if arrives && is_alone {
             doubts.condemned.insert(epoch);
         }
     }
@@ -236,12 +237,15 @@ impl<R: Remote> Steps<R> {
         }
         self.note_gate(&look.gate);
         let (storage, turn) = self.storage(&look.gate, instance);
-        shared.view.send_replace(View {
-            instance,
-            gate: Some(look.gate.clone()),
-            asked,
-            storage,
-            turn,
+        shared.view.send_modify(|view| {
+            *view = View {
+                instance,
+                gate: Some(look.gate.clone()),
+                asked,
+                // Somebody else may have written while this instance looked.
+                storage: storage.filter(|_| !shared.doubts().overtaken),
+                turn,
+            };
         });
         Ok(look)
     }

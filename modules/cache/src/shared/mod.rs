@@ -6,6 +6,9 @@
 //! is), and believes an answer only if its lease is still good when the answer is there. What cannot
 //! be asked is answered as if nothing were held, so that the truth is asked.
 //!
+//! Nor is an answer believed where nobody has looked for long what others have written, who do not ask
+//! the gate: a person with SQL.
+//!
 //! A batch that cannot be announced makes the instance close the gate, waits until that is done and
 //! goes on without. [`keeper`] is the task that renews the lease, and moves the gate.
 
@@ -15,7 +18,10 @@ mod tests;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use nubo_core::{
@@ -36,6 +42,9 @@ use crate::storage::{Announced, DocumentKey, Remote, Settled, Storage};
 /// How long a batch waits for the gate to be moved, in microseconds. It takes a good half of a second
 /// when the server of the cache does not answer any more.
 const PATIENCE: i64 = 5_000_000;
+/// How long a reader may go by what it knows of what others have written, in microseconds, counted from
+/// before that was looked at. What they write is to be seen within a second.
+const WATCH: i64 = 900_000;
 
 /// What batches are announced in, if anything, and the terms on which they are.
 type Announcements<S> = HashMap<BatchId, (Option<Arc<S>>, Terms)>;
@@ -52,6 +61,8 @@ pub struct Shared<R: Remote> {
     /// where the gate was closed.
     announced: Mutex<Announcements<R::Storage>>,
     doubts: Mutex<Doubts>,
+    /// From when on it is not known what others have written, in ticks.
+    watched: AtomicI64,
     /// Wakes the keeper.
     wake: Notify,
     #[cfg(feature = "flaws")]
@@ -72,6 +83,8 @@ pub enum Flaw {
     IncarnationUnchecked,
     /// The tokens of one epoch are taken for those of the next.
     TokensOfAnyEpoch,
+    /// An answer is believed although nobody has looked for long what others have written.
+    WatchUnchecked,
 }
 
 /// What an instance knows.
@@ -135,6 +148,7 @@ impl<R: Remote> Shared<R> {
             view: watch::Sender::new(view),
             announced: Mutex::default(),
             doubts: Mutex::default(),
+            watched: AtomicI64::new(i64::MIN),
             wake: Notify::new(),
             #[cfg(feature = "flaws")]
             flaw: None,
@@ -177,6 +191,8 @@ impl<R: Remote> Shared<R> {
     /// Whether what was read from a storage until now was right when it was read. The gate was open
     /// when the storage became known, and is when what is known now was asked for; nobody opens it a
     /// second time for the same epoch. Since then the lease keeps it from closing.
+    ///
+    /// What others have written is another matter, and has its own lease.
     fn is_good(&self, storage: &Arc<R::Storage>) -> bool {
         let view = self.view.borrow();
         let same = |known: &Arc<R::Storage>| Arc::ptr_eq(known, storage);
@@ -184,11 +200,25 @@ impl<R: Remote> Shared<R> {
     }
 
     fn has_lease(&self, view: &View<R::Storage>) -> bool {
+        let now = self.clock.ticks();
+        self.knows_gate(view, now) && self.knows_others(now)
+    }
+
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn knows_gate(&self, view: &View<R::Storage>, now: i64) -> bool {
         #[cfg(feature = "flaws")]
         if self.is(Flaw::LeaseUnchecked) {
             return true;
         }
-        self.clock.ticks() < view.asked.saturating_add(LEASE)
+        now < view.asked.saturating_add(LEASE)
+    }
+
+    fn knows_others(&self, now: i64) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.is(Flaw::WatchUnchecked) {
+            return true;
+        }
+        now < self.watched.load(Ordering::Acquire).saturating_add(WATCH)
     }
 
     /// Asks for something, as long as that may be. None where it cannot be known.
@@ -433,11 +463,16 @@ impl<R: Remote> Storage for Shared<R> {
     /// have read it before. So the epoch ends, and all that was or will be put into it with it.
     ///
     /// Which one that is, the keeper has to ask: another one than is known here may have begun, and
-    /// have something in it that was read before.
+    /// have something in it that was read before. Until then this instance does without.
     async fn distrust(&self) -> Result<()> {
         self.doubts().overtaken = true;
+        self.view.send_modify(|view| view.storage = None);
         self.wake.notify_one();
         Ok(())
+    }
+
+    fn watched(&self, since: i64) {
+        self.watched.fetch_max(since, Ordering::Release);
     }
 
     fn statistics(&self) -> Statistics {

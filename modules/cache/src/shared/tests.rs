@@ -135,6 +135,7 @@ fn open(with_another: bool, moves: bool) -> (Arc<Shared<There>>, Arc<Agreed>) {
     });
     let remote = Arc::new(There(clock.clone()));
     let shared = Shared::new(remote, agreed.clone(), clock, Arc::new(Same));
+    shared.watched(0);
     (Arc::new(shared), agreed)
 }
 
@@ -168,6 +169,7 @@ async fn where_somebody_else_has_written_nothing_is_read_that_was_held_before() 
     let mut steps = Steps::new(shared.clone());
     steps.step().await.unwrap();
     shared.distrust().await.unwrap();
+    assert!(!shared.is_usable());
     steps.step().await.unwrap();
     assert!(!shared.is_usable());
     // The next epoch is another matter.
@@ -177,6 +179,24 @@ async fn where_somebody_else_has_written_nothing_is_read_that_was_held_before() 
     };
     steps.step().await.unwrap();
     assert!(shared.is_usable());
+}
+
+#[tokio::test]
+async fn who_has_not_looked_for_long_what_others_write_reads_nothing() {
+    let (shared, _agreed) = open(true, true);
+    let mut steps = Steps::new(shared.clone());
+    for (at, watched, is_usable) in [
+        (890_000, 0, true),
+        (900_000, 0, false),
+        (1_000_000, 200_000, true),
+        // A look that took long changes nothing.
+        (1_000_000, 100_000, true),
+    ] {
+        shared.remote().0.0.store(at, Ordering::Relaxed);
+        shared.watched(watched);
+        steps.step().await.unwrap();
+        assert_eq!(shared.is_usable(), is_usable, "at {at}");
+    }
 }
 
 #[test]

@@ -140,6 +140,7 @@ impl PostgresTruth {
         let watch = Watch::start(
             connector.clone(),
             Arc::clone(&self.catalog),
+            Arc::clone(&self.clock),
             observers.clone(),
         );
         let watch = watch

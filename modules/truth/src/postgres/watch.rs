@@ -17,6 +17,7 @@ use std::{
 
 use nubo_core::{
     Error, Result,
+    clock::Clock,
     document::Document,
     field::FieldType,
     id::Id,
@@ -72,6 +73,7 @@ pub(super) struct Watch {
 struct Watcher {
     connector: Connector,
     catalog: Arc<Catalog>,
+    clock: Arc<dyn Clock>,
     observers: Vec<Arc<dyn Observer>>,
     /// The collections by the schemas and names of their tables.
     tables: HashMap<(String, String), CollectionId>,
@@ -91,6 +93,8 @@ struct Seen {
 
 /// What a look finds.
 struct Look {
+    /// When it began, in ticks.
+    began: i64,
     seen: Seen,
     /// Every transaction before it is over.
     oldest: String,
@@ -117,6 +121,7 @@ impl Watch {
     pub async fn start(
         connector: Connector,
         catalog: Arc<Catalog>,
+        clock: Arc<dyn Clock>,
         observers: Vec<Arc<dyn Observer>>,
     ) -> Result<Self> {
         let tables = catalog.collections().iter().map(|collection| {
@@ -127,6 +132,7 @@ impl Watch {
             tables: tables.collect(),
             connector,
             catalog,
+            clock,
             observers,
             connection: None,
             last: None,
@@ -196,6 +202,9 @@ impl Watcher {
         self.old.note(look.seen.at, look.oldest);
         let before = self.old.before(look.seen.at);
         self.last = Some(look.seen);
+        for observer in &self.observers {
+            observer.watched(look.began);
+        }
         match before {
             Some(transaction) => self.prune(transaction).await,
             None => Ok(()),
@@ -205,6 +214,7 @@ impl Watcher {
     async fn look(&mut self) -> Result<Look> {
         let snapshot = self.last.as_ref().map(|seen| seen.snapshot.clone());
         let snapshot = snapshot.unwrap_or_else(|| NOTHING_SEEN.into());
+        let began = self.clock.ticks();
         let rows = self
             .with(async |connection| {
                 sqlx::query(AssertSqlSafe(others::look(MOST + 1)))
@@ -213,10 +223,10 @@ impl Watcher {
                     .await
             })
             .await?;
-        self.read(&rows).map_err(postgres_failure)
+        self.read(began, &rows).map_err(postgres_failure)
     }
 
-    fn read(&self, rows: &[PgRow]) -> Result<Look, sqlx::Error> {
+    fn read(&self, began: i64, rows: &[PgRow]) -> Result<Look, sqlx::Error> {
         let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
         let seen = Seen {
             snapshot: first.try_get(0)?,
@@ -234,6 +244,7 @@ impl Watcher {
             false => News::Anything,
         };
         Ok(Look {
+            began,
             seen,
             oldest: first.try_get(1)?,
             news,
