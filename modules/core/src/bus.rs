@@ -128,6 +128,9 @@ pub enum What {
     /// An account was changed, or a session of it has ended: who is behind its connections is to be
     /// found out again.
     AccountChanged { account: Id },
+    /// Versions of documents were not told here, because later ones had been: whoever listens must
+    /// read again.
+    Missed { collection: CollectionId },
 }
 
 impl Event {
@@ -142,7 +145,10 @@ impl Event {
             What::Published { document, .. } => document.size(),
             What::Told { json, .. } => json.len(),
             What::Broadcast { text, .. } => text.len(),
-            What::Presence { .. } | What::Kicked { .. } | What::AccountChanged { .. } => 0,
+            What::Presence { .. }
+            | What::Kicked { .. }
+            | What::AccountChanged { .. }
+            | What::Missed { .. } => 0,
         };
         channels + what + 128
     }

@@ -91,3 +91,10 @@ pub struct Touched {
     /// None where it is gone.
     pub after: Option<Document>,
 }
+
+impl Touched {
+    /// The document's id.
+    pub fn id(&self) -> Option<Id> {
+        self.after.as_ref().or(self.before.as_ref())?.id()
+    }
+}

@@ -98,6 +98,7 @@ impl Dispatcher {
                 }
             }
             What::AccountChanged { account } => self.look_at_all(*account).await,
+            What::Missed { collection } => self.tell_missed(event, *collection, position, only),
         }
     }
 
@@ -218,6 +219,22 @@ impl Dispatcher {
                     .await
             }
         }
+    }
+
+    /// Versions of documents were missed: whoever might have heard of them reads again. Where rules
+    /// look into their collection, that is everybody.
+    fn tell_missed(
+        &mut self,
+        event: &Event,
+        collection: CollectionId,
+        position: Position,
+        only: Only<'_>,
+    ) {
+        if only.is_none() && self.lookups.collections().contains(&collection) {
+            return self.begin_anew(position);
+        }
+        let frame = |channel: &Channel| event::reload(channel, position, "gap");
+        self.tell_all(event, position, only, frame, |_| true);
     }
 
     /// Whether anybody listens.

@@ -500,18 +500,23 @@ impl Dispatcher {
             Heard::Event(published) => self.deliver(&published, None).await,
             Heard::Gap(position) => {
                 tracing::warn!("events came faster than they could be told; clients read again");
-                self.lookups.forget();
-                self.absence.forget(position.sequence);
-                if self.hears_accounts {
-                    // Accounts may be among what was lost.
-                    self.hub.changed.all();
-                }
-                for (channel, on) in self.listeners.channels() {
-                    for member in on.members() {
-                        let reload = event::reload(channel, position, "gap");
-                        member.connection.send(reload);
-                    }
-                }
+                self.begin_anew(position);
+            }
+        }
+    }
+
+    /// Nobody knows what was up to a position: everybody reads again.
+    fn begin_anew(&mut self, position: Position) {
+        self.lookups.forget();
+        self.absence.forget(position.sequence);
+        if self.hears_accounts {
+            // Accounts may be among what was lost.
+            self.hub.changed.all();
+        }
+        for (channel, on) in self.listeners.channels() {
+            for member in on.members() {
+                let reload = event::reload(channel, position, "gap");
+                member.connection.send(reload);
             }
         }
     }

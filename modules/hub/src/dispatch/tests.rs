@@ -350,6 +350,39 @@ async fn where_events_are_lost_everybody_is_looked_at() {
     assert_eq!(world.closes(), Some(Close::Revoked));
 }
 
+#[tokio::test]
+async fn where_changes_were_missed_those_who_might_have_heard_of_them_read_again() {
+    for (missed, channel, reads_again, may_resume) in [
+        ("lines", "lines", true, true),
+        ("lines", "lines/1", false, true),
+        // Nobody knows any more who is a member of what.
+        ("members", "members", true, false),
+    ] {
+        let mut world = World::new(10);
+        world.comes().await;
+        world.subscribe(None).await;
+        let collection = world.dispatcher.hub.catalog.named(missed).unwrap().id;
+        let event = Arc::new(Event {
+            channels: vec![Channel::new(channel)],
+            what: What::Missed { collection },
+        });
+        let (position, lines) = (position(11), Channel::new("lines"));
+        let missed = Heard::Event(Published { position, event });
+        world.dispatcher.hear(missed).await;
+        let reload = json!({
+            "event": "reload", "channel": lines.name(), "position": "1-11", "reason": "gap",
+        });
+        let told = if reads_again {
+            vec![reload]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(world.events(), told, "{channel}");
+        let ok = world.subscribe(Some(10)).await;
+        assert_eq!(ok["resumed"], may_resume, "{channel}");
+    }
+}
+
 fn changed_elsewhere() -> Heard {
     Heard::Event(Published {
         position: position(2),

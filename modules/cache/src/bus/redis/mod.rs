@@ -2,7 +2,8 @@
 //!
 //! What is published gets its place, is kept and is told to all who listen in one step, by one
 //! script ([`server`], `scripts/publish.lua`). Places are one sequence for all channels, so they are
-//! the same on every instance and outlive its restart.
+//! the same on every instance and outlive its restart. The events of one document get theirs in the
+//! order of its revisions, whichever instance is quicker to tell ([`step`]).
 //!
 //! - [`outbox`]: what is published, on its way to Redis.
 //! - [`ear`]: what is heard, and what is done where something was missed.
@@ -16,6 +17,8 @@
 //! - `last:` of each channel that somebody listens to or may come back to: its last event. `index:`
 //!   of each such channel: a stream of the places of its events.
 //! - `event:` of each place: the event. `kept` and `bytes`: what there is of them.
+//! - `told:` of each document that was written a short while ago: the version that was told last.
+//!   `parked` and `waits`: events that wait for the one before (`scripts/order_prelude.lua`).
 //! - `instances`: when each was heard of last. `done:` of each: its last batch.
 //! - `leases:`, `accounts:` and `due`: presence (`scripts/presence_prelude.lua`).
 //!
@@ -31,6 +34,7 @@ mod outbox;
 mod server;
 mod settings;
 mod shared;
+mod step;
 #[cfg(test)]
 pub(in crate::bus) mod tests;
 mod wire;

@@ -173,6 +173,7 @@ fn written(wire: &Wire, events: Vec<Event>) -> (Vec<Outgoing>, bool) {
     for event in events {
         match wire.write(&event) {
             Ok(payload) => outgoing.push(Outgoing {
+                step: wire.step(&event),
                 channels: match &event.what {
                     What::Broadcast { .. } | What::Kicked { .. } => vec![EVERYONE.to_owned()],
                     _ => event.channels.iter().map(|c| c.name().to_owned()).collect(),
@@ -192,7 +193,8 @@ fn written(wire: &Wire, events: Vec<Event>) -> (Vec<Outgoing>, bool) {
 async fn tell(shared: &Shared, number: u64, events: &[Outgoing]) -> Result<(), Failure> {
     let server = &shared.server;
     insist(shared, |epoch| {
-        server.publish(epoch, &shared.instance, number, events)
+        let at = (number, shared.clock.micros());
+        server.publish(epoch, &shared.instance, at, events)
     })
     .await
 }

@@ -19,6 +19,7 @@ use super::{
     answer::{Entered, Entry, Failure, Opened, Recalled, Told},
     names::EVERYONE,
     settings::RedisBusSettings,
+    step::Step,
     wire::GAP,
 };
 
@@ -30,9 +31,7 @@ pub(super) struct Server {
     prefix: String,
     timeout: Duration,
     /// Arguments that all scripts take, after prefix and epoch.
-    limits: [String; 5],
-    /// How long an instance may be silent, in milliseconds.
-    silent: String,
+    limits: [String; 7],
     connection: Mutex<Option<MultiplexedConnection>>,
     scripts: Scripts,
 }
@@ -50,10 +49,12 @@ struct Scripts {
     present: Script,
 }
 
-/// An event on its way: the names of its channels, and its written form.
+/// An event on its way: the names of its channels, its written form, and what it does to a document,
+/// where it is about one.
 pub(super) struct Outgoing {
     pub channels: Vec<String>,
     pub payload: Vec<u8>,
+    pub step: Option<Step>,
 }
 
 impl Server {
@@ -70,8 +71,9 @@ impl Server {
                 settings.replay_bytes.to_string(),
                 settings.inline_bytes.to_string(),
                 settings.replay_events.max(1).to_string(),
+                millis(settings.patience),
+                millis(settings.silence),
             ],
-            silent: millis(settings.silence),
             connection: Mutex::new(None),
             scripts: Scripts::new(),
         })
@@ -177,20 +179,25 @@ impl Server {
         })
     }
 
-    /// Tells events; the sequence after them. Trying again with the same number is safe.
+    /// Tells events; the sequence after them. Trying again with the same number is safe. It is `now`
+    /// by the clock of the instance, in microseconds.
     pub async fn publish(
         &self,
         epoch: u64,
         instance: &str,
-        number: u64,
+        (number, now): (u64, i64),
         events: &[Outgoing],
     ) -> Result<u64, Failure> {
         let mut call = self.call(&self.scripts.publish, epoch);
-        call.arg(instance).arg(number);
+        call.arg(instance).arg(number).arg(now);
         for event in events {
             call.arg(event.channels.len())
                 .arg(&event.channels)
                 .arg(&event.payload);
+            match &event.step {
+                Some(step) => step.add_to(&mut call),
+                None => Step::add_none_to(&mut call),
+            }
         }
         self.run(&call).await
     }
@@ -270,7 +277,6 @@ impl Server {
         call.arg(instance)
             .arg(pulse)
             .arg(seen)
-            .arg(&self.silent)
             .arg(EVERYONE)
             .arg(GAP);
         self.run(&call).await
@@ -346,16 +352,19 @@ fn member(lease: &Lease) -> String {
 impl Scripts {
     fn new() -> Self {
         const PRELUDE: &str = include_str!("scripts/prelude.lua");
+        const ORDER: &str = include_str!("scripts/order_prelude.lua");
         const PRESENCE: &str = include_str!("scripts/presence_prelude.lua");
         let script = |text: &str| Script::new(&[PRELUDE, text].concat());
+        let of_order = |text: &str| Script::new(&[PRELUDE, ORDER, text].concat());
         let of_presence = |text: &str| Script::new(&[PRELUDE, PRESENCE, text].concat());
+        let of_both = |text: &str| Script::new(&[PRELUDE, ORDER, PRESENCE, text].concat());
         Self {
             enter: Script::new(include_str!("scripts/enter.lua")),
-            publish: script(include_str!("scripts/publish.lua")),
+            publish: of_order(include_str!("scripts/publish.lua")),
             lose: script(include_str!("scripts/lose.lua")),
             open: script(include_str!("scripts/open.lua")),
             replay: script(include_str!("scripts/replay.lua")),
-            beat: of_presence(include_str!("scripts/beat.lua")),
+            beat: of_both(include_str!("scripts/beat.lua")),
             leave: script(include_str!("scripts/leave.lua")),
             show: of_presence(include_str!("scripts/show.lua")),
             hide: of_presence(include_str!("scripts/hide.lua")),

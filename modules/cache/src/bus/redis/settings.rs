@@ -27,6 +27,9 @@ pub struct RedisBusSettings {
     pub inline_bytes: usize,
     /// How long anything may take before the bus counts as unavailable.
     pub timeout: Duration,
+    /// How long an event waits for the one before it of the same document, which another instance
+    /// has yet to tell.
+    pub patience: Duration,
     /// How often it is seen that Redis answers and who has vanished.
     pub beat: Duration,
     /// How long an instance may be silent before it counts as vanished. What it had yet to tell is
@@ -46,6 +49,7 @@ impl Default for RedisBusSettings {
             outbox_bytes: 64 << 20,
             inline_bytes: 8 << 10,
             timeout: Duration::from_secs(1),
+            patience: Duration::from_secs(1),
             beat: Duration::from_secs(1),
             silence: Duration::from_secs(10),
         }

@@ -110,6 +110,8 @@ pub(super) fn number(event: &Event) -> u128 {
         What::Presence { account, .. } | What::Told { account, .. } | What::Kicked { account } => {
             account.uuid().as_u128()
         }
+        What::Changed(touched) => touched.id().unwrap().uuid().as_u128(),
+        What::Missed { .. } => u128::MAX,
         other => panic!("{other:?}"),
     }
 }

@@ -5,10 +5,10 @@
 -- event since, with that of the one before.
 local everyone, listens = ARGV[first], ARGV[first + 1]
 if listens == '1' then
-  local known = call('EXISTS', own .. 'heard')
-  call('SET', own .. 'heard', 1, 'PX', interest)
-  if known == 0 then
+  if call('SET', own .. 'heard', text(now), 'PX', interest, 'NX') then
     call('PUBLISH', own .. 'on:' .. everyone, 'heard')
+  else
+    call('PEXPIRE', own .. 'heard', interest)
   end
 end
 local answer = {}

@@ -1,11 +1,13 @@
 -- What all scripts begin with. Time is this server's, so that wrong clocks of instances do not
--- matter. ARGV: prefix, epoch, replay (ms), interest (ms), room (bytes), inline (bytes), length.
+-- matter. ARGV: prefix, epoch, replay (ms), interest (ms), room (bytes), inline (bytes), length,
+-- patience (ms), silence (ms).
 local prefix, epoch = ARGV[1], ARGV[2]
 local replay, interest = tonumber(ARGV[3]), tonumber(ARGV[4])
 local room, inline, length = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7]
+local patience, silence = tonumber(ARGV[8]), tonumber(ARGV[9])
 local call = redis.call
 local own = prefix .. epoch .. ':'
-local first = 8 -- where the arguments of the script itself begin
+local first = 10 -- where the arguments of the script itself begin
 
 local sequence = call('GET', own .. 'sequence')
 if call('HGET', prefix .. 'epoch', 'epoch') ~= epoch or not sequence then
@@ -14,6 +16,7 @@ end
 
 local time = call('TIME')
 local now = time[1] * 1000000 + time[2]
+local millis = math.floor(now / 1000)
 
 -- A sequence as text. Microseconds stay below 2^53 until the year 2255.
 local function text(number)

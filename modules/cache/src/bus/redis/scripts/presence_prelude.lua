@@ -1,7 +1,6 @@
 -- Presence, for the scripts that look after it. `leases:` of a channel holds when the lease of each
 -- account and connection runs out; `accounts:` how many connections of each account there are;
 -- `due` which channel is to be looked at when.
-local millis = math.floor(now / 1000)
 local day = 86400000
 
 local function tell(channel, account, joined)

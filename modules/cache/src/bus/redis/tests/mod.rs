@@ -2,6 +2,7 @@
 
 mod cuts;
 mod history;
+mod order;
 mod presence;
 
 use std::time::Duration;
@@ -36,6 +37,21 @@ pub(in crate::bus) fn instance(
     seed: u64,
     change: impl Fn(&mut RedisBusSettings),
 ) -> Arc<RedisBus> {
+    instance_of(
+        server,
+        seed,
+        change,
+        (Arc::default(), Arc::new(Hand::default())),
+    )
+}
+
+/// The same for events of these collections, at the time of this clock.
+fn instance_of(
+    server: &RedisServer,
+    seed: u64,
+    change: impl Fn(&mut RedisBusSettings),
+    (catalog, clock): (Arc<Catalog>, Arc<dyn Clock>),
+) -> Arc<RedisBus> {
     let mut settings = RedisBusSettings {
         url: server.url(),
         // Machines that run tests are busy.
@@ -43,12 +59,7 @@ pub(in crate::bus) fn instance(
         ..RedisBusSettings::default()
     };
     change(&mut settings);
-    let bus = RedisBus::new(
-        settings,
-        Arc::new(Catalog::default()),
-        Arc::new(Hand::default()),
-        Arc::new(Seeded::new(seed)),
-    );
+    let bus = RedisBus::new(settings, catalog, clock, Arc::new(Seeded::new(seed)));
     let bus = bus.unwrap();
     bus.start();
     Arc::new(bus)

@@ -7,7 +7,8 @@
 //! Collections and fields go by their names, so that instances of slightly different versions
 //! understand each other: what one does not know it passes over, what the other did not send has
 //! its default. What no rule, no channel and no reader can ask for is not sent ([`needed`]).
-//! Presence is written in this form by `presence_prelude.lua` too.
+//! Scripts write in this form too: presence in `presence_prelude.lua`, and what was not told in
+//! `order_prelude.lua`.
 
 mod document;
 mod needed;
@@ -28,6 +29,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use needed::Needed;
+
+use super::step::Step;
 
 /// Version of the form. Another one is not understood.
 const VERSION: u32 = 1;
@@ -109,6 +112,9 @@ enum Said<D> {
     AccountChanged {
         account: Box<str>,
     },
+    Missed {
+        collection: Box<str>,
+    },
     Gap {},
 }
 
@@ -119,6 +125,12 @@ impl Wire {
             needed: Needed::of(&catalog),
             catalog,
         }
+    }
+
+    /// The collections.
+    #[cfg(test)]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
     }
 
     /// An event in its written form.
@@ -176,6 +188,9 @@ impl Wire {
             What::AccountChanged { account } => Said::AccountChanged {
                 account: text(account),
             },
+            What::Missed { collection } => Said::Missed {
+                collection: self.catalog.get(*collection).name.as_str().into(),
+            },
         };
         let on = event.channels.iter().map(|channel| channel.name().into());
         serde_json::to_vec(&Letter {
@@ -183,6 +198,14 @@ impl Wire {
             on: on.collect(),
             what,
         })
+    }
+
+    /// What an event does to a document, where it is about one.
+    pub fn step(&self, event: &Event) -> Option<Step> {
+        match &event.what {
+            What::Changed(touched) => Step::of(touched, &self.catalog),
+            _ => None,
+        }
     }
 
     /// Reads what [`Wire::write`] has written, on whichever instance.
@@ -275,6 +298,12 @@ impl Wire {
             },
             Said::AccountChanged { account } => What::AccountChanged {
                 account: id(&account)?,
+            },
+            Said::Missed { collection } => match self.collection(&collection) {
+                Some(collection) => What::Missed {
+                    collection: collection.id,
+                },
+                None => return Ok(None),
             },
             Said::Gap {} => return Ok(Some(Meant::Gap)),
         };

@@ -147,6 +147,9 @@ fn every_event_is_read_as_it_was() {
         }),
         plain(What::Kicked { account: id(1) }),
         plain(What::AccountChanged { account: id(1) }),
+        plain(What::Missed {
+            collection: collection(&wire, "people"),
+        }),
     ];
     for event in events {
         let read = wire.read(&wire.write(&event).unwrap()).unwrap();
