@@ -84,8 +84,8 @@ local function stand(event, recent, oldest)
     end
     return before ~= '' and tonumber(before) > recent and 'early' or 'next'
   end
-  local gone, version = told:match('^(x?)(.+)$')
-  gone = gone == 'x'
+  local gone = told:sub(1, 1) == 'x'
+  local version = gone and told:sub(2) or told
   local reached, reaches = tonumber(version), tonumber(after ~= '' and after or before)
   if gone and before == '' and reaches > reached or not gone and before == version then
     return 'next'

@@ -30,21 +30,33 @@ local function advance()
   return sequence
 end
 
+-- Bytes that were added to what is kept, and not counted there yet. A script that tells many events
+-- looks after what is kept once, at its end.
+local added, tells_many = 0, false
+
 -- Forgets payloads that are too old or too much, oldest first.
-local function forget(bytes)
-  local kept, oldest = own .. 'kept', text(now - replay * 1000)
+local function tidy()
+  if added == 0 then
+    return
+  end
+  local kept, oldest, at_once = own .. 'kept', now - replay * 1000, 16
+  local bytes = call('INCRBY', own .. 'bytes', added)
+  added = 0
+  call('PEXPIRE', kept, 2 * replay)
+  call('PEXPIRE', own .. 'bytes', 2 * replay)
   repeat
-    local entries, gone = call('XRANGE', kept, '-', '+', 'COUNT', 4), 0
+    local entries, gone = call('XRANGE', kept, '-', '+', 'COUNT', at_once), 0
     for _, entry in ipairs(entries) do
       local at, size = entry[1]:match('(%d+)-(%d+)')
-      if bytes > room or tonumber(at) < tonumber(oldest) then
-        call('XDEL', kept, entry[1])
-        call('DEL', own .. 'event:' .. at)
-        bytes = call('DECRBY', own .. 'bytes', size)
-        gone = gone + 1
+      if bytes <= room and tonumber(at) >= oldest then
+        break
       end
+      call('XDEL', kept, entry[1])
+      call('DEL', own .. 'event:' .. at)
+      bytes = call('DECRBY', own .. 'bytes', size)
+      gone = gone + 1
     end
-  until gone < 4
+  until gone < at_once
   if call('XLEN', kept) == 0 then
     call('DEL', own .. 'bytes')
   end
@@ -54,10 +66,10 @@ local function keep(at, payload)
   local size = #payload + 256
   call('SET', own .. 'event:' .. at, payload, 'PX', replay)
   call('XADD', own .. 'kept', at .. '-' .. size, 'e', '')
-  local bytes = call('INCRBY', own .. 'bytes', size)
-  call('PEXPIRE', own .. 'kept', 2 * replay)
-  call('PEXPIRE', own .. 'bytes', 2 * replay)
-  forget(bytes)
+  added = added + size
+  if not tells_many then
+    tidy()
+  end
 end
 
 -- Tells an event on those of its channels that somebody listens to or may come back to. Each says

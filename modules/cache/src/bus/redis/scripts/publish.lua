@@ -13,6 +13,7 @@ local clock = tonumber(ARGV[first + 2])
 local heard = call('GET', own .. 'heard')
 local recent = heard and clock - math.min(silence * 1000, now - heard) or math.huge
 local oldest = clock - remembered * 1000
+tells_many = true
 local next = first + 3
 while ARGV[next] do
   local count = tonumber(ARGV[next])
@@ -37,4 +38,5 @@ while ARGV[next] do
 end
 give_up_waiting(500)
 tell_missed()
+tidy()
 return sequence
