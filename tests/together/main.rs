@@ -3,7 +3,8 @@
 //!
 //! [`history`] records what clients of both servers are told meanwhile, and has it judged:
 //! documents by [`register`], lists by [`membership`]. [`gate`] looks at single failures, and
-//! [`hub`] at events that reach whoever listens elsewhere. [`scene`] sets all of it up.
+//! [`hub`] at events that reach whoever listens elsewhere, [`order`] at those of documents that both
+//! servers write. [`scene`] sets all of it up.
 
 #![allow(clippy::unwrap_used)]
 
@@ -19,6 +20,7 @@ mod judge;
 mod link;
 mod listener;
 mod membership;
+mod order;
 #[path = "../hub/people.rs"]
 #[allow(dead_code)] // As below.
 mod people;
