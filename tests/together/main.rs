@@ -8,6 +8,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod by_hand;
 mod chaos;
 mod clients;
 mod dice;

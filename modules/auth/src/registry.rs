@@ -28,7 +28,7 @@ use nubo_core::{
     bus::{Bus, Channel, Event, What},
     document::Document,
     id::Id,
-    observe::{Observer, Touched},
+    observe::{BatchId, Foreign, Observer, Touched},
     schema::CollectionId,
     sessions::Watcher,
     time::Timestamp,
@@ -154,6 +154,21 @@ impl Observer for Registry {
     async fn overtaken(&self) {
         self.sessions.clear();
         self.accounts.clear();
+    }
+
+    /// Every instance hears of this by itself. Of a session that was deleted nobody knows whose it was;
+    /// its connections last as long as the token that they have shown.
+    async fn resolve(&self, _: BatchId, foreign: &[Foreign]) {
+        self.overtaken().await;
+        for document in foreign {
+            if document.collection == self.model.accounts.collection.id {
+                self.tell(document.id);
+            } else if let Some(session) = &document.now
+                && let Value::Uuid(account) = session.value(self.model.sessions.account)
+            {
+                self.tell(Id::from_uuid(*account));
+            }
+        }
     }
 
     fn committed(&self, changes: &[Arc<Touched>]) {

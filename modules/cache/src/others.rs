@@ -211,6 +211,7 @@ mod tests {
             collection: key.collection,
             id: key.id,
             now,
+            transaction: 1,
         }
     }
 

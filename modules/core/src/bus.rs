@@ -131,6 +131,14 @@ pub enum What {
     /// Versions of documents were not told here, because later ones had been: whoever listens must
     /// read again.
     Missed { collection: CollectionId },
+    /// Somebody else has written to a collection, such as a person with SQL, or to any where none is
+    /// said, and nobody knows what was there before: whoever listens to it must read again. Every
+    /// instance notices, and one tells: what was told of all these transactions is not told again.
+    Overtaken {
+        collection: Option<CollectionId>,
+        /// Where they are known.
+        transactions: Vec<u64>,
+    },
 }
 
 impl Event {
@@ -148,9 +156,18 @@ impl Event {
             What::Presence { .. }
             | What::Kicked { .. }
             | What::AccountChanged { .. }
-            | What::Missed { .. } => 0,
+            | What::Missed { .. }
+            | What::Overtaken { .. } => 0,
         };
         channels + what + 128
+    }
+
+    /// Whether it is for every instance, whatever its clients listen to.
+    pub const fn is_for_all(&self) -> bool {
+        matches!(
+            self.what,
+            What::Broadcast { .. } | What::Kicked { .. } | What::Overtaken { .. }
+        )
     }
 
     /// Whether nobody wants to hear it any more.

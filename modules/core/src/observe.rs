@@ -69,6 +69,8 @@ pub struct Foreign {
     pub id: Id,
     /// What it was at some moment after that; none where it was gone.
     pub now: Option<Document>,
+    /// The last transaction that is known to have written it, by the truth's count.
+    pub transaction: u64,
 }
 
 /// What has become of a batch.

@@ -223,6 +223,24 @@ impl Lookups {
         self.rows = 0;
     }
 
+    /// Forgets what was looked up in a collection. The collections whose rules look into it.
+    pub fn forget_in(&mut self, collection: CollectionId) -> Vec<CollectionId> {
+        let all = &self.all;
+        let is_in = |lookup: &Lookup| lookup.select.collection == collection;
+        self.entries.retain(|(lookup, _), entry| {
+            let stays = !is_in(&all[*lookup]);
+            if !stays {
+                self.rows -= 1 + entry.rows();
+            }
+            stays
+        });
+        let lookups = self.all.iter().filter(|lookup| is_in(lookup));
+        let mut guarded: Vec<_> = lookups.flat_map(|lookup| lookup.guarded.clone()).collect();
+        guarded.sort_unstable();
+        guarded.dedup();
+        guarded
+    }
+
     /// Applies a commit. Who is affected by it.
     pub fn apply(&mut self, touched: &Touched, catalog: &Catalog) -> Vec<Affected> {
         let mut affected = Vec::new();

@@ -54,7 +54,7 @@ impl Dispatcher {
                     let affected = self.lookups.apply(touched, &catalog);
                     self.deliver_change(event, touched, position, only).await;
                     for affected in affected {
-                        self.tell_affected(&affected, position);
+                        self.tell_affected(&affected, position, "access");
                     }
                 } else {
                     self.deliver_change(event, touched, position, only).await;
@@ -99,6 +99,7 @@ impl Dispatcher {
             }
             What::AccountChanged { account } => self.look_at_all(*account).await,
             What::Missed { collection } => self.tell_missed(event, *collection, position, only),
+            What::Overtaken { collection, .. } => self.read_again(*collection, position),
         }
     }
 
@@ -222,7 +223,7 @@ impl Dispatcher {
     }
 
     /// Versions of documents were missed: whoever might have heard of them reads again. Where rules
-    /// look into their collection, that is everybody.
+    /// look them up, that is everybody whom these rules concern, too.
     fn tell_missed(
         &mut self,
         event: &Event,
@@ -231,7 +232,7 @@ impl Dispatcher {
         only: Only<'_>,
     ) {
         if only.is_none() && self.lookups.collections().contains(&collection) {
-            return self.begin_anew(position);
+            return self.read_again(Some(collection), position);
         }
         let frame = |channel: &Channel| event::reload(channel, position, "gap");
         self.tell_all(event, position, only, frame, |_| true);

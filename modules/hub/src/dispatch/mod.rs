@@ -505,6 +505,21 @@ impl Dispatcher {
         }
     }
 
+    /// Nobody knows what has become of a collection, or of any: those who listen to it read again, and
+    /// those who may see more or less by rules that look into it.
+    fn read_again(&mut self, collection: Option<CollectionId>, position: Position) {
+        let Some(collection) = collection else {
+            return self.begin_anew(position);
+        };
+        let mut collections = self.lookups.forget_in(collection);
+        collections.push(collection);
+        let affected = Affected {
+            collections,
+            accounts: None,
+        };
+        self.tell_affected(&affected, position, "gap");
+    }
+
     /// Nobody knows what was up to a position: everybody reads again.
     fn begin_anew(&mut self, position: Position) {
         self.lookups.forget();
@@ -521,14 +536,14 @@ impl Dispatcher {
         }
     }
 
-    /// Tells those who may see more or less than before to read again.
-    fn tell_affected(&mut self, affected: &Affected, position: Position) {
+    /// Tells those who may see more or less than before to read again, and for what reason.
+    fn tell_affected(&mut self, affected: &Affected, position: Position, reason: &str) {
         self.absence.note(affected, position.sequence);
         let tell = |channel: &Channel, carries: &[CollectionId], member: &Member| {
             if member.knows < position.sequence
                 && carries.iter().any(|id| affected.collections.contains(id))
             {
-                let reload = event::reload(channel, position, "access");
+                let reload = event::reload(channel, position, reason);
                 member.connection.send(reload);
             }
         };

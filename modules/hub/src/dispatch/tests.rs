@@ -31,6 +31,7 @@ fn catalog() -> Catalog {
         { "name": "lines", "access": { "read": member }, "fields": {
             "room_id": "uuid", "grade": { "type": "int", "readable_by": "role:moderator" } } },
         { "name": "members", "fields": { "room_id": "uuid", "user_id": "uuid" } },
+        { "name": "others", "fields": { "room_id": "uuid" } },
     ]))
     .unwrap();
     Catalog::compile(&declarations, &[]).unwrap()
@@ -380,6 +381,45 @@ async fn where_changes_were_missed_those_who_might_have_heard_of_them_read_again
         assert_eq!(world.events(), told, "{channel}");
         let ok = world.subscribe(Some(10)).await;
         assert_eq!(ok["resumed"], may_resume, "{channel}");
+    }
+}
+
+#[tokio::test]
+async fn what_others_have_written_is_read_again_by_those_whom_it_concerns() {
+    for (overtaken, concerns) in [
+        (Some("lines"), true),
+        (Some("members"), true),
+        (None, true),
+        (Some("others"), false),
+    ] {
+        let mut world = World::new(10);
+        world.comes().await;
+        world.subscribe(None).await;
+        let catalog = Arc::clone(&world.dispatcher.hub.catalog);
+        let collection = overtaken.map(|name| catalog.named(name).unwrap().id);
+        let event = Arc::new(Event {
+            channels: Vec::new(),
+            what: What::Overtaken {
+                collection,
+                transactions: vec![1],
+            },
+        });
+        let position = position(11);
+        let heard = Heard::Event(Published { position, event });
+        world.dispatcher.hear(heard).await;
+        let reasons: Vec<Json> = world
+            .events()
+            .into_iter()
+            .map(|event| event["reason"].clone())
+            .collect();
+        let told = if concerns {
+            vec![json!("gap")]
+        } else {
+            Vec::new()
+        };
+        assert_eq!(reasons, told, "{overtaken:?}");
+        let ok = world.subscribe(Some(10)).await;
+        assert_eq!(ok["resumed"], !concerns, "{overtaken:?}");
     }
 }
 

@@ -11,6 +11,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    str::FromStr,
     sync::Arc,
     time::Duration,
 };
@@ -25,7 +26,7 @@ use nubo_core::{
     schema::{Catalog, CollectionId},
     value::Value,
 };
-use sqlx::{AssertSqlSafe, PgConnection, Row, postgres::PgRow};
+use sqlx::{AssertSqlSafe, PgConnection, Row, error::BoxDynError, postgres::PgRow};
 use tokio::{
     sync::{Mutex, watch},
     task::JoinHandle,
@@ -101,9 +102,12 @@ struct Look {
     news: News,
 }
 
-/// What others have written.
+/// The number of a transaction.
+type Transaction = u64;
+
+/// What others have written, and which transaction was the last to do so.
 enum News {
-    These(Vec<(CollectionId, Id)>),
+    These(BTreeMap<(CollectionId, Id), Transaction>),
     Anything,
 }
 
@@ -252,7 +256,7 @@ impl Watcher {
     }
 
     fn documents(&self, rows: &[PgRow]) -> Result<News, sqlx::Error> {
-        let mut documents = Vec::new();
+        let mut documents = BTreeMap::new();
         for row in rows {
             if row.try_get::<Option<bool>, _>(5)?.is_none() {
                 continue;
@@ -263,12 +267,13 @@ impl Watcher {
             else {
                 return Ok(News::Anything);
             };
-            let id: Uuid = id
-                .parse()
-                .map_err(|error: uuid::Error| sqlx::Error::Decode(error.into()))?;
+            let id: Uuid = read(&id)?;
+            let transaction: Transaction = read(row.try_get(9)?)?;
             // A table may be there still whose collection nobody declares any longer.
             if let Some(collection) = self.tables.get(&(schema, table)) {
-                documents.push((*collection, Id::from_uuid(id)));
+                let last = documents.entry((*collection, Id::from_uuid(id)));
+                let last = last.or_insert(transaction);
+                *last = transaction.max(*last);
             }
         }
         Ok(News::These(documents))
@@ -276,10 +281,10 @@ impl Watcher {
 
     /// Has the observers doubt the documents, reads them, and tells what they are. Why in this order
     /// is said where observers are ([`nubo_core::observe`]).
-    async fn tell(&mut self, documents: &[(CollectionId, Id)]) {
+    async fn tell(&mut self, documents: &BTreeMap<(CollectionId, Id), Transaction>) {
         let batch = next_batch();
         let observers = self.observers.iter().filter_map(|observer| {
-            let theirs = documents.iter().filter(|(of, _)| observer.observes(*of));
+            let theirs = documents.keys().filter(|(of, _)| observer.observes(*of));
             let theirs: Vec<_> = theirs.copied().collect();
             (!theirs.is_empty()).then(|| (Arc::clone(observer), theirs))
         });
@@ -289,8 +294,9 @@ impl Watcher {
         }
         let wanted = documents
             .iter()
-            .filter(|(of, _)| observers.iter().any(|(o, _)| o.observes(*of)));
-        match self.now(wanted.copied().collect()).await {
+            .filter(|((of, _), _)| observers.iter().any(|(o, _)| o.observes(*of)));
+        let wanted = wanted.map(|(document, last)| (*document, *last));
+        match self.now(wanted.collect()).await {
             Ok(foreign) => {
                 for (observer, _) in &observers {
                     let theirs = foreign.iter().filter(|f| observer.observes(f.collection));
@@ -318,10 +324,16 @@ impl Watcher {
     }
 
     /// What documents are now.
-    async fn now(&mut self, documents: Vec<(CollectionId, Id)>) -> Result<Vec<Foreign>> {
-        let mut of_each: BTreeMap<usize, Vec<Id>> = BTreeMap::new();
-        for (collection, id) in documents {
-            of_each.entry(collection.index()).or_default().push(id);
+    async fn now(
+        &mut self,
+        documents: Vec<((CollectionId, Id), Transaction)>,
+    ) -> Result<Vec<Foreign>> {
+        let mut of_each: BTreeMap<usize, Vec<(Id, Transaction)>> = BTreeMap::new();
+        for ((collection, id), last) in documents {
+            of_each
+                .entry(collection.index())
+                .or_default()
+                .push((id, last));
         }
         let mut foreign = Vec::new();
         for (index, ids) in of_each {
@@ -331,7 +343,8 @@ impl Watcher {
                 select::columns(&collection),
                 Postgres::table(&collection)
             ));
-            let values: Vec<Value> = ids.iter().map(|id| Value::Uuid(id.uuid())).collect();
+            let values = ids.iter().map(|(id, _)| Value::Uuid(id.uuid()));
+            let values: Vec<Value> = values.collect();
             Postgres::among(&mut statement, "\"id\"", &FieldType::Uuid, &values);
             let rows = self
                 .with(async |connection| read_rows(connection, statement).await)
@@ -340,10 +353,11 @@ impl Watcher {
             let mut found: HashMap<Id, Document> = found
                 .filter_map(|document| Some((document.id()?, document)))
                 .collect();
-            foreign.extend(ids.into_iter().map(|id| Foreign {
+            foreign.extend(ids.into_iter().map(|(id, transaction)| Foreign {
                 collection: collection.id,
                 id,
                 now: found.remove(&id),
+                transaction,
             }));
         }
         Ok(foreign)
@@ -390,6 +404,12 @@ impl Watcher {
             )),
         }
     }
+}
+
+/// What the database gives as text.
+fn read<T: FromStr<Err: Into<BoxDynError>>>(text: &str) -> Result<T, sqlx::Error> {
+    text.parse()
+        .map_err(|error: T::Err| sqlx::Error::Decode(error.into()))
 }
 
 impl Old {

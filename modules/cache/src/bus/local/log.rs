@@ -11,7 +11,7 @@ use std::{
 };
 
 use nubo_core::{
-    bus::{Channel, Event, Position, Published, Replay, What},
+    bus::{Channel, Event, Position, Published, Replay},
     time::Timestamp,
 };
 
@@ -95,9 +95,8 @@ impl Log {
     /// Keeps an event on the channels that are of interest. Its position, where somebody listens.
     pub fn push(&mut self, event: &Arc<Event>, size: usize, now: i64) -> Option<Position> {
         self.forget(now);
-        // What is for every connection is for nobody who comes later.
-        let everywhere = matches!(event.what, What::Broadcast { .. } | What::Kicked { .. });
-        if everywhere {
+        // What is for everybody is for nobody who comes later.
+        if event.is_for_all() {
             self.sequence += 1;
             return Some(self.position(self.sequence));
         }

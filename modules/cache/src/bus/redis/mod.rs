@@ -3,7 +3,7 @@
 //! What is published gets its place, is kept and is told to all who listen in one step, by one
 //! script ([`server`], `scripts/publish.lua`). Places are one sequence for all channels, so they are
 //! the same on every instance and outlive its restart. The events of one document get theirs in the
-//! order of its revisions, whichever instance is quicker to tell ([`step`]).
+//! order of its revisions, whichever instance is quicker to tell ([`order`]).
 //!
 //! - [`outbox`]: what is published, on its way to Redis.
 //! - [`ear`]: what is heard, and what is done where something was missed.
@@ -19,6 +19,7 @@
 //! - `event:` of each place: the event. `kept` and `bytes`: what there is of them.
 //! - `told:` of each document that was written a short while ago: the version that was told last.
 //!   `parked` and `waits`: events that wait for the one before (`scripts/order_prelude.lua`).
+//! - `by:` of each transaction that somebody else has written with: that it was told.
 //! - `instances`: when each was heard of last. `done:` of each: its last batch.
 //! - `leases:`, `accounts:` and `due`: presence (`scripts/presence_prelude.lua`).
 //!
@@ -30,11 +31,11 @@ mod ear;
 mod leases;
 mod line;
 mod names;
+mod order;
 mod outbox;
 mod server;
 mod settings;
 mod shared;
-mod step;
 #[cfg(test)]
 pub(in crate::bus) mod tests;
 mod wire;

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use nubo_core::bus::{Event, What};
+use nubo_core::bus::Event;
 use tokio::sync::Notify;
 
 use super::{
@@ -173,10 +173,10 @@ fn written(wire: &Wire, events: Vec<Event>) -> (Vec<Outgoing>, bool) {
     for event in events {
         match wire.write(&event) {
             Ok(payload) => outgoing.push(Outgoing {
-                step: wire.step(&event),
-                channels: match &event.what {
-                    What::Broadcast { .. } | What::Kicked { .. } => vec![EVERYONE.to_owned()],
-                    _ => event.channels.iter().map(|c| c.name().to_owned()).collect(),
+                order: wire.order(&event),
+                channels: match event.is_for_all() {
+                    true => vec![EVERYONE.to_owned()],
+                    false => event.channels.iter().map(|c| c.name().to_owned()).collect(),
                 },
                 payload,
             }),

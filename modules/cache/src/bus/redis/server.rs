@@ -18,8 +18,8 @@ use redis::{
 use super::{
     answer::{Entered, Entry, Failure, Opened, Recalled, Told},
     names::EVERYONE,
+    order::Order,
     settings::RedisBusSettings,
-    step::Step,
     wire::GAP,
 };
 
@@ -49,12 +49,11 @@ struct Scripts {
     present: Script,
 }
 
-/// An event on its way: the names of its channels, its written form, and what it does to a document,
-/// where it is about one.
+/// An event on its way: the names of its channels, and its written form.
 pub(super) struct Outgoing {
     pub channels: Vec<String>,
     pub payload: Vec<u8>,
-    pub step: Option<Step>,
+    pub order: Order,
 }
 
 impl Server {
@@ -194,10 +193,7 @@ impl Server {
             call.arg(event.channels.len())
                 .arg(&event.channels)
                 .arg(&event.payload);
-            match &event.step {
-                Some(step) => step.add_to(&mut call),
-                None => Step::add_none_to(&mut call),
-            }
+            event.order.add_to(&mut call);
         }
         self.run(&call).await
     }

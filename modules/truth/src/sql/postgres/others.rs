@@ -97,9 +97,10 @@ pub(crate) fn look(most: usize) -> String {
          (SELECT hashtextextended(coalesce(string_agg(concat_ws(':', c.oid, c.relfilenode, t.oid, \
          t.tgenabled, t.xmin::text), ',' ORDER BY c.oid), ''), 0) \
          FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgname = '{TRIGGER}'), \
-         o.is_noted, o.\"schema\", o.\"table\", o.id::text \
+         o.is_noted, o.\"schema\", o.\"table\", o.id::text, o.transaction::text \
          FROM (VALUES (1)) AS one \
-         LEFT JOIN (SELECT DISTINCT true AS is_noted, \"schema\", \"table\", id FROM {BY_OTHERS} \
+         LEFT JOIN (SELECT DISTINCT true AS is_noted, \"schema\", \"table\", id, transaction \
+         FROM {BY_OTHERS} \
          WHERE transaction >= pg_snapshot_xmin($1::text::pg_snapshot) \
          AND NOT pg_visible_in_snapshot(transaction, $1::text::pg_snapshot) \
          LIMIT {most}) AS o ON true"

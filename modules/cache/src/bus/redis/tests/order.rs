@@ -293,6 +293,40 @@ async fn what_comes_when_nobody_knows_any_more_what_followed_is_missed() {
     scene.stop().await;
 }
 
+#[tokio::test]
+async fn what_all_instances_notice_is_told_once() {
+    let scene = Scene::patient().await;
+    let overtaken = |transactions: &[u64]| Event {
+        channels: Vec::new(),
+        what: What::Overtaken {
+            collection: Some(scene.notes),
+            transactions: transactions.to_vec(),
+        },
+    };
+    let told = [
+        (0, &[5, 6][..]),
+        (1, &[5]),
+        (1, &[6]),
+        (0, &[6, 7]),
+        (1, &[7]),
+    ];
+    let news = [true, false, false, true, false];
+    for (note, ((instance, transactions), is_news)) in told.into_iter().zip(news).enumerate() {
+        let event = overtaken(transactions);
+        scene.instances[instance].publish(vec![event.clone()]);
+        // It comes before this, or not at all.
+        scene.tell(instance, note as u128, 0, 1);
+        for listener in &scene.instances {
+            let heard = hear(bus(listener), 1 + usize::from(is_news)).await;
+            let Heard::Event(first) = &heard[0] else {
+                panic!("a gap");
+            };
+            assert_eq!(*first.event == event, is_news, "{transactions:?}");
+        }
+    }
+    scene.stop().await;
+}
+
 /// What an instance has written and not told yet.
 type Written = Mutex<VecDeque<Event>>;
 

@@ -22,7 +22,7 @@ use nubo_core::{
     document::Document,
     id::Id,
     observe::Touched,
-    schema::{Catalog, Collection},
+    schema::{Catalog, Collection, CollectionId},
     time::Timestamp,
 };
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ use serde_json::{Map, Value as Json};
 
 use needed::Needed;
 
-use super::step::Step;
+use super::order::Order;
 
 /// Version of the form. Another one is not understood.
 const VERSION: u32 = 1;
@@ -115,6 +115,10 @@ enum Said<D> {
     Missed {
         collection: Box<str>,
     },
+    Overtaken {
+        collection: Option<Box<str>>,
+        transactions: Vec<u64>,
+    },
     Gap {},
 }
 
@@ -136,6 +140,9 @@ impl Wire {
     /// An event in its written form.
     pub fn write(&self, event: &Event) -> Result<Vec<u8>, serde_json::Error> {
         let text = |id: &Id| id.to_string().into_boxed_str();
+        let name = |collection: &CollectionId| -> Box<str> {
+            self.catalog.get(*collection).name.as_str().into()
+        };
         let what = match &event.what {
             What::Changed(touched) => {
                 let collection = self.catalog.get(touched.collection);
@@ -189,7 +196,14 @@ impl Wire {
                 account: text(account),
             },
             What::Missed { collection } => Said::Missed {
-                collection: self.catalog.get(*collection).name.as_str().into(),
+                collection: name(collection),
+            },
+            What::Overtaken {
+                collection,
+                transactions,
+            } => Said::Overtaken {
+                collection: collection.as_ref().map(name),
+                transactions: transactions.clone(),
             },
         };
         let on = event.channels.iter().map(|channel| channel.name().into());
@@ -200,11 +214,15 @@ impl Wire {
         })
     }
 
-    /// What an event does to a document, where it is about one.
-    pub fn step(&self, event: &Event) -> Option<Step> {
+    /// What decides when an event is told, and whether.
+    pub fn order(&self, event: &Event) -> Order {
         match &event.what {
-            What::Changed(touched) => Step::of(touched, &self.catalog),
-            _ => None,
+            What::Changed(touched) => Order::of(touched, &self.catalog),
+            What::Overtaken {
+                collection: Some(collection),
+                transactions,
+            } => Order::once(self.catalog.get(*collection), transactions),
+            _ => Order::AsItComes,
         }
     }
 
@@ -305,6 +323,19 @@ impl Wire {
                 },
                 None => return Ok(None),
             },
+            Said::Overtaken {
+                collection,
+                transactions,
+            } => {
+                let known = collection.as_ref().map(|name| self.collection(name));
+                if let Some(None) = known {
+                    return Ok(None);
+                }
+                What::Overtaken {
+                    collection: known.flatten().map(|collection| collection.id),
+                    transactions,
+                }
+            }
             Said::Gap {} => return Ok(Some(Meant::Gap)),
         };
         Ok(Some(Meant::What(what)))

@@ -150,6 +150,14 @@ fn every_event_is_read_as_it_was() {
         plain(What::Missed {
             collection: collection(&wire, "people"),
         }),
+        plain(What::Overtaken {
+            collection: Some(collection(&wire, "people")),
+            transactions: vec![7, 8],
+        }),
+        plain(What::Overtaken {
+            collection: None,
+            transactions: Vec::new(),
+        }),
     ];
     for event in events {
         let read = wire.read(&wire.write(&event).unwrap()).unwrap();
