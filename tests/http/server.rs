@@ -58,18 +58,10 @@ impl Site {
         Self::with_truth(Truth::at(url))
     }
 
-    /// One of several servers with the collections in a folder of this repository, which share a
-    /// database and a Redis.
-    #[allow(dead_code)]
-    pub fn sharing(folder: &str, database: &str, redis: &str) -> Self {
-        let (truth, redis) = (Truth::at(database), Some(redis.to_owned()));
-        Self::place(truth, redis).filled(folder)
-    }
-
-    /// The same, with the cache in a Redis that other servers share.
+    /// One of several servers that share a database and a Redis.
     #[allow(dead_code)] // Not all programs that have this file start several servers.
-    pub fn over(url: &str, redis: &str) -> Self {
-        Self::with_truth(Truth::shared(url, redis))
+    pub fn sharing(database: &str, redis: &str) -> Self {
+        Self::place(Truth::at(database), Some(redis.to_owned()))
     }
 
     fn with_truth(truth: Truth) -> Self {
@@ -89,17 +81,19 @@ impl Site {
 
     /// With the collections in a folder of this repository.
     pub fn with_folder(folder: &str) -> Self {
-        Self::new().filled(folder)
+        let site = Self::new();
+        site.fill(folder);
+        site
     }
 
-    fn filled(self, folder: &str) -> Self {
+    /// Adds the collections in a folder of this repository.
+    pub fn fill(&self, folder: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         for entry in fs::read_dir(folder).expect("the folder of collections") {
             let path = entry.expect("an entry of the folder").path();
             let name = path.file_name().expect("a file");
             fs::copy(&path, self.path("collections").join(name)).expect("a copy");
         }
-        self
     }
 
     /// With the collections in a folder of this repository, open to everybody: for what is true
@@ -148,12 +142,8 @@ impl Site {
             .env_clear();
         self.0.truth.tell(&mut command);
         if let Some(redis) = &self.0.redis {
-            command.env(CACHE_DRIVER, "redis").env("REDIS_ADDR", redis);
-            command.env("NUBO_TIERS__CACHE__REDIS__TIMEOUT", "5s");
-            command.env("JWT_SECRET", SECRET);
-        } else if let Some(driver) = std::env::var_os(CACHE_DRIVER)
-            && !self.0.truth.is_shared()
-        {
+            command.env("REDIS_ADDR", redis).env("JWT_SECRET", SECRET);
+        } else if let Some(driver) = std::env::var_os(CACHE_DRIVER) {
             command.env(CACHE_DRIVER, driver);
         }
         command

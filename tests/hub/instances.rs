@@ -9,6 +9,7 @@ use crate::{
 };
 
 const CONFIGURATION: &str = "\
+tiers: { cache: { redis: { timeout: 5s } } }
 server: { trusted_proxies: [127.0.0.1] }
 auth:
   passwords: { memory_kib: 64, iterations: 1 }
@@ -26,7 +27,8 @@ impl Pair {
     fn start(throttle: &str) -> Self {
         let (database, redis) = (Database::new(), Redis::start());
         let server = || {
-            let site = Site::sharing("collections", &database.url, &redis.url());
+            let site = Site::sharing(&database.url, &redis.url());
+            site.fill("collections");
             let configuration = format!("{CONFIGURATION}  throttle: {throttle}\n");
             site.file("nubo.yaml", &configuration);
             site.start()

@@ -27,7 +27,7 @@ mod server;
 mod socket;
 mod writing;
 
-use std::{fs, path::Path, sync::OnceLock};
+use std::sync::OnceLock;
 
 use server::{Server, Site};
 
@@ -42,12 +42,7 @@ auth:
 /// configuration.
 fn site(more: &str) -> Site {
     let site = Site::with_folder("collections");
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hub/collections");
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap();
-        fs::copy(&path, site.path("collections").join(name)).unwrap();
-    }
+    site.fill("tests/hub/collections");
     site.file("nubo.yaml", &format!("{CONFIGURATION}{more}"));
     site
 }

@@ -4,43 +4,48 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::{
-    io::{Read, Write},
+    fs,
+    io::{BufRead, BufReader, Write},
     net::{TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
 
 const NEEDED: &str = "tests need Redis 7 or later: install the package `redis-server`";
+/// It starts and answers within this, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server.
 pub struct Redis {
-    port: u16,
+    pub port: u16,
+    folder: TempDir,
+    options: Vec<String>,
     process: Child,
-    _folder: TempDir,
 }
 
 impl Redis {
-    /// Starts one and waits until it answers.
+    /// An empty one.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with further options.
+    pub fn start_with(options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         // Another program may take the port before the server does.
         for _ in 0..20 {
             let folder = TempDir::new().unwrap();
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let port = listener.local_addr().unwrap().port();
             drop(listener);
-            let process = Command::new("redis-server")
-                .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
-                .args(["--save", "", "--appendonly", "no", "--dir"])
-                .arg(folder.path())
-                .stdout(Stdio::null())
-                .spawn()
-                .expect(NEEDED);
             let mut redis = Self {
+                process: spawn(&folder, port, &options),
                 port,
-                process,
-                _folder: folder,
+                folder,
+                options: options.clone(),
             };
             if redis.is_up() {
                 return redis;
@@ -54,38 +59,118 @@ impl Redis {
         format!("redis://127.0.0.1:{}/", self.port)
     }
 
-    /// Kills it.
+    /// Ends it as a power cut would.
     pub fn kill(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();
     }
 
+    /// Starts it again after that, with what it has saved.
+    pub fn resume(&mut self) {
+        self.begin();
+        assert!(self.is_up(), "Redis does not start again");
+    }
+
+    /// The same without waiting until it answers.
+    pub fn begin(&mut self) {
+        self.process = spawn(&self.folder, self.port, &self.options);
+    }
+
+    /// Whether it answers by now; none where that may still come, false where it has ended.
+    pub fn answers(&mut self) -> Option<bool> {
+        if self.process.try_wait().unwrap().is_some() {
+            return Some(false);
+        }
+        // One that asks for a password is up, too.
+        let answer = self.try_ask("PING").unwrap_or_default();
+        if answer != "+PONG" && !answer.starts_with("-NOAUTH") {
+            return None;
+        }
+        // Another program may be the one that answers.
+        Some(self.process.try_wait().unwrap().is_none())
+    }
+
+    /// The same, empty or with what it held at an earlier time.
+    pub fn resume_with(&mut self, snapshot: Option<&[u8]>) {
+        match snapshot {
+            Some(snapshot) => fs::write(self.dump(), snapshot).unwrap(),
+            // There is none where nothing was saved since the last start.
+            None => drop(fs::remove_file(self.dump())),
+        }
+        self.resume();
+    }
+
+    /// What it holds now.
+    pub fn snapshot(&self) -> Vec<u8> {
+        assert_eq!(self.ask("SAVE"), "+OK");
+        fs::read(self.dump()).unwrap()
+    }
+
+    /// Stops it in the middle of whatever it does.
+    pub fn freeze(&self) {
+        signal(self.process.id(), "-STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        signal(self.process.id(), "-CONT");
+    }
+
+    /// The first line of what it answers to a command in one line.
+    /// <https://redis.io/docs/latest/develop/reference/protocol-spec/#inline-commands>
+    pub fn ask(&self, command: &str) -> String {
+        self.try_ask(command).unwrap()
+    }
+
+    fn try_ask(&self, command: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line)?;
+        Ok(line.trim_end().to_owned())
+    }
+
+    fn dump(&self) -> PathBuf {
+        self.folder.path().join("dump.rdb")
+    }
+
     /// Waits until it answers. False where it has ended.
     fn is_up(&mut self) -> bool {
-        loop {
-            if self.process.try_wait().unwrap().is_some() {
-                return false;
-            }
-            if ping(self.port).is_ok_and(|answer| answer == *b"+PONG") {
-                return true;
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(answers) = self.answers() {
+                return answers;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        false
     }
-}
-
-fn ping(port: u16) -> std::io::Result<[u8; 5]> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(b"PING\r\n")?;
-    let mut answer = [0; 5];
-    stream.read_exact(&mut answer)?;
-    Ok(answer)
 }
 
 impl Drop for Redis {
     fn drop(&mut self) {
+        // It may have been killed already.
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Sends a signal to a process.
+pub fn signal(process: u32, signal: &str) {
+    let mut command = Command::new("kill");
+    let status = command.args([signal, &process.to_string()]).status();
+    assert!(status.unwrap().success());
+}
+
+fn spawn(folder: &TempDir, port: u16, options: &[String]) -> Child {
+    Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no"])
+        .args(options)
+        .arg("--dir")
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect(NEEDED)
 }

@@ -15,8 +15,6 @@ use postgres::Database;
 pub struct Truth {
     own: OnceLock<Database>,
     given: Option<String>,
-    /// The Redis that holds the cache.
-    redis: Option<String>,
     is_embedded: bool,
 }
 
@@ -38,19 +36,6 @@ impl Truth {
         }
     }
 
-    /// The same, with the cache in a Redis that other servers share.
-    pub fn shared(url: &str, redis: &str) -> Self {
-        Self {
-            redis: Some(redis.to_owned()),
-            ..Self::at(url)
-        }
-    }
-
-    /// Whether it also says what holds the cache.
-    pub fn is_shared(&self) -> bool {
-        self.redis.is_some()
-    }
-
     /// SQLite, whatever the environment says.
     pub fn embedded() -> Self {
         Self {
@@ -67,9 +52,6 @@ impl Truth {
             None => return,
         };
         command.env("DATABASE_URL", url);
-        if let Some(redis) = &self.redis {
-            command.env("REDIS_ADDR", redis);
-        }
         command.env("NUBO_TIERS__TRUTH__DRIVER", "postgres");
         // As embedded: what tests change between two starts follows by itself.
         command.env("NUBO_TIERS__TRUTH__MIGRATE", "auto");

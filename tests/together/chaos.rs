@@ -105,11 +105,11 @@ fn befall(event: Event, scene: &mut Scene, world: &World, dice: &mut Dice, old: 
         }
         Event::RedisRestartedEmpty => {
             scene.redis.kill();
-            scene.redis.resume(None);
+            scene.redis.resume_with(None);
         }
         Event::RedisRestartedWithOldData => {
             scene.redis.kill();
-            scene.redis.resume(old);
+            scene.redis.resume_with(old);
         }
         Event::RedisFlushed => assert_eq!(scene.redis.ask("FLUSHALL"), "+OK"),
         Event::RedisCutOffFromOne | Event::RedisStalledForOne => {

@@ -145,7 +145,7 @@ fn without_redis_everything_goes_on() {
             assert_eq!(two.get(&path(&id)).expect(200), changed);
         }
         assert!(!scene.is_open());
-        scene.redis.resume(None);
+        scene.redis.resume_with(None);
         scene.wait_cached(&path(&id));
         let changed = two.patch(&path(&id), &change(round)).expect(200);
         assert_eq!(one.get(&path(&id)).expect(200), changed);

@@ -1,8 +1,6 @@
 //! Events reach whoever listens at another server than the one that is written by.
 
 use std::{
-    fs,
-    path::Path,
     sync::{
         Mutex, RwLock,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -18,14 +16,13 @@ use crate::{
     listener::{Account, Listener},
     people::Person,
     scene::{Scene, Stop, wait},
-    server::{Answer, Client, Site, text},
+    server::{Answer, Client, text},
 };
 
 const CONFIGURATION: &str = "\
 auth:
   passwords: { memory_kib: 64, iterations: 1 }
   throttle: { enabled: false }
-  jwt_secret: all servers of these tests sign with this one
 hub: { max_connections_per_account: 100 }
 ";
 
@@ -47,20 +44,11 @@ const STOPPED: Duration = Duration::from_secs(3);
 /// Two servers with the shipped collections and those of the tests of the hub.
 pub fn scene() -> Scene {
     Scene::furnished(|site| {
-        copy("collections", site);
-        copy("tests/hub/collections", site);
+        site.fill("collections");
+        site.fill("tests/hub/collections");
         site.collection("notes", NOTES);
         site.file("nubo.yaml", CONFIGURATION);
     })
-}
-
-fn copy(folder: &str, site: &Site) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap();
-        fs::copy(&path, site.path("collections").join(name)).unwrap();
-    }
 }
 
 /// The same person at another server.
@@ -309,7 +297,7 @@ fn trouble(scene: &mut Scene, world: &World) {
     }
     scene.redis.kill();
     world.wait_for_writes(CALM / 3);
-    scene.redis.resume(None);
+    scene.redis.resume_with(None);
     world.wait_for_writes(CALM);
     for way in [Way::Cut, Way::Stalled] {
         scene.instances[0].to_redis.set(way);

@@ -25,6 +25,7 @@ mod order;
 #[path = "../hub/people.rs"]
 #[allow(dead_code)] // As below.
 mod people;
+#[path = "../services/redis.rs"]
 mod redis;
 mod register;
 mod scene;

@@ -49,7 +49,7 @@ impl Scene {
         let instances = [0, 1].map(|_| {
             let to_redis = Link::start(format!("127.0.0.1:{}", redis.port));
             let (url, to_postgres) = link_to(&database.url);
-            let site = Site::over(&url, &format!("127.0.0.1:{}", to_redis.port));
+            let site = Site::sharing(&url, &format!("127.0.0.1:{}", to_redis.port));
             furnish(&site);
             Instance {
                 server: Some(site.start()),

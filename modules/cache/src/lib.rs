@@ -18,6 +18,9 @@ mod bus;
 mod memory;
 mod others;
 mod redis;
+#[cfg(test)]
+#[path = "../../../tests/services/redis.rs"]
+mod redis_service;
 mod sets;
 pub mod shared;
 mod shelves;

@@ -40,7 +40,7 @@ macro_rules! behaviours {
             $(
                 #[tokio::test]
                 async fn $name() {
-                    let server = RedisServer::start().await;
+                    let server = RedisServer::start();
                     let Instances { one, two } = Instances::on(&server);
                     super::$name(&Pair { speaker: one.clone(), listener: two.clone() }).await;
                     one.stop().await;

@@ -18,7 +18,7 @@ async fn ready(instance: &RedisBus) -> Position {
 
 #[tokio::test]
 async fn who_comes_back_after_a_restart_or_elsewhere_gets_what_was_missed() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let start = one.open(&channel("a")).await.unwrap();
     two.publish(vec![event(&["a"], 1), event(&["a"], 2)]);
@@ -44,7 +44,7 @@ async fn who_comes_back_after_a_restart_or_elsewhere_gets_what_was_missed() {
 
 #[tokio::test]
 async fn what_is_published_last_is_told_before_the_end() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     one.open(&channel("a")).await.unwrap();
     let numbers: Vec<u128> = (1..500).collect();
@@ -61,7 +61,7 @@ async fn what_is_published_last_is_told_before_the_end() {
 
 #[tokio::test]
 async fn cut_connections_lose_nothing_and_tell_nothing_twice() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     for name in ["a", "b", "c"] {
         one.open(&channel(name)).await.unwrap();
@@ -91,7 +91,7 @@ async fn cut_connections_lose_nothing_and_tell_nothing_twice() {
 
 #[tokio::test]
 async fn kicks_are_heard_after_a_cut() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     ready(&one).await;
     ready(&two).await;
@@ -109,7 +109,7 @@ async fn kicks_are_heard_after_a_cut() {
 
 #[tokio::test]
 async fn a_redis_that_has_lost_everything_is_a_gap() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let before = one.open(&channel("a")).await.unwrap();
     two.publish(vec![event(&["a"], 1)]);
@@ -135,7 +135,7 @@ async fn a_redis_that_has_lost_everything_is_a_gap() {
 
 #[tokio::test]
 async fn a_redis_that_is_set_back_is_a_gap() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     one.open(&channel("a")).await.unwrap();
     two.publish(vec![event(&["a"], 1)]);
@@ -167,7 +167,7 @@ async fn a_redis_that_is_set_back_is_a_gap() {
 
 #[tokio::test]
 async fn data_that_vanishes_while_redis_runs_is_a_gap() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let before = one.open(&channel("a")).await.unwrap();
     server.command::<String>(&["FLUSHALL"]).await;
@@ -183,7 +183,7 @@ async fn data_that_vanishes_while_redis_runs_is_a_gap() {
 
 #[tokio::test]
 async fn a_channel_that_was_forgotten_while_it_was_open_is_a_gap() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         // Renewed at each beat.
         settings.replay = Duration::from_secs(2);
@@ -204,14 +204,14 @@ async fn a_channel_that_was_forgotten_while_it_was_open_is_a_gap() {
 
 #[tokio::test]
 async fn without_redis_everything_says_so_and_works_again_with_it() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.timeout = Duration::from_millis(200);
         settings.beat = Duration::from_millis(50);
     });
     let start = one.open(&channel("a")).await.unwrap();
     ready(&two).await;
-    server.signal("-STOP");
+    server.freeze();
     let unavailable = |error: Error| assert_eq!(error.code(), "bus_unavailable");
     unavailable(one.open(&channel("b")).await.unwrap_err());
     unavailable(one.replay(&channel("a"), start).await.unwrap_err());
@@ -220,7 +220,7 @@ async fn without_redis_everything_says_so_and_works_again_with_it() {
     until("listeners are possible", async || one.is_heard()).await;
     // What is published meanwhile waits.
     two.publish(vec![event(&["a"], 1)]);
-    server.signal("-CONT");
+    server.thaw();
     two.publish(vec![event(&["a"], 2)]);
     hears(bus(&one), &[1, 2]).await;
     ready(&one).await;
@@ -231,7 +231,7 @@ async fn without_redis_everything_says_so_and_works_again_with_it() {
 
 #[tokio::test]
 async fn a_bus_that_begins_before_redis_works_when_that_is_there() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     server.end();
     let Instances { one, two } = Instances::on(&server);
     assert!(one.is_heard(), "nobody knows yet");
@@ -252,7 +252,7 @@ async fn a_bus_that_begins_before_redis_works_when_that_is_there() {
 
 #[tokio::test]
 async fn what_was_spared_while_nobody_could_say_that_somebody_listens_is_a_gap() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         // Nothing but the connection itself says who listens.
         settings.beat = Duration::from_secs(3600);
@@ -276,7 +276,7 @@ async fn what_was_spared_while_nobody_could_say_that_somebody_listens_is_a_gap()
 
 #[tokio::test]
 async fn nobody_queues_while_redis_is_away() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.timeout = Duration::from_secs(1);
     });
@@ -300,7 +300,7 @@ async fn nobody_queues_while_redis_is_away() {
 
 #[tokio::test]
 async fn what_does_not_fit_the_outbox_is_a_gap_for_all() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.timeout = Duration::from_millis(200);
         settings.beat = Duration::from_millis(50);
@@ -308,11 +308,11 @@ async fn what_does_not_fit_the_outbox_is_a_gap_for_all() {
     });
     let start = one.open(&channel("a")).await.unwrap();
     ready(&two).await;
-    server.signal("-STOP");
+    server.freeze();
     for number in 1..100 {
         two.publish(vec![event(&["a"], number)]);
     }
-    server.signal("-CONT");
+    server.thaw();
     // Some may come before it.
     let mut told = Vec::new();
     while told.last() != Some(&0) {
@@ -331,7 +331,7 @@ async fn what_does_not_fit_the_outbox_is_a_gap_for_all() {
 
 #[tokio::test]
 async fn a_listener_that_is_too_slow_is_told_of_the_gap() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.waiting_bytes = 1000;
     });
@@ -351,7 +351,7 @@ async fn a_listener_that_is_too_slow_is_told_of_the_gap() {
 
 #[tokio::test]
 async fn what_is_too_much_to_be_kept_is_a_gap_for_who_comes_back() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.replay_bytes = 4000;
     });
@@ -376,7 +376,7 @@ async fn what_is_too_much_to_be_kept_is_a_gap_for_who_comes_back() {
 
 #[tokio::test]
 async fn nothing_is_kept_of_channels_that_nobody_has_opened() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let start = one.open(&channel("a")).await.unwrap();
     two.publish((1..50).map(|number| event(&["quiet"], number)).collect());
@@ -393,7 +393,7 @@ async fn nothing_is_kept_of_channels_that_nobody_has_opened() {
 
 #[tokio::test]
 async fn what_is_left_runs_out() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.replay = Duration::from_millis(200);
         settings.beat = Duration::from_millis(20);
@@ -419,7 +419,7 @@ async fn what_is_left_runs_out() {
 
 #[tokio::test]
 async fn who_vanishes_with_their_instance_is_gone_when_the_lease_runs_out() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.beat = Duration::from_millis(20);
     });
@@ -449,7 +449,7 @@ async fn who_vanishes_with_their_instance_is_gone_when_the_lease_runs_out() {
 
 #[tokio::test]
 async fn an_event_that_cannot_be_read_is_a_gap() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let start = one.open(&channel("a")).await.unwrap();
     ready(&two).await;
@@ -467,7 +467,7 @@ async fn an_event_that_cannot_be_read_is_a_gap() {
 
 #[tokio::test]
 async fn what_an_instance_had_yet_to_tell_when_it_vanished_is_a_gap() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::with(&server, |settings| {
         settings.beat = Duration::from_millis(20);
         settings.silence = Duration::from_secs(2);
@@ -496,7 +496,7 @@ async fn what_an_instance_had_yet_to_tell_when_it_vanished_is_a_gap() {
 
 #[tokio::test]
 async fn who_is_here_is_here_still_when_redis_has_lost_everything() {
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let room = channel("room");
     one.show(vec![lease(1, 10, 3_600_000), lease(2, 20, 3_600_000)])
@@ -516,7 +516,7 @@ async fn who_is_here_is_here_still_when_redis_has_lost_everything() {
 
 #[tokio::test]
 async fn a_note_that_was_not_heard_is_missed_and_read() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     one.open(&channel("a")).await.unwrap();
     two.publish(vec![event(&["a"], 1)]);
@@ -547,7 +547,7 @@ async fn a_note_that_was_not_heard_is_missed_and_read() {
 
 #[tokio::test]
 async fn what_is_published_while_redis_takes_no_writes_waits() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     one.open(&channel("a")).await.unwrap();
     ready(&two).await;
@@ -568,7 +568,7 @@ async fn what_is_published_while_redis_takes_no_writes_waits() {
 
 #[tokio::test]
 async fn what_redis_refuses_is_a_gap() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     one.open(&channel("a")).await.unwrap();
     ready(&two).await;

@@ -160,7 +160,7 @@ fn check(log: &Log, names: &[&str], said: &BTreeMap<u128, BTreeSet<&'static str>
 
 async fn history(seed: u64, forgets: bool) {
     let random = Seeded::new(seed);
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let channels = [["a", "b", "c"], ["a", "c", "d"]];
     for (instance, names) in [&one, &two].into_iter().zip(channels) {
@@ -306,7 +306,7 @@ impl Client<'_> {
 
 async fn resuming(seed: u64) {
     let random = Seeded::new(seed);
-    let mut server = RedisServer::start().await;
+    let mut server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let said = Said::default();
     let seen = [Mutex::default(), Mutex::default()];

@@ -47,7 +47,7 @@ struct Scene {
 
 impl Scene {
     async fn new(change: impl Fn(&mut RedisBusSettings)) -> Self {
-        let server = RedisServer::start().await;
+        let server = RedisServer::start();
         let declarations = json!([{ "name": NOTES, "fields": { "number": "int" } }]);
         let declarations: Vec<CollectionDeclaration> =
             serde_json::from_value(declarations).unwrap();

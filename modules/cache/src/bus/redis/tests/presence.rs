@@ -18,7 +18,7 @@ async fn insist(what: impl AsyncFn() -> nubo_core::Result<()>) {
 
 async fn comings_and_goings(seed: u64) {
     let random = Seeded::new(seed);
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let Instances { one, two } = Instances::on(&server);
     let room = channel("room");
     one.open(&room).await.unwrap();
@@ -82,7 +82,7 @@ async fn who_comes_and_who_goes_is_told_once() {
 
 #[tokio::test]
 async fn clocks_of_instances_do_not_matter() {
-    let server = RedisServer::start().await;
+    let server = RedisServer::start();
     let settings = |clock: i64| {
         let settings = RedisBusSettings {
             url: server.url(),
