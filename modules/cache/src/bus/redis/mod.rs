@@ -60,7 +60,7 @@ use answer::Failure;
 use ear::{Ear, Order};
 use outbox::Outbox;
 use server::{LEASES_AT_ONCE, Server};
-use shared::Shared;
+use shared::{Link, Shared};
 use wire::{Arrival, Wire};
 
 pub use settings::RedisBusSettings;
@@ -146,25 +146,30 @@ impl RedisBus {
         };
         self.outbox.close();
         let shared = &self.shared;
-        match tokio::time::timeout(shared.settings.timeout, &mut outbox).await {
-            Ok(Ok(())) => {
-                let left = shared.in_epoch(|epoch| shared.server.leave(epoch, &shared.instance));
-                if let Err(failure) = left.await {
-                    tracing::warn!(%failure, "the others will take this instance for vanished");
-                }
-                shared.stopping.send_replace(true);
-            }
-            Ok(failed) => {
-                shared.stopping.send_replace(true);
-                ended("outbox", failed);
-            }
+        let told = tokio::time::timeout(shared.settings.timeout, &mut outbox).await;
+        let link = *shared.link.borrow();
+        shared.stopping.send_replace(true);
+        // It would say that this instance is there still.
+        ended("ear", ear.await);
+        match told {
+            Ok(Ok(())) => self.leave(link).await,
+            Ok(failed) => ended("outbox", failed),
             Err(_) => {
                 tracing::warn!("what was published last may not have been told");
-                shared.stopping.send_replace(true);
                 ended("outbox", outbox.await);
             }
         }
-        ended("ear", ear.await);
+    }
+
+    /// Says that this instance has nothing to tell any more.
+    async fn leave(&self, link: Link) {
+        let left = match link {
+            Link::Up { epoch } => self.shared.server.leave(epoch, &self.shared.instance).await,
+            Link::Cut { .. } => Err(Failure::Unreachable(None)),
+        };
+        if let Err(failure) = left {
+            tracing::warn!(%failure, "the others will take this instance for vanished");
+        }
     }
 
     /// What was told on a channel since a position.
