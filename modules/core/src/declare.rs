@@ -61,7 +61,8 @@ pub struct CollectionDeclaration {
     /// How changes reach WebSocket clients.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub realtime: Option<RealtimeDeclaration>,
-    /// `through`: acknowledged when the truth has it.
+    /// `through`: acknowledged when the truth has it. `behind`: a new document is acknowledged when
+    /// it is durable in a queue, and carried out afterwards.
     #[serde(default)]
     pub write: WriteMode,
     /// Documents are deleted this long after their creation, for example `7d` or `12h`.
@@ -483,6 +484,9 @@ pub enum WriteMode {
     /// When the truth has committed it.
     #[default]
     Through,
+    /// A new document: when it is durable in a queue, from which the truth takes it. Anything else
+    /// as with `through`.
+    Behind,
 }
 
 const fn yes() -> bool {

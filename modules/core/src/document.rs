@@ -77,6 +77,14 @@ impl Document {
         }
     }
 
+    /// Gives a new document its first revision, unless it brings one along: so a write that was
+    /// queued has the revision that it was promised.
+    pub fn begin_revision(&mut self, revision: Revision) {
+        if self.revision() == Revision::new(0) {
+            self.set_revision(revision);
+        }
+    }
+
     /// Gives numbers the one form in which all tiers hold them.
     pub fn normalize(&mut self) {
         self.values.iter_mut().for_each(Value::normalize);

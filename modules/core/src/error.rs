@@ -174,6 +174,23 @@ impl Error {
         }
     }
 
+    /// The same failure for several; only what a client can see is copied.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        match self {
+            Self::Unavailable {
+                code,
+                detail,
+                retry_after,
+            } => Self::Unavailable {
+                code,
+                detail: detail.clone(),
+                retry_after: *retry_after,
+            },
+            other => Self::internal(chain(other)),
+        }
+    }
+
     /// The HTTP status.
     pub fn status_code(&self) -> StatusCode {
         match self {

@@ -9,7 +9,7 @@
 //! [`filter`] and [`change`] (the two languages of clients), [`write`](mod@write) and [`query`]
 //! (what is asked of the store), and end with the traits: [`store::Store`], [`truth::Truth`],
 //! [`module::Module`], [`hook::Hook`], [`sessions::Sessions`],
-//! [`bus::Bus`], [`throttle::TokenBuckets`]. [`access`] is where rules and callers meet.
+//! [`bus::Bus`], [`throttle::TokenBuckets`], [`queue::WriteQueue`]. [`access`] is where rules and callers meet.
 
 #![forbid(unsafe_code)]
 
@@ -36,6 +36,7 @@ pub mod position;
 pub mod query;
 #[cfg(test)]
 mod query_test;
+pub mod queue;
 pub mod record;
 pub mod request;
 pub mod schema;

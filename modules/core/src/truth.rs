@@ -14,6 +14,7 @@ use crate::{
     module::SetupError,
     observe::Observer,
     query::{Query, Related},
+    queue::WriteQueue,
     schema::CollectionId,
     value::Value,
     write::{Outcome, Sequence, Transaction},
@@ -42,6 +43,11 @@ pub trait Truth: Send + Sync + 'static {
         transactions: Vec<Transaction>,
         sequence: Sequence,
     ) -> Vec<Result<Vec<Outcome>>>;
+
+    /// The queue of writes that are carried out behind their acknowledgement, where it keeps one.
+    fn queue(&self) -> Option<&dyn WriteQueue> {
+        None
+    }
 
     /// One document as it is sent.
     async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>>;

@@ -26,6 +26,15 @@ impl Violation {
         }
     }
 
+    /// A reference that leads nowhere. `place` is the field, with the number of the item in a list.
+    pub fn unknown_reference(place: &str, target: &str) -> Self {
+        Self::new(
+            format!("/{place}"),
+            "unknown_reference",
+            format!("refers to a document that does not exist in {target}"),
+        )
+    }
+
     /// What it looks like in the API's documentation.
     pub fn json_schema() -> Json {
         let text = |description: &str| json!({ "type": "string", "description": description });

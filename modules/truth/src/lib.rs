@@ -23,10 +23,11 @@ mod rows;
 mod session;
 mod sql;
 mod sqlite;
+mod waiting;
 
 pub use migrate::{
-    AtStart, Change, DroppedIndexes, Facts, Migrations, Planned, Policy, Raised, Risk, State,
-    Status, Target,
+    AtStart, Change, DroppedIndexes, Facts, Migrations, Planned, Policy, Queued, Raised, Risk,
+    State, Status, Target,
 };
 pub use postgres::{
     IndexRebuild, PostgresCoordination, PostgresSettings, PostgresTruth, Rebuilt, Tls,

@@ -10,6 +10,12 @@ pub(crate) trait Rows {
     /// A number.
     fn integer(&self, row: usize, column: usize) -> Result<i64>;
 
+    /// Bytes.
+    fn blob(&self, row: usize, column: usize) -> Result<Vec<u8>>;
+
+    /// A text.
+    fn text(&self, row: usize, column: usize) -> Result<String>;
+
     /// A document from a row of all columns.
     fn document(&self, row: usize, collection: &Collection) -> Result<Document>;
 

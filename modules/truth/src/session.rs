@@ -102,6 +102,9 @@ pub(crate) trait Session: Send + 'static {
     /// out while a client waits.
     fn was_committed(&mut self) -> impl Future<Output = Option<bool>> + Send;
 
+    /// Whether this session is the one that carries out what is queued, until the transaction ends.
+    fn take_turn(&mut self) -> impl Future<Output = Result<bool>> + Send;
+
     /// How many rows [`Session::insert`] takes at once.
     fn rows_at_once(&self, collection: &Collection) -> usize;
 

@@ -221,6 +221,26 @@ impl<V> Expr<V> {
         }
     }
 
+    /// Calls `each` with every collection that a sub-query looks into.
+    pub fn for_each_selected(&self, each: &mut impl FnMut(CollectionId)) {
+        match self {
+            Self::All(parts) | Self::Any(parts) => {
+                for part in parts {
+                    part.for_each_selected(each);
+                }
+            }
+            Self::Not(part) => part.for_each_selected(each),
+            Self::Test { test, .. } => match test {
+                Test::InSelect(select) => {
+                    each(select.collection);
+                    select.condition.for_each_selected(each);
+                }
+                Test::ElemMatch(inner) => inner.for_each_selected(each),
+                _ => {}
+            },
+        }
+    }
+
     /// A test of a field by its index.
     pub fn field(path: Path, test: Test<V>) -> Self {
         Self::Test { path, test }

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::{Access, CacheTier, CollectionId, Effect, Realtime};
 use crate::{
-    declare::{IndexKind, OnDelete, VirtualField},
+    declare::{IndexKind, OnDelete, VirtualField, WriteMode},
     document::Document,
     error::{Error, Result},
     field::{self, DefaultValue, Direction, Field, FieldType, Source},
@@ -54,6 +54,8 @@ pub struct Collection {
     pub expires_after: Option<i64>,
     /// Documents cannot be changed or deleted through the API.
     pub append_only: bool,
+    /// When a write is acknowledged.
+    pub write: WriteMode,
 }
 
 /// A key of an order: a field and its direction. Nulls come first ascending, last descending.
@@ -109,6 +111,11 @@ impl Collection {
     /// All fields.
     pub fn fields(&self) -> &[Field] {
         &self.fields
+    }
+
+    /// Whether new documents are acknowledged before they are carried out.
+    pub fn is_behind(&self) -> bool {
+        self.write == WriteMode::Behind
     }
 
     /// The fields that were declared, with their indexes.

@@ -1,5 +1,6 @@
 //! Access rules: who may do what.
 
+use super::CollectionId;
 use crate::filter::{Expr, Operand};
 
 /// Who may do something.
@@ -28,6 +29,19 @@ impl Rule {
             Self::Public | Self::Authenticated | Self::Owner | Self::Nobody => true,
             Self::Role(_) | Self::Filter(_) => false,
             Self::Any(rules) => rules.iter().all(Self::is_lasting),
+        }
+    }
+
+    /// Calls `each` with every collection that it looks into.
+    pub fn for_each_selected(&self, each: &mut impl FnMut(CollectionId)) {
+        match self {
+            Self::Filter(expr) => expr.for_each_selected(each),
+            Self::Any(rules) => {
+                for rule in rules {
+                    rule.for_each_selected(each);
+                }
+            }
+            Self::Public | Self::Authenticated | Self::Owner | Self::Role(_) | Self::Nobody => {}
         }
     }
 }

@@ -14,7 +14,10 @@ use nubo_core::{
 };
 use tokio::sync::oneshot;
 
-use super::{Engine, Job, batch, outcome_unknown};
+use super::{
+    Engine, Job, Work, batch, outcome_unknown,
+    queued::{OrderEntry, QueuedEntry},
+};
 use crate::session::{Session, Trouble};
 
 /// How often a batch is tried while others are in the way.
@@ -38,6 +41,8 @@ pub(super) type Fates = Vec<Vec<Option<Fate>>>;
 pub(super) struct Batch {
     /// How many transactions each job has.
     shape: Vec<usize>,
+    pub orders: Vec<OrderEntry>,
+    pub queued: Vec<QueuedEntry>,
     pub independent: Vec<Entry>,
     pub ordered: Vec<Vec<Entry>>,
 }
@@ -50,13 +55,32 @@ pub(super) struct Entry {
     pub transaction: Transaction,
 }
 
-/// Executes jobs and answers them.
+/// Executes jobs and answers them. What is done to the queue goes first, for it is quick and its
+/// senders have been promised that it is; what waits there goes last and alone, for it may not be the
+/// turn of this server.
 pub(super) async fn commit<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
+    let mut parts: [Vec<Job>; 3] = Default::default();
+    for job in jobs {
+        let part = match job.work {
+            Work::Orders(_) => 0,
+            Work::Transactions(..) => 1,
+            Work::Queued(_) => 2,
+        };
+        parts[part].push(job);
+    }
+    for jobs in parts {
+        if !jobs.is_empty() {
+            commit_together(engine, jobs).await;
+        }
+    }
+}
+
+async fn commit_together<S: Session>(engine: &mut Engine<S>, jobs: Vec<Job>) {
     let mut answers: Vec<oneshot::Sender<Vec<Fate>>> = Vec::with_capacity(jobs.len());
     let mut batch = Batch::new();
     for job in jobs {
         answers.push(job.answer);
-        batch.add(job.transactions, job.sequence);
+        batch.add(job.work);
     }
     let fates = carry_out(engine, batch).await;
     for (answer, fates) in answers.into_iter().zip(fates) {
@@ -150,7 +174,7 @@ fn pause<S: Session>(engine: &Engine<S>, tries: u32) -> Duration {
 /// thought of itself.
 fn settled(fates: Fates, failure: Option<Error>) -> Vec<Vec<Fate>> {
     let settle = |fate: Option<Fate>| match (&failure, fate) {
-        (Some(error), None | Some(Ok(_))) => Err(copy(error)),
+        (Some(error), None | Some(Ok(_))) => Err(error.copied()),
         (_, Some(fate)) => fate,
         (None, None) => Err(Error::internal("a transaction was forgotten")),
     };
@@ -187,31 +211,54 @@ impl Batch {
     fn new() -> Self {
         Self {
             shape: Vec::new(),
+            orders: Vec::new(),
+            queued: Vec::new(),
             independent: Vec::new(),
             ordered: Vec::new(),
         }
     }
 
-    fn add(&mut self, transactions: Vec<Transaction>, sequence: Sequence) {
+    fn add(&mut self, work: Work) {
         let job = self.shape.len();
-        self.shape.push(transactions.len());
-        let entries = transactions
-            .into_iter()
-            .enumerate()
-            .map(|(place, transaction)| Entry {
-                job,
-                place,
-                transaction,
-            });
-        match sequence {
-            Sequence::Independent => self.independent.extend(entries),
-            Sequence::StopAtError => self.ordered.push(entries.collect()),
+        self.shape.push(work.len());
+        let entry = |(place, transaction)| Entry {
+            job,
+            place,
+            transaction,
+        };
+        match work {
+            Work::Transactions(transactions, sequence) => {
+                let entries = transactions.into_iter().enumerate().map(entry);
+                match sequence {
+                    Sequence::Independent => self.independent.extend(entries),
+                    Sequence::StopAtError => self.ordered.push(entries.collect()),
+                }
+            }
+            Work::Queued(writes) => {
+                let writes = writes.into_iter().enumerate();
+                let writes = writes.map(|(place, (number, transaction))| QueuedEntry {
+                    number,
+                    entry: entry((place, transaction)),
+                });
+                self.queued.extend(writes);
+            }
+            Work::Orders(orders) => {
+                let orders = orders.into_iter().enumerate();
+                let orders = orders.map(|(place, order)| OrderEntry { job, place, order });
+                self.orders.extend(orders);
+            }
         }
+    }
+
+    /// Whether it is about transactions that were asked for just now and nothing else.
+    pub fn is_usual(&self) -> bool {
+        self.orders.is_empty() && self.queued.is_empty()
     }
 
     fn operations(&self) -> usize {
         let ordered = self.ordered.iter().flatten();
-        let entries = self.independent.iter().chain(ordered);
+        let queued = self.queued.iter().map(|write| &write.entry);
+        let entries = self.independent.iter().chain(ordered).chain(queued);
         entries
             .map(|entry| entry.transaction.operations.len())
             .sum()
@@ -236,6 +283,14 @@ impl Batch {
         for (job, entry) in self.independent.into_iter().map(moved) {
             batches[job].independent.push(entry);
         }
+        for mut order in self.orders {
+            let job = std::mem::take(&mut order.job);
+            batches[job].orders.push(order);
+        }
+        for QueuedEntry { number, entry } in self.queued {
+            let (job, entry) = moved(entry);
+            batches[job].queued.push(QueuedEntry { number, entry });
+        }
         for entries in self.ordered {
             let Some(first) = entries.first() else {
                 continue;
@@ -245,29 +300,5 @@ impl Batch {
             batches[job].ordered.push(entries.collect());
         }
         batches
-    }
-}
-
-/// The same failure for several; only what a client can see is copied.
-fn copy(error: &Error) -> Error {
-    match error {
-        Error::Unavailable {
-            code,
-            detail,
-            retry_after,
-        } => Error::Unavailable {
-            code,
-            detail: detail.clone(),
-            retry_after: *retry_after,
-        },
-        other => {
-            let mut words = other.to_string();
-            let mut cause = std::error::Error::source(other);
-            while let Some(error) = cause {
-                words = format!("{words}: {error}");
-                cause = error.source();
-            }
-            Error::internal(words)
-        }
     }
 }

@@ -18,6 +18,7 @@ use nubo_core::{
 use super::{
     Engine,
     attempt::{Batch, Entry, Fate, Fates},
+    queued,
 };
 use crate::{
     fault::Refusal,
@@ -40,6 +41,7 @@ pub(super) async fn execute<S: Session>(
     engine.touched.settle(BatchFate::Committed).await;
     engine.touched.forget_since(0);
     let now = engine.clock.micros();
+    let is_usual = batch.is_usual();
     let (mut plain, others): (Vec<Entry>, Vec<Entry>) = batch
         .independent
         .into_iter()
@@ -59,7 +61,8 @@ pub(super) async fn execute<S: Session>(
         }
     }
     // The most frequent batch by far: creates in one collection and nothing else.
-    if others.is_empty()
+    if is_usual
+        && others.is_empty()
         && batch.ordered.is_empty()
         && let [(collection, entries)] = &mut groups[..]
         && may_go_alone(engine, entries)
@@ -73,7 +76,18 @@ pub(super) async fn execute<S: Session>(
     }
     let care = engine.care;
     engine.session.begin(care).await?;
-    let mut result = execute_in_turn(engine, groups, others, batch.ordered, fates, now).await;
+    let usual = Usual {
+        groups,
+        others,
+        ordered: batch.ordered,
+    };
+    let mut result = queued::orders(engine, batch.orders, fates, now).await;
+    if result.is_ok() {
+        result = queued::carry_out(engine, batch.queued, fates, now).await;
+    }
+    if result.is_ok() && !engine.session.is_in_trouble() {
+        result = execute_in_turn(engine, usual, fates, now).await;
+    }
     if result.is_ok() && !engine.session.is_in_trouble() {
         match finish(engine).await {
             Ok(()) => return Ok(()),
@@ -143,14 +157,25 @@ async fn was_committed_after_all<S: Session>(engine: &mut Engine<S>) -> bool {
     committed == Some(true)
 }
 
-async fn execute_in_turn<S: Session>(
-    engine: &mut Engine<S>,
+/// Transactions that were asked for just now.
+struct Usual {
+    /// Plain creates by collection.
     groups: Vec<(CollectionId, Vec<Entry>)>,
     others: Vec<Entry>,
     ordered: Vec<Vec<Entry>>,
+}
+
+async fn execute_in_turn<S: Session>(
+    engine: &mut Engine<S>,
+    usual: Usual,
     fates: &mut Fates,
     now: i64,
 ) -> Result<()> {
+    let Usual {
+        groups,
+        others,
+        ordered,
+    } = usual;
     for (collection, entries) in groups {
         create_group(engine, collection, entries, fates, now).await?;
         if engine.session.is_in_trouble() {
@@ -177,7 +202,10 @@ async fn execute_in_turn<S: Session>(
 }
 
 /// The collection of a transaction that is one create and causes nothing else.
-fn plain_create<S: Session>(engine: &Engine<S>, transaction: &Transaction) -> Option<CollectionId> {
+pub(super) fn plain_create<S: Session>(
+    engine: &Engine<S>,
+    transaction: &Transaction,
+) -> Option<CollectionId> {
     if transaction
         .permits
         .iter()
@@ -216,7 +244,7 @@ fn documents(entries: &mut [Entry], now: i64) -> Vec<Document> {
         .iter_mut()
         .filter_map(|entry| match entry.transaction.operations.pop() {
             Some(Operation::Create { mut document, .. }) => {
-                document.set_revision(Revision::new(now));
+                document.begin_revision(Revision::new(now));
                 document.normalize();
                 Some(document)
             }
@@ -277,7 +305,7 @@ async fn create_alone<S: Session>(
 }
 
 /// Creates in one collection, inside the batch's transaction.
-async fn create_group<S: Session>(
+pub(super) async fn create_group<S: Session>(
     engine: &mut Engine<S>,
     collection: CollectionId,
     mut entries: Vec<Entry>,
@@ -409,7 +437,7 @@ async fn in_order<S: Session>(
 ///
 /// With care it stands behind a savepoint. Without, it must have failed before it wrote anything,
 /// as most that fail do, or the whole batch is spoilt.
-async fn transaction<S: Session>(
+pub(super) async fn transaction<S: Session>(
     engine: &mut Engine<S>,
     transaction: Transaction,
     now: i64,

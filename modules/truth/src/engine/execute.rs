@@ -138,7 +138,7 @@ impl<S: Session> Engine<S> {
     ) -> Result<Vec<Document>, (usize, Error)> {
         let schema = self.catalog.get(collection).clone();
         for document in &mut documents {
-            document.set_revision(Revision::new(cause.micros));
+            document.begin_revision(Revision::new(cause.micros));
             document.normalize();
         }
         self.raise_above_tombstones(&schema, &mut documents, cause.micros)
@@ -284,7 +284,7 @@ impl<S: Session> Engine<S> {
         cause: Cause,
     ) -> Result<Document> {
         let schema = self.catalog.get(collection).clone();
-        document.set_revision(Revision::new(cause.micros));
+        document.begin_revision(Revision::new(cause.micros));
         document.normalize();
         let mut row = [document];
         self.raise_above_tombstones(&schema, &mut row, cause.micros)

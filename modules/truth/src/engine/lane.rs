@@ -94,13 +94,13 @@ async fn reconnect<S: Session>(engine: &mut Engine<S>, queue: &Queue) -> bool {
 /// 503 to all who wait.
 fn refuse(queue: &Queue) {
     for job in queue.take_all() {
-        let unreachable = |_: &_| {
+        let unreachable = |_| {
             Err(Error::unavailable(
                 "truth_unavailable",
                 "the database cannot be reached",
             ))
         };
-        let fates = job.transactions.iter().map(unreachable).collect();
+        let fates = (0..job.work.len()).map(unreachable).collect();
         // Who has gone away meanwhile does not need to know.
         job.answer.send(fates).ok();
     }

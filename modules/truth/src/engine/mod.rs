@@ -3,7 +3,8 @@
 //! [`Writer`] is the way in, [`queue`] what waits, [`lane`] a task that takes from it, [`batch`] the order of work inside one database
 //! transaction, [`permit`] whether an operation may happen, [`execute`] what it does
 //! to one document and [`walk`] to many, with its effects ([`effects`]) and its
-//! consequences for documents that refer to it ([`removal`]).
+//! consequences for documents that refer to it ([`removal`]). Writes that were acknowledged before
+//! are carried out in [`queued`].
 
 mod announce;
 mod attempt;
@@ -13,6 +14,7 @@ mod execute;
 mod lane;
 mod permit;
 mod queue;
+mod queued;
 mod reach;
 mod references;
 mod removal;
@@ -28,6 +30,7 @@ use nubo_core::{
     Error, Result,
     clock::{Clock, Random},
     observe::Observer,
+    queue::Number,
     schema::Catalog,
     write::{Outcome, Sequence, Transaction},
 };
@@ -35,19 +38,38 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use self::{
     announce::Announcer,
-    queue::Queue,
+    queue::{Queue, Reach},
     reach::Reaches,
     touched::{Changes, Doubtful},
 };
 use crate::session::Session;
 
-pub(crate) use self::announce::next_batch;
+pub(crate) use self::{announce::next_batch, queued::Order};
 
-/// Transactions that were handed over together, and who waits for them.
+/// What was handed over together, and who waits for it.
 pub(crate) struct Job {
-    transactions: Vec<Transaction>,
-    sequence: Sequence,
+    work: Work,
     answer: oneshot::Sender<Vec<Result<Vec<Outcome>>>>,
+}
+
+/// What a lane can do.
+enum Work {
+    Transactions(Vec<Transaction>, Sequence),
+    /// Writes that wait in the queue, in their order.
+    Queued(Vec<(Number, Transaction)>),
+    /// What is done to the queue itself.
+    Orders(Vec<Order>),
+}
+
+impl Work {
+    /// How many fates there will be.
+    fn len(&self) -> usize {
+        match self {
+            Self::Transactions(transactions, _) => transactions.len(),
+            Self::Queued(writes) => writes.len(),
+            Self::Orders(orders) => orders.len(),
+        }
+    }
 }
 
 /// The way to the writer.
@@ -145,14 +167,39 @@ impl Writer {
         transactions: Vec<Transaction>,
         sequence: Sequence,
     ) -> Vec<Result<Vec<Outcome>>> {
-        let count = transactions.len();
         let reach = self.reaches.of(&transactions);
+        self.hand_over(Work::Transactions(transactions, sequence), reach)
+            .await
+    }
+
+    /// Hands over writes that wait in the queue.
+    pub async fn carry_out(&self, writes: Vec<(Number, Transaction)>) -> Vec<Result<()>> {
+        let reach = self
+            .reaches
+            .of(writes.iter().map(|(_, transaction)| transaction));
+        let fates = self.hand_over(Work::Queued(writes), reach).await;
+        fates.into_iter().map(|fate| fate.map(drop)).collect()
+    }
+
+    /// Does something to the queue, all or nothing; gives how many dead letters it was about.
+    pub async fn order(&self, orders: Vec<Order>) -> Result<u64> {
+        // No transaction touches what orders are about, so that they never wait for one.
+        let reach = Reach::Documents(Vec::new());
+        let mut count = 0;
+        for fate in self.hand_over(Work::Orders(orders), reach).await {
+            for outcome in fate? {
+                if let Outcome::Removed(removed) = outcome {
+                    count += removed;
+                }
+            }
+        }
+        Ok(count)
+    }
+
+    async fn hand_over(&self, work: Work, reach: Reach) -> Vec<Result<Vec<Outcome>>> {
+        let count = work.len();
         let (answer, answered) = oneshot::channel();
-        let job = Job {
-            transactions,
-            sequence,
-            answer,
-        };
+        let job = Job { work, answer };
         if self.queue.add(job, reach).await.is_err() {
             let stopping = || Err(Error::unavailable("stopping", "the server is stopping"));
             return (0..count).map(|_| stopping()).collect();

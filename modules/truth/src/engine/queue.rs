@@ -173,7 +173,7 @@ impl Waiting {
                 }
                 continue;
             }
-            transactions += job.transactions.len();
+            transactions += job.work.len();
             match reach {
                 Reach::Anything => kept.anything = true,
                 Reach::Documents(documents) => kept.documents.extend(documents),
@@ -213,7 +213,7 @@ mod tests {
     use nubo_core::{schema::Catalog, write::Sequence};
     use tokio::sync::oneshot;
 
-    use super::*;
+    use super::{super::Work, *};
 
     fn collection() -> CollectionId {
         let declarations = serde_json::json!([{ "name": "notes", "fields": { "text": "text" } }]);
@@ -228,8 +228,7 @@ mod tests {
 
     fn job() -> Job {
         Job {
-            transactions: Vec::new(),
-            sequence: Sequence::Independent,
+            work: Work::Transactions(Vec::new(), Sequence::Independent),
             answer: oneshot::channel().0,
         }
     }

@@ -6,8 +6,8 @@ use nubo_core::{
     access::Permit,
     declare::Trigger,
     field::FieldType,
-    filter::{Expr, Operand, Test},
-    schema::{Catalog, Collection, CollectionId, Rule},
+    filter::Expr,
+    schema::{Catalog, Collection, Rule},
     write::{Operation, Target, Transaction},
 };
 
@@ -33,7 +33,9 @@ impl Reaches {
         let mut looked_up = HashSet::new();
         for collection in catalog.collections() {
             for rule in rules(collection) {
-                looked_up_by(rule, &mut looked_up);
+                rule.for_each_selected(&mut |collection| {
+                    looked_up.insert(collection);
+                });
             }
         }
         let collections = catalog.collections().iter().map(|collection| {
@@ -50,7 +52,7 @@ impl Reaches {
     }
 
     /// What these transactions may touch.
-    pub fn of(&self, transactions: &[Transaction]) -> Reach {
+    pub fn of<'a>(&self, transactions: impl IntoIterator<Item = &'a Transaction>) -> Reach {
         if !self.matters {
             return Reach::Anything;
         }
@@ -116,30 +118,4 @@ fn rules(collection: &Collection) -> impl Iterator<Item = &Rule> {
         .iter()
         .flat_map(|rules| [&rules.readable_by, &rules.writable_by]);
     actions.into_iter().chain(fields).flatten()
-}
-
-/// Adds the collections that a rule looks into.
-fn looked_up_by(rule: &Rule, found: &mut HashSet<CollectionId>) {
-    match rule {
-        Rule::Filter(expr) => selected_in(expr, found),
-        Rule::Any(rules) => rules.iter().for_each(|rule| looked_up_by(rule, found)),
-        Rule::Public | Rule::Authenticated | Rule::Owner | Rule::Role(_) | Rule::Nobody => {}
-    }
-}
-
-fn selected_in(expr: &Expr<Operand>, found: &mut HashSet<CollectionId>) {
-    match expr {
-        Expr::All(parts) | Expr::Any(parts) => {
-            parts.iter().for_each(|part| selected_in(part, found));
-        }
-        Expr::Not(part) => selected_in(part, found),
-        Expr::Test { test, .. } => match test {
-            Test::InSelect(select) => {
-                found.insert(select.collection);
-                selected_in(&select.condition, found);
-            }
-            Test::ElemMatch(inner) => selected_in(inner, found),
-            _ => {}
-        },
-    }
 }

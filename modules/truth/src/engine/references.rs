@@ -53,7 +53,7 @@ impl<S: Session> Engine<S> {
                 listed(item).is_some_and(|id| wanted.binary_search(&id).is_ok())
             });
             violations.extend(unknown.map(|(position, _)| {
-                unknown_reference(&format!("{}/{position}", field.name), &target.name)
+                Violation::unknown_reference(&format!("{}/{position}", field.name), &target.name)
             }));
         }
         if !violations.is_empty() {
@@ -86,7 +86,7 @@ impl<S: Session> Engine<S> {
                     let id = Id::from_uuid(*uuid);
                     let itself = target.id == schema.id && document.id() == Some(id);
                     if !itself && self.session.existing(&target, &[id]).await?.is_empty() {
-                        violations.push(unknown_reference(&field.name, &target.name));
+                        violations.push(Violation::unknown_reference(&field.name, &target.name));
                     }
                 }
                 if !violations.is_empty() {
@@ -100,13 +100,4 @@ impl<S: Session> Engine<S> {
             }
         }
     }
-}
-
-/// A reference that leads nowhere.
-fn unknown_reference(place: &str, target: &str) -> Violation {
-    Violation::new(
-        format!("/{place}"),
-        "unknown_reference",
-        format!("refers to a document that does not exist in {target}"),
-    )
 }

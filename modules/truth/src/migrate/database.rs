@@ -1,13 +1,14 @@
 //! What a driver lets the migrations do.
 
 use async_trait::async_trait;
-use nubo_core::{module::SetupError, schema::Catalog};
+use nubo_core::{module::SetupError, schema::Catalog, time::Timestamp};
 
 use super::{
     difference::{Change, Convert},
     model::Schema,
     script::Block,
 };
+use crate::sql::Dialect;
 
 /// A migration that has been applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,42 @@ pub struct Facts {
     pub connections: Option<(u32, u32)>,
     /// What an import has dropped to be faster.
     pub dropped_indexes: DroppedIndexes,
+    /// What is acknowledged and not carried out.
+    pub queued: Queued,
+}
+
+/// What is acknowledged and not carried out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// How many writes wait.
+    pub waiting: u64,
+    /// Since when the first of them does.
+    pub since: Option<Timestamp>,
+    /// How many were refused.
+    pub dead_letters: u64,
+}
+
+impl Queued {
+    /// The question that [`Queued::read`] reads the answer of.
+    pub(crate) fn question<D: Dialect>() -> String {
+        let (queue, dead_letters) = (D::QUEUE, D::DEAD_LETTERS);
+        format!(
+            "SELECT (SELECT count(*) FROM {queue}) || ' ' || \
+             coalesce((SELECT queued_at FROM {queue} ORDER BY number LIMIT 1), 0) || ' ' || \
+             (SELECT count(*) FROM {dead_letters})"
+        )
+    }
+
+    pub(crate) fn read(answer: &str) -> Self {
+        let mut numbers = answer.split(' ').map(|number| number.parse().unwrap_or(0));
+        let mut next = || numbers.next().unwrap_or(0);
+        let (waiting, since, dead_letters) = (next(), next(), next());
+        Self {
+            waiting,
+            since: (waiting > 0).then(|| Timestamp::from_millis(since.cast_signed())),
+            dead_letters,
+        }
+    }
 }
 
 /// Indexes that an import has dropped and not built again yet.

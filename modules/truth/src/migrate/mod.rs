@@ -36,7 +36,7 @@ use self::{
     run::{find, refuse_while_indexes_are_dropped, refused, reversed, states, verify},
 };
 pub use self::{
-    database::{DroppedIndexes, Facts},
+    database::{DroppedIndexes, Facts, Queued},
     difference::{Change, Risk},
     run::{AtStart, Raised, State},
 };

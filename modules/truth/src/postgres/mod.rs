@@ -10,6 +10,7 @@ mod encryption;
 mod gather;
 mod outcome;
 mod pool;
+mod queue;
 mod rebuild;
 mod rows;
 mod schema;
@@ -31,6 +32,7 @@ use nubo_core::{
     module::SetupError,
     observe::Observer,
     query::{Query, Related},
+    queue::WriteQueue,
     schema::{Catalog, CollectionId},
     truth::{Body, Page, Truth},
     value::Value,
@@ -210,6 +212,10 @@ impl Truth for PostgresTruth {
                 .map(|_| Err(Error::unavailable("not_started", "the server is starting")))
                 .collect(),
         }
+    }
+
+    fn queue(&self) -> Option<&dyn WriteQueue> {
+        Some(self)
     }
 
     async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>> {

@@ -195,6 +195,15 @@ impl Rows for PostgresRows {
         }
     }
 
+    fn blob(&self, row: usize, column: usize) -> Result<Vec<u8>> {
+        let bytes = self.bytes(row, column)?;
+        Ok(bytes.ok_or_else(|| unexpected("bytes"))?.to_vec())
+    }
+
+    fn text(&self, row: usize, column: usize) -> Result<String> {
+        String::from_utf8(self.blob(row, column)?).map_err(Error::internal)
+    }
+
     fn id(&self, row: usize, column: usize) -> Result<Id> {
         let bytes = self
             .bytes(row, column)?

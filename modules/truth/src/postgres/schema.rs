@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     migrate::{
-        database::{Applied, Database, Facts, Language},
+        database::{Applied, Database, Facts, Language, Queued},
         declared,
         model::{Column, ForeignKey, Index, IndexedColumn, Place, Schema, Table},
     },
@@ -233,6 +233,8 @@ impl Database for PostgresDatabase<'_> {
             && self.exists(FIELDS).await?
             && self.exists(COMMITS).await?
             && self.exists(INSTANCES).await?
+            && self.exists(Postgres::QUEUE).await?
+            && self.exists(Postgres::DEAD_LETTERS).await?
             && self.exists(BY_OTHERS).await?;
         let names = sqlx::query("SELECT nspname::text FROM pg_namespace");
         let names = self.connection().fetch_all(names).await.map_err(failed)?;
@@ -388,8 +390,13 @@ impl Database for PostgresDatabase<'_> {
             .await
             .map_err(failed)?;
         let dropped_indexes = rebuild::dropped(self.connection()).await.map_err(failed)?;
+        let queued = match self.exists(Postgres::DEAD_LETTERS).await? {
+            true => self.text(Queued::question::<Postgres>()).await?,
+            false => None,
+        };
         let facts = || {
             Ok(Facts {
+                queued: Queued::read(&queued.unwrap_or_default()),
                 dropped_indexes,
                 version: format!("PostgreSQL {}", row.try_get::<String, _>(0)?),
                 is_durable: row.try_get(1)?,

@@ -40,6 +40,11 @@ use crate::{
 
 /// From how many rows on they are copied in rather than inserted.
 const COPY: usize = 256;
+/// The lock of the one who carries out what is queued: `nuboturn` in ASCII. It goes with the
+/// transaction, and that with the connection.
+const TURN: i64 = 0x6e75_626f_7475_726e;
+/// How long that one may stand still before it loses its turn to another.
+const STANDSTILL: &str = "5s";
 /// How many rows go to the server at once.
 const ROWS: usize = 4096;
 /// How much longer than the server's own limit an answer may take before the connection counts as
@@ -358,6 +363,14 @@ impl Session for PostgresSession {
             self.doubt = Some(doubt);
         }
         fate
+    }
+
+    async fn take_turn(&mut self) -> Result<bool> {
+        let statement = Statement::new(format!(
+            "SELECT pg_try_advisory_xact_lock({TURN})::int, \
+             set_config('idle_in_transaction_session_timeout', '{STANDSTILL}', true)"
+        ));
+        Ok(self.rows(statement).await?.integer(0, 0)? != 0)
     }
 
     fn rows_at_once(&self, _: &Collection) -> usize {

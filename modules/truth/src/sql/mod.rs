@@ -9,6 +9,7 @@ pub(crate) mod condition;
 pub(crate) mod index;
 mod notes;
 pub(crate) mod postgres;
+pub(crate) mod queue;
 pub(crate) mod select;
 pub(crate) mod sqlite;
 pub(crate) mod stored_json;
@@ -39,6 +40,10 @@ pub(crate) trait Dialect: Copy + Debug + Send + Sync + Sized + 'static {
     /// Where the revisions of deleted documents are kept, so that an id that is used again goes on
     /// where it ended.
     const TOMBSTONES: &'static str;
+    /// Where writes wait that are acknowledged already, in the order of their numbers.
+    const QUEUE: &'static str;
+    /// Where those are kept that could not be carried out.
+    const DEAD_LETTERS: &'static str;
 
     /// Appends the place of the argument with this number, counted from 1.
     fn push_place(text: &mut String, number: usize);
@@ -71,6 +76,9 @@ pub(crate) trait Dialect: Copy + Debug + Send + Sync + Sized + 'static {
 
     /// Appends that a column of this type has one of some values.
     fn among(statement: &mut Statement<Self>, sql: &str, kind: &FieldType, values: &[Value]);
+
+    /// Appends writes to the queue, in their packed form and in this order. `now` in milliseconds.
+    fn enqueue(packed: Vec<Vec<u8>>, now: i64) -> Statement<Self>;
 
     /// A selected column in a form that compares with a value that stands elsewhere; none where
     /// no two values can be the same.

@@ -5,6 +5,7 @@
 //! the writer.
 
 mod connection;
+mod queue;
 mod reader;
 mod schema;
 mod session;
@@ -32,6 +33,7 @@ use nubo_core::{
     module::SetupError,
     observe::Observer,
     query::{Query, Related},
+    queue::WriteQueue,
     schema::{Catalog, Collection, CollectionId},
     truth::{Body, Page, Truth},
     value::Value,
@@ -223,6 +225,10 @@ impl Truth for SqliteTruth {
                 .map(|_| Err(Error::unavailable("not_started", "the server is starting")))
                 .collect(),
         }
+    }
+
+    fn queue(&self) -> Option<&dyn WriteQueue> {
+        Some(self)
     }
 
     async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>> {

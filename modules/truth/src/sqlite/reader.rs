@@ -235,6 +235,20 @@ impl Rows for SqliteRows {
         }
     }
 
+    fn blob(&self, row: usize, column: usize) -> Result<Vec<u8>> {
+        match self.argument(row, column)? {
+            Argument::Blob(bytes) => Ok(bytes),
+            _ => Err(unexpected("bytes")),
+        }
+    }
+
+    fn text(&self, row: usize, column: usize) -> Result<String> {
+        match self.argument(row, column)? {
+            Argument::Text(text) => Ok(text),
+            _ => Err(unexpected("a text")),
+        }
+    }
+
     fn id(&self, row: usize, column: usize) -> Result<Id> {
         match self.argument(row, column)? {
             Argument::Text(id) => id.parse().map_err(Error::internal),

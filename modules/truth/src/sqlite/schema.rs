@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, SqliteConnection
 use super::{SqliteSettings, connection, read_rows};
 use crate::{
     migrate::{
-        database::{Applied, Database, Facts, Language},
+        database::{Applied, Database, Facts, Language, Queued},
         declared,
         model::{Column, ForeignKey, Index, IndexedColumn, Place, Schema, Table},
     },
@@ -203,12 +203,20 @@ impl Database for SqliteDatabase<'_> {
     }
 
     async fn schema(&mut self) -> Result<Schema, SetupError> {
-        let own = self.exists(Sqlite::TOMBSTONES).await?;
+        let own = self.exists(Sqlite::TOMBSTONES).await?
+            && self.exists(Sqlite::QUEUE).await?
+            && self.exists(Sqlite::DEAD_LETTERS).await?;
         let noted = self.exists(FIELDS).await?;
         let question = "SELECT name FROM sqlite_master WHERE type = 'table' \
                         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-                        AND name NOT IN (?, ?, ?) ORDER BY name";
-        let not = [Sqlite::TOMBSTONES, FIELDS, MIGRATIONS];
+                        AND name NOT IN (?, ?, ?, ?, ?) ORDER BY name";
+        let not = [
+            Sqlite::TOMBSTONES,
+            FIELDS,
+            MIGRATIONS,
+            Sqlite::QUEUE,
+            Sqlite::DEAD_LETTERS,
+        ];
         let mut tables = Vec::new();
         for name in self
             .ask(question, &not, 1)
@@ -304,9 +312,14 @@ impl Database for SqliteDatabase<'_> {
     async fn facts(&mut self) -> Result<Facts, SetupError> {
         let version = self.ask("SELECT sqlite_version()", &[], 1).await?;
         let version = version.into_iter().flatten().flatten().next();
+        let queued = match self.exists(Sqlite::DEAD_LETTERS).await? {
+            true => self.text(Queued::question::<Sqlite>()).await?,
+            false => None,
+        };
         Ok(Facts {
             version: format!("SQLite {}", version.unwrap_or_default()),
             is_durable: true,
+            queued: Queued::read(&queued.unwrap_or_default()),
             ..Facts::default()
         })
     }

@@ -132,6 +132,11 @@ impl Session for SqliteSession {
         None
     }
 
+    /// Nobody else writes.
+    async fn take_turn(&mut self) -> Result<bool> {
+        Ok(true)
+    }
+
     fn rows_at_once(&self, collection: &Collection) -> usize {
         ROWS.min(MAX_ARGUMENTS / collection.fields().len()).max(1)
     }

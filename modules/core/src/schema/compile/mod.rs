@@ -191,6 +191,7 @@ fn blank(id: CollectionId, declaration: &CollectionDeclaration) -> Collection {
         is_flux: declaration.kind == Kind::Flux,
         expires_after: None,
         append_only: declaration.append_only,
+        write: declaration.write,
     }
 }
 

@@ -40,6 +40,8 @@ impl Dialect for Postgres {
     type Item = json::Item;
 
     const TOMBSTONES: &'static str = "nubo.tombstones";
+    const QUEUE: &'static str = "nubo.queue";
+    const DEAD_LETTERS: &'static str = "nubo.dead_letters";
 
     fn push_place(text: &mut String, number: usize) {
         // Writing into a string cannot fail.
@@ -103,6 +105,19 @@ impl Dialect for Postgres {
         statement.push(format_args!("{sql} = ANY("));
         statement.bind(Argument::array(Single::of(kind), values));
         statement.push(")");
+    }
+
+    fn enqueue(packed: Vec<Vec<u8>>, now: i64) -> Statement<Self> {
+        let packed: Vec<Value> = packed.into_iter().map(Value::Bytes).collect();
+        let mut statement = Statement::new(format!(
+            "INSERT INTO {} (queued_at, packed) SELECT ",
+            Self::QUEUE
+        ));
+        statement.bind(Self::integer(now));
+        statement.push(", r.packed FROM unnest(");
+        statement.bind(Argument::array(Single::of(&FieldType::Bytes), &packed));
+        statement.push(") WITH ORDINALITY AS r (packed, place) ORDER BY r.place");
+        statement
     }
 
     fn comparable(selected: &str, kind: &FieldType, with: json::Form) -> Option<String> {

@@ -113,7 +113,31 @@ fn own_tables() -> Vec<String> {
     ];
     tables.extend(gate::create());
     tables.extend(others::create());
+    tables.extend(queue());
     tables
+}
+
+/// Writes that are acknowledged and not carried out yet, and those that were refused by then.
+fn queue() -> [String; 2] {
+    let (queue, dead_letters) = (Postgres::QUEUE, Postgres::DEAD_LETTERS);
+    [
+        // Rows come and go all the time, so that it is cleaned as soon as some have gone.
+        format!(
+            "CREATE TABLE IF NOT EXISTS {queue} (\n  \
+             number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,\n  \
+             queued_at bigint NOT NULL,\n  \
+             packed bytea NOT NULL\n) \
+             WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000)"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS {dead_letters} (\n  \
+             number bigint PRIMARY KEY,\n  \
+             queued_at bigint NOT NULL,\n  \
+             refused_at bigint NOT NULL,\n  \
+             problem text NOT NULL,\n  \
+             packed bytea NOT NULL\n)"
+        ),
+    ]
 }
 
 /// What makes the table of applied migrations.

@@ -40,6 +40,8 @@ impl Dialect for Sqlite {
     type Item = json::Item;
 
     const TOMBSTONES: &'static str = "nubo_tombstones";
+    const QUEUE: &'static str = "nubo_queue";
+    const DEAD_LETTERS: &'static str = "nubo_dead_letters";
 
     fn push_place(text: &mut String, _: usize) {
         text.push('?');
@@ -109,6 +111,21 @@ impl Dialect for Sqlite {
             statement.bind(Self::argument(kind, value));
         });
         statement.push(")");
+    }
+
+    fn enqueue(packed: Vec<Vec<u8>>, now: i64) -> Statement<Self> {
+        let mut statement = Statement::new(format!(
+            "INSERT INTO {} (queued_at, packed) VALUES ",
+            Self::QUEUE
+        ));
+        statement.join(packed, ", ", |statement, packed| {
+            statement.push("(");
+            statement.bind(Argument::Integer(now));
+            statement.push(", ");
+            statement.bind(Argument::Blob(packed));
+            statement.push(")");
+        });
+        statement
     }
 
     fn within(builder: &mut Builder<'_, Self>, scalar: &Scalar<Self>, values: &[&Value]) {

@@ -23,6 +23,8 @@ use crate::{
 };
 
 const TOMBSTONES: &str = Sqlite::TOMBSTONES;
+const QUEUE: &str = Sqlite::QUEUE;
+const DEAD_LETTERS: &str = Sqlite::DEAD_LETTERS;
 
 /// What type each column was declared with: SQLite's own types are fewer.
 pub(crate) const FIELDS: &str = "nubo_fields";
@@ -60,6 +62,16 @@ fn own_tables() -> Vec<String> {
              kind TEXT NOT NULL, PRIMARY KEY (\"table\", field)) STRICT, WITHOUT ROWID"
         ),
         format!("CREATE INDEX IF NOT EXISTS {TOMBSTONES}_deleted_at ON {TOMBSTONES} (deleted_at)"),
+        // A number is not given twice, also when the queue was empty in between.
+        format!(
+            "CREATE TABLE IF NOT EXISTS {QUEUE} (number INTEGER PRIMARY KEY AUTOINCREMENT, \
+             queued_at INTEGER NOT NULL, packed BLOB NOT NULL) STRICT"
+        ),
+        format!(
+            "CREATE TABLE IF NOT EXISTS {DEAD_LETTERS} (number INTEGER PRIMARY KEY, \
+             queued_at INTEGER NOT NULL, refused_at INTEGER NOT NULL, problem TEXT NOT NULL, \
+             packed BLOB NOT NULL) STRICT"
+        ),
     ]
 }
 
