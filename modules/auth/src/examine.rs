@@ -38,6 +38,7 @@ pub(crate) fn examine(settings: &Json, catalog: &Catalog) -> Vec<Remark> {
         remarks.push(remark("/throttle/enabled", message.to_owned(), false));
     }
     remarks.extend(open_doors(&settings, catalog));
+    remarks.extend(behind(&settings, catalog));
     if let Err(error) = secret::configured(&settings) {
         let message = error.to_string();
         let (setting, message) = message.split_once(": ").unwrap_or(("", &message));
@@ -63,6 +64,27 @@ pub(crate) fn examine(settings: &Json, catalog: &Catalog) -> Vec<Remark> {
         is_error: true,
     }));
     remarks
+}
+
+/// Whoever signs up or in must be known at once.
+fn behind(settings: &Settings, catalog: &Catalog) -> Vec<Remark> {
+    let Ok(Some(model)) = Model::resolve(settings, &Arc::new(catalog.clone())) else {
+        return Vec::new();
+    };
+    let collections = [&model.accounts.collection, &model.sessions.collection];
+    let behind = collections.into_iter().filter(|found| found.is_behind());
+    let remarks = behind.map(|collection| Remark {
+        about: Subject::Declaration {
+            collection: collection.name.clone(),
+            text: "behind".into(),
+        },
+        message: "accounts and sessions must be there when somebody signs up or in: `write: \
+                  behind` is for other collections"
+            .into(),
+        suggestion: Some("through".into()),
+        is_error: true,
+    });
+    remarks.collect()
 }
 
 /// Rules of the collections by which people would give themselves power, or take over others.

@@ -216,3 +216,117 @@ fn lists_of_references_may_let_go_though_they_are_required() {
     assert_eq!(with("ref[]"), []);
     assert_eq!(with("ref")[0].0, "/fields/a/on_delete");
 }
+
+/// A collection with `write: behind` beside `pages` and `tags`, and what is said about it.
+fn behind(mut declaration: Json) -> Vec<(String, String)> {
+    declaration["name"] = "visits".into();
+    declaration["write"] = "behind".into();
+    let pages = json!({ "name": "pages", "fields": {
+        "path": { "type": "text", "unique": true }, "views": "int", "last": "ref(people)" } });
+    let people = json!({ "name": "people", "fields": { "name": "text" } });
+    let logs = json!({ "name": "logs", "fields": { "page": "ref(pages)", "who": "ref(people)" },
+        "effects": [{ "on": "create", "delete": "people", "where": { "id": "$doc.who" } }] });
+    mistakes(json!([declaration, pages, people, logs]))
+        .into_iter()
+        .map(|(pointer, message, _)| (pointer, message))
+        .collect()
+}
+
+#[test]
+fn what_needs_an_answer_is_not_behind() {
+    let page = |effect: Json| json!({ "fields": { "page": "ref(pages)!", "other": "uuid" }, "effects": [effect] });
+    for (declaration, pointer, words) in [
+        (
+            json!({ "fields": { "code": { "type": "text", "unique": true } } }),
+            "/fields/code/unique",
+            "whether its value is taken",
+        ),
+        (
+            json!({ "fields": { "a": "int" }, "indexes": [{ "fields": ["a"], "unique": true }] }),
+            "/indexes/0/unique",
+            "whether its value is taken",
+        ),
+        (
+            json!({ "fields": { "a": "uuid" }, "access": { "create": {
+                "a": { "$in": { "$select": "pages.id", "$where": { "views": 1 } } } } } }),
+            "/access/create",
+            "looks at other documents",
+        ),
+        (
+            json!({ "fields": { "a": { "type": "uuid", "writable_by": {
+                "a": { "$in": { "$select": "pages.id", "$where": { "views": 1 } } } } } } }),
+            "/fields/a/writable_by",
+            "looks at other documents",
+        ),
+        (
+            json!({ "fields": {}, "tiers": { "truth": "none", "recent": {} } }),
+            "/tiers/truth",
+            "the truth must have the collection",
+        ),
+        (
+            json!({ "kind": "flux", "fields": {} }),
+            "/write",
+            "stores nothing",
+        ),
+        (
+            page(json!({ "on": "create", "create": "pages", "set": { "path": "x" } })),
+            "/effects/0",
+            "`path` must be unique",
+        ),
+        (
+            page(
+                json!({ "on": "create", "update": "pages", "where": { "id": "$doc.page" },
+                         "set": { "path": "x" } }),
+            ),
+            "/effects/0",
+            "changes `path` of pages",
+        ),
+        (
+            page(
+                json!({ "on": "create", "update": "pages", "where": { "id": "$doc.page" },
+                         "set": { "last": "$doc.other" } }),
+            ),
+            "/effects/0",
+            "gives `last` of pages a reference that may lead nowhere",
+        ),
+        (
+            page(json!({ "on": "create", "delete": "pages", "where": { "id": "$doc.page" } })),
+            "/effects/0",
+            "to which `page` of visits refers",
+        ),
+        // An effect of an effect.
+        (
+            page(json!({ "on": "create", "create": "logs", "set": { "page": "$doc.page" } })),
+            "/effects/0",
+            "to which `last` of pages refers",
+        ),
+    ] {
+        let found = behind(declaration.clone());
+        assert_eq!(found.len(), 1, "{declaration}: {found:?}");
+        assert_eq!(found[0].0, pointer, "{declaration}: {found:?}");
+        assert!(found[0].1.contains(words), "{declaration}: {found:?}");
+    }
+}
+
+#[test]
+fn what_nothing_can_refuse_is_behind() {
+    for declaration in [
+        json!({ "fields": { "page": "ref(pages)!", "who": { "type": "ref", "to": "people" } },
+            "access": { "create": "public", "update": "owner" }, "owner": "who",
+            "indexes": [["page"]],
+            "effects": [
+                { "on": "create", "update": "pages", "where": { "id": "$doc.page" },
+                  "change": { "$inc": { "views": 1 } } },
+                { "on": "create", "update": "pages", "where": { "id": "$doc.page" },
+                  "set": { "last": "$doc.who" } },
+                // Only what a new document causes is behind.
+                { "on": "update", "create": "pages", "set": { "path": "x" } },
+            ] }),
+        // Who updates has an answer, so that their rule may look around.
+        json!({ "fields": { "a": "uuid" }, "access": { "update": {
+            "a": { "$in": { "$select": "pages.id", "$where": { "views": 1 } } } } } }),
+    ] {
+        let found = behind(declaration.clone());
+        assert!(found.is_empty(), "{declaration}: {found:?}");
+    }
+}

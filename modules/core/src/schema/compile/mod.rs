@@ -4,6 +4,7 @@
 //! collections, then what mentions them: orders and indexes ([`index`]), tiers, access rules
 //! ([`rule`]) and effects.
 
+mod behind;
 mod cache;
 mod effect;
 mod index;
@@ -246,6 +247,7 @@ fn details(
     }
     tiers::table_names(declarations, excused, catalog, mistakes);
     rename::check(declarations, excused, mistakes);
+    behind::check(declarations, excused, catalog, mistakes);
     cache::complete(catalog);
 }
 
