@@ -70,6 +70,9 @@ pub struct Guard {
 pub enum Outcome {
     /// The document as it was created.
     Created(Document),
+    /// The document as it is going to be: it is durable, and created behind the answer
+    /// ([`crate::queue`]).
+    Accepted(Document),
     /// The document as it is now.
     Updated(Document),
     /// The document is gone.

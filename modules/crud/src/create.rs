@@ -31,6 +31,10 @@ pub(crate) async fn create(resource: &Resource, request: &mut Request) -> Result
             let path = request.original_uri().path();
             Ok(respond::created(collection, &document, path))
         }
+        Outcome::Accepted(document) => {
+            let path = request.original_uri().path();
+            Ok(respond::accepted(collection, &document, path))
+        }
         other => Err(unexpected(&other)),
     }
 }

@@ -315,6 +315,7 @@ pub(crate) fn write_results<'a>(
 fn write_outcome(collection: &Collection, outcome: &Outcome, json: &mut Vec<u8>) {
     let (status, document) = match outcome {
         Outcome::Created(document) => (&b"201"[..], document),
+        Outcome::Accepted(document) => (&b"202"[..], document),
         Outcome::Updated(document) => (&b"200"[..], document),
         Outcome::Deleted => return json.extend_from_slice(b"{\"status\":204}"),
         Outcome::Changed { matched, modified } => {

@@ -73,6 +73,7 @@ pub(crate) fn id(request: &Request) -> Result<Id> {
 pub(crate) fn unexpected(outcome: &Outcome) -> Error {
     Error::internal(match outcome {
         Outcome::Created(_) => "the store created instead",
+        Outcome::Accepted(_) => "the store accepted a new document instead",
         Outcome::Updated(_) => "the store updated one document instead",
         Outcome::Deleted => "the store deleted one document instead",
         Outcome::Changed { .. } => "the store updated by filter instead",

@@ -111,6 +111,20 @@ pub(crate) fn written(collection: &Collection, document: &Document) -> Response 
 
 /// 201: the new document and where it is, below the path that took it.
 pub(crate) fn created(collection: &Collection, document: &Document, path: &str) -> Response {
+    new_document(StatusCode::CREATED, collection, document, path)
+}
+
+/// 202: the document as it is going to be, and where.
+pub(crate) fn accepted(collection: &Collection, document: &Document, path: &str) -> Response {
+    new_document(StatusCode::ACCEPTED, collection, document, path)
+}
+
+fn new_document(
+    status: StatusCode,
+    collection: &Collection,
+    document: &Document,
+    path: &str,
+) -> Response {
     let mut headers = json_headers();
     headers.insert(ETAG, etag(document.revision()));
     if let Some(id) = document.id() {
@@ -120,7 +134,7 @@ pub(crate) fn created(collection: &Collection, document: &Document, path: &str) 
         }
     }
     answer(
-        StatusCode::CREATED,
+        status,
         headers,
         HttpBody::from_vec(document_json(collection, document)),
     )

@@ -54,7 +54,7 @@ impl Hub {
             document: collection.read_document(document, Source::Json)?,
         };
         match self.write(caller, operation).await? {
-            Outcome::Created(document) => Ok(document),
+            Outcome::Created(document) | Outcome::Accepted(document) => Ok(document),
             _ => Err(Error::internal("the store did something else than create")),
         }
     }

@@ -23,8 +23,10 @@ use nubo_core::{
     observe::Observer,
     passwords::Passwords,
     query::{Cursor, Query, Related, Start},
+    queue::{DeadLetter, Number, QueuedWrite, Refused, Standing, Waiting, Which, WriteQueue},
     schema::{Catalog, CollectionId, SortKey},
     store::Store,
+    time::Timestamp,
     truth::{Body, Page, Truth},
     value::Value,
     write::{Operation, Outcome, Sequence, Target, Transaction},
@@ -150,6 +152,8 @@ fn catalog() -> Catalog {
             "post": "ref(posts)!",
             "author": "ref(users)",
             "text": "text" } },
+        { "name": "visits", "access": anyone, "write": "behind", "fields": {
+            "post": "ref(posts)", "text": "text" } },
         { "name": "logs", "access": anyone, "append_only": true, "expires_after": "1h", "fields": {
             "line": "text!" } },
     ]);
@@ -173,7 +177,7 @@ impl Clock for ManualClock {
 
 /// Counts, so that ids differ and a test gives the same ones every time.
 #[derive(Default)]
-struct Counting(AtomicU64);
+pub(crate) struct Counting(AtomicU64);
 
 impl Random for Counting {
     fn fill(&self, buffer: &mut [u8]) {
@@ -185,7 +189,7 @@ impl Random for Counting {
 }
 
 /// "Hashes" by turning a password round.
-struct Reversing;
+pub(crate) struct Reversing;
 
 #[async_trait]
 impl Passwords for Reversing {
@@ -216,6 +220,19 @@ pub(crate) struct Memory {
     pub with_new_ids: AtomicUsize,
     /// Documents that something else still needs.
     pub needed: Mutex<Vec<Id>>,
+    pub queue: Queue,
+}
+
+/// Writes that are acknowledged and not carried out yet.
+#[derive(Default)]
+pub(crate) struct Queue {
+    waiting: Mutex<BTreeMap<Number, Vec<u8>>>,
+    next: AtomicI64,
+    pub dead: Mutex<Vec<Refused>>,
+    /// What the next attempts fail with.
+    pub failures: Mutex<Vec<fn() -> Error>>,
+    /// How often somebody asked where it stands.
+    pub looks: AtomicUsize,
 }
 
 impl Memory {
@@ -227,6 +244,7 @@ impl Memory {
             handed: AtomicUsize::new(0),
             with_new_ids: AtomicUsize::new(0),
             needed: Mutex::default(),
+            queue: Queue::default(),
         }
     }
 
@@ -383,6 +401,10 @@ impl Truth for Memory {
         results
     }
 
+    fn queue(&self) -> Option<&dyn WriteQueue> {
+        Some(self)
+    }
+
     async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>> {
         let schema = self.catalog.get(collection);
         let mut seen = self.select(collection, &Expr::always(), &[], view);
@@ -453,5 +475,87 @@ impl Truth for Memory {
         let found = self.select(select.collection, &select.condition, &[], &View::all());
         let matches = |document: &Document| document.value(select.field) == value;
         Ok(found.iter().any(matches))
+    }
+}
+
+#[async_trait]
+impl WriteQueue for Memory {
+    async fn append(&self, writes: Vec<QueuedWrite>) -> Result<()> {
+        let mut waiting = self.queue.waiting.lock().unwrap();
+        for write in writes {
+            let number = self.queue.next.fetch_add(1, Ordering::Relaxed) + 1;
+            waiting.insert(Number(number), write.pack(&self.catalog));
+        }
+        Ok(())
+    }
+
+    async fn standing(&self) -> Result<Option<Standing>> {
+        self.queue.looks.fetch_add(1, Ordering::Relaxed);
+        let waiting = self.queue.waiting.lock().unwrap();
+        let ends = waiting.keys().next().zip(waiting.keys().last());
+        Ok(ends.map(|(first, last)| Standing {
+            first: *first,
+            last: *last,
+            since: Timestamp::from_millis(0),
+        }))
+    }
+
+    async fn waiting(&self, most: u32) -> Result<Vec<Waiting>> {
+        let waiting = self.queue.waiting.lock().unwrap();
+        let first = waiting.iter().take(most as usize);
+        let first = first.map(|(number, packed)| Waiting {
+            number: *number,
+            packed: packed.clone(),
+        });
+        Ok(first.collect())
+    }
+
+    async fn carry_out(&self, writes: Vec<(Number, Transaction)>) -> Vec<Result<()>> {
+        let failure = self.queue.failures.lock().unwrap().pop();
+        if let Some(failure) = failure {
+            return writes.iter().map(|_| Err(failure())).collect();
+        }
+        let mut fates = Vec::new();
+        for (number, transaction) in writes {
+            let fate = self
+                .transact(vec![transaction], Sequence::Independent)
+                .await;
+            let fate = fate.into_iter().next().unwrap().map(drop);
+            if fate.is_ok() {
+                self.queue.waiting.lock().unwrap().remove(&number);
+            }
+            fates.push(fate);
+        }
+        fates
+    }
+
+    async fn set_aside(&self, refused: Vec<Refused>) -> Result<()> {
+        let mut waiting = self.queue.waiting.lock().unwrap();
+        for refused in refused {
+            if waiting.remove(&refused.number).is_some() {
+                self.queue.dead.lock().unwrap().push(refused);
+            }
+        }
+        Ok(())
+    }
+
+    async fn dead_letters(&self, _: Number, _: u32) -> Result<Vec<DeadLetter>> {
+        panic!("the fake does not do this")
+    }
+
+    async fn dead_letter(&self, _: Number) -> Result<Option<DeadLetter>> {
+        panic!("the fake does not do this")
+    }
+
+    async fn count_dead_letters(&self) -> Result<u64> {
+        Ok(self.queue.dead.lock().unwrap().len() as u64)
+    }
+
+    async fn retry(&self, _: Which) -> Result<u64> {
+        panic!("the fake does not do this")
+    }
+
+    async fn forget(&self, _: Which) -> Result<u64> {
+        panic!("the fake does not do this")
     }
 }

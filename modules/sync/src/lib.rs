@@ -4,12 +4,16 @@
 //! straight to it, and a write is prepared here ([`write`](mod@write)) and carried out there. What a
 //! list brings along is put together in [`expand`], and [`retention`] deletes what has expired.
 //! Fields that are not stored are added by [`presence`].
-//! What was committed is told to those who listen by [`publish`].
+//! What was committed is told to those who listen by [`publish`]. What is acknowledged before it is
+//! carried out waits in [`behind`].
 //! Access rules are held against the caller in [`permission`]; no read and no write passes by it.
 //! This crate knows no SQL and no HTTP.
 
 #![forbid(unsafe_code)]
 
+mod behind;
+#[cfg(test)]
+mod behind_test;
 mod expand;
 #[cfg(test)]
 mod expand_test;
@@ -43,11 +47,12 @@ use nubo_core::{
     passwords::Passwords,
     query::Query,
     schema::{Catalog, CollectionId},
-    store::{Answer, Expansion, Store},
+    store::{Answer, Expansion, ExpansionKind, Store},
     truth::{Body, Page, Truth},
     write::{Operation, Outcome, Sequence},
 };
 
+pub use behind::{Applying, Behind, BehindSettings};
 pub use publish::Publisher;
 use read::Cached;
 pub use retention::{Retention, Sweep};
@@ -71,6 +76,7 @@ pub struct Tiers {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     cached: Option<Cached>,
+    behind: Option<Arc<Behind>>,
     #[cfg(feature = "flaws")]
     flaw: Option<Flaw>,
     /// Set once every module has been set up; modules need the store before that.
@@ -95,6 +101,7 @@ impl Tiers {
             clock,
             random,
             cached: None,
+            behind: None,
             #[cfg(feature = "flaws")]
             flaw: None,
             hooks: OnceLock::new(),
@@ -106,6 +113,45 @@ impl Tiers {
     pub fn with_cache(mut self, cache: Arc<dyn Cache>) -> Self {
         self.cached = Some(Cached::new(cache));
         self
+    }
+
+    /// The same with a queue for collections with `write: behind`.
+    #[must_use]
+    pub fn with_behind(mut self, behind: Arc<Behind>) -> Self {
+        self.behind = Some(behind);
+        self
+    }
+
+    /// Waits until whoever reads a collection misses nothing that is queued.
+    async fn nothing_behind(&self, collection: CollectionId) -> Result<()> {
+        match &self.behind {
+            Some(behind) if behind.concerns(collection) => behind.caught_up().await,
+            _ => Ok(()),
+        }
+    }
+
+    /// The same for what somebody asks. What the server looks up for itself (who has signed in, who
+    /// may hear what) is what is committed, as it hears of it.
+    async fn nothing_behind_for(&self, caller: &Caller, collection: CollectionId) -> Result<()> {
+        match caller {
+            Caller::Server => Ok(()),
+            _ => self.nothing_behind(collection).await,
+        }
+    }
+
+    /// The same for a list with everything that it brings along.
+    async fn nothing_behind_for_list(
+        &self,
+        caller: &Caller,
+        query: &Query,
+        expand: &[Expansion],
+    ) -> Result<()> {
+        match &self.behind {
+            Some(behind) if *caller != Caller::Server && brings(behind, expand) => {
+                behind.caught_up().await
+            }
+            _ => self.nothing_behind_for(caller, query.collection).await,
+        }
     }
 
     /// The same with a deliberate mistake.
@@ -124,6 +170,17 @@ impl Tiers {
         let twice = |_| SetupError::new("the hooks of the store are set twice");
         self.hooks.set(hooks).map_err(twice)
     }
+}
+
+/// Whether something that may be queued is brought along.
+fn brings(behind: &Behind, expand: &[Expansion]) -> bool {
+    expand.iter().any(|expansion| {
+        let collection = match expansion.kind {
+            ExpansionKind::Forward { target, .. } => target,
+            ExpansionKind::Reverse { collection, .. } => collection,
+        };
+        behind.concerns(collection) || brings(behind, &expansion.inner)
+    })
 }
 
 #[async_trait]
@@ -153,6 +210,7 @@ impl Store for Tiers {
         id: Id,
     ) -> Result<Option<Answer<Body>>> {
         let view = self.view(caller, collection)?;
+        self.nothing_behind_for(caller, collection).await?;
         let Some(answer) = self.read_one(collection, id, &view).await? else {
             return Ok(None);
         };
@@ -171,6 +229,7 @@ impl Store for Tiers {
     ) -> Result<Answer<Page>> {
         let view = self.view(caller, query.collection)?;
         self.check_query(&view, &query)?;
+        self.nothing_behind_for_list(caller, &query, expand).await?;
         let (query, wanted) = self.without_virtual(query);
         let collection = query.collection;
         let answer = match expand.is_empty() {
@@ -191,6 +250,7 @@ impl Store for Tiers {
         self.check_query(&view, &query)?;
         let (query, wanted) = self.without_virtual(query);
         let collection = query.collection;
+        self.nothing_behind(collection).await?;
         let page = self.truth.page(query, &view).await?;
         let page = self.complete_page(collection, page, &wanted).await?;
         Ok(Answer::truth(page, "the list is to be of one moment"))
@@ -199,12 +259,14 @@ impl Store for Tiers {
     async fn find(&self, caller: &Caller, query: Query) -> Result<Vec<Document>> {
         let view = self.view(caller, query.collection)?;
         self.check_query(&view, &query)?;
+        self.nothing_behind_for(caller, query.collection).await?;
         self.truth.find(query, &view).await
     }
 
     async fn count(&self, caller: &Caller, collection: CollectionId, filter: Expr) -> Result<u64> {
         let view = self.view(caller, collection)?;
         self.check_filter(&view, collection, &filter)?;
+        self.nothing_behind(collection).await?;
         self.truth.count(collection, filter, &view).await
     }
 

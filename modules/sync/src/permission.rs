@@ -143,7 +143,10 @@ impl Tiers {
             return Ok(());
         }
         for (collection, outcome) in collections.iter().zip(outcomes) {
-            let (Outcome::Created(document) | Outcome::Updated(document)) = outcome else {
+            let (Outcome::Created(document)
+            | Outcome::Accepted(document)
+            | Outcome::Updated(document)) = outcome
+            else {
                 continue;
             };
             let collection = self.catalog.get(*collection);

@@ -30,9 +30,7 @@ impl Tiers {
         let now = self.clock.now();
         let transaction = self.prepare(caller, operations, own, now).await?;
         let carried = transaction.operations.len();
-        let results = self
-            .truth
-            .transact(vec![transaction], Sequence::Independent);
+        let results = self.hand_over(vec![transaction], Sequence::Independent);
         let mut outcomes = outcomes_of(results.await.into_iter().next(), asked, carried)?;
         self.mask(caller, &collections, &mut outcomes).await?;
         Ok(outcomes)
@@ -68,7 +66,7 @@ impl Tiers {
         }
         let mut answers = match transactions.is_empty() {
             true => Vec::new(),
-            false => self.truth.transact(transactions, sequence).await,
+            false => self.hand_over(transactions, sequence).await,
         }
         .into_iter();
 
@@ -95,6 +93,26 @@ impl Tiers {
         }
         results.resize_with(asked, || Err(not_tried()));
         results
+    }
+
+    /// Hands transactions to the truth: to be carried out at once, or, where all of them can be
+    /// answered before that, into its queue.
+    async fn hand_over(
+        &self,
+        transactions: Vec<Transaction>,
+        sequence: Sequence,
+    ) -> Vec<Result<Vec<Outcome>>> {
+        if let Some(behind) = &self.behind {
+            if transactions.iter().all(|one| behind.lets_in(one)) {
+                return self.accept(behind, transactions, sequence).await;
+            }
+            if transactions.iter().any(|one| behind.is_met_by(one))
+                && let Err(error) = behind.caught_up().await
+            {
+                return transactions.iter().map(|_| Err(error.copied())).collect();
+            }
+        }
+        self.truth.transact(transactions, sequence).await
     }
 
     /// Makes a transaction that is fit for the truth.
@@ -275,7 +293,7 @@ fn as_if_alone(mut error: Error) -> Error {
 }
 
 /// What an operation gets that comes after one that failed.
-fn not_tried() -> Error {
+pub(crate) fn not_tried() -> Error {
     Error::Conflict {
         code: "not_tried",
         detail: "an operation before this one failed".into(),

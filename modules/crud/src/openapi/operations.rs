@@ -127,12 +127,26 @@ impl Described<'_> {
             Action::Create,
             self.names.on_one("create"),
             format!("Create a {}", self.singular()),
-            "Adds a document. It is durable when the answer comes.",
+            match self.collection.is_behind() {
+                false => "Adds a document. It is durable when the answer comes.",
+                true => {
+                    "Adds a document. It is durable when the answer comes (202), and carried out \
+                     right after. Whoever reads sees it, for reads wait for that. With an `id` of \
+                     its own it is carried out at once (201)."
+                }
+            },
         );
         operation["requestBody"] = body(self.schema("Create"), self.sample());
         let mut answer = self.written("The new document.");
         answer["headers"]["Location"] = reference("headers", "Location");
-        operation["responses"] = responses([("201", answer)], &CREATE);
+        operation["responses"] = match self.collection.is_behind() {
+            false => responses([("201", answer)], &CREATE),
+            true => {
+                let mut accepted = self.written("The new document as it is going to be.");
+                accepted["headers"]["Location"] = reference("headers", "Location");
+                responses([("201", answer), ("202", accepted)], &CREATE)
+            }
+        };
         operation
     }
 
