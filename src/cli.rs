@@ -4,12 +4,14 @@ pub mod cache;
 mod causes;
 pub mod check;
 pub mod collections;
+pub mod dlq;
 pub mod doctor;
 pub mod export;
 pub mod health;
 pub mod import;
 mod layout;
 pub mod migrate;
+mod orders;
 mod progress;
 pub mod schema;
 mod sync;
@@ -82,6 +84,8 @@ enum Command {
     Users(users::Users),
     #[command(subcommand)]
     Cache(cache::Cache),
+    #[command(subcommand)]
+    Dlq(dlq::Dlq),
     #[command(subcommand)]
     Sync(sync::Sync),
     /// Prints the version
@@ -192,6 +196,13 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
             Some(loaded) => {
                 let data = loaded.settings.data;
                 return runtime()?.block_on(cache.run(&data, &mut out));
+            }
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Dlq(dlq) => match load_quietly(&options, &modules)? {
+            Some(loaded) => {
+                let assembly = Assembly::new(loaded, modules)?;
+                return runtime()?.block_on(dlq.run(&assembly, &mut out));
             }
             None => return Ok(ExitCode::FAILURE),
         },

@@ -1,7 +1,7 @@
 //! Orders to a server from its own command line.
 //!
-//! An embedded store belongs to one process. So that `nubo users` and `nubo cache` work while the server runs, the
-//! server listens on a Unix socket in its data folder, which only the user that runs it can open;
+//! An embedded store belongs to one process. So that `nubo users`, `nubo cache` and `nubo dlq` work
+//! while the server runs, the server listens on a Unix socket in its data folder, which only the user that runs it can open;
 //! whoever can read the data folder can do everything anyway. A connection carries one order, a
 //! line of JSON, and its answer, another one. Without a server the same orders are carried out by
 //! the command line itself, on the store it opens.
@@ -14,6 +14,10 @@ use std::{
     time::Duration,
 };
 
+mod dead_letters;
+
+pub use dead_letters::DeadLetterOrder;
+
 use nubo_auth::Accounts;
 use nubo_core::{
     Error,
@@ -23,6 +27,7 @@ use nubo_core::{
     error::Problem,
     schema::{Catalog, Collection},
 };
+use nubo_sync::Behind;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 use tokio::{
@@ -44,6 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub enum Order {
     Accounts(AccountOrder),
     Cache(CacheOrder),
+    DeadLetters(DeadLetterOrder),
 }
 
 /// What can be ordered of accounts.
@@ -91,6 +97,8 @@ pub struct Administration {
     /// None where nothing is cached.
     pub cache: Option<Arc<dyn Cache>>,
     pub catalog: Arc<Catalog>,
+    /// None where nothing can be queued.
+    pub behind: Option<Arc<Behind>>,
 }
 
 /// What is said where the configuration has no accounts.
@@ -109,6 +117,7 @@ impl Administration {
                 self.cache()?.clear().await?;
                 Ok(Json::Null)
             }
+            Order::DeadLetters(order) => self.execute_on_dead_letters(order).await,
         }
     }
 

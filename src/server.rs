@@ -35,7 +35,7 @@ use nubo_hub::WebSocketHub;
 use nubo_openapi::OpenApi;
 use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
 use nubo_static::StaticFiles;
-use nubo_sync::{Publisher, Retention, Tiers};
+use nubo_sync::{Applying, Behind, BehindSettings, Publisher, Retention, Tiers};
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
@@ -111,6 +111,7 @@ pub struct Assembly {
     contributions: Vec<Contribution>,
     tiers: Arc<Tiers>,
     cached: Option<Cached>,
+    behind: Option<Arc<Behind>>,
     truth: Arc<dyn Truth>,
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
@@ -149,6 +150,16 @@ impl Assembly {
         if let Some(cached) = &cached {
             tiers = tiers.with_cache(cached.cache.clone());
         }
+        let queue = &loaded.settings.tiers.truth.queue;
+        let settings = BehindSettings {
+            is_shared: !truth::is_ours_alone(&loaded),
+            most: queue.most.into(),
+            patience: queue.patience.0,
+        };
+        let behind = Behind::new(catalog.clone(), truth.clone(), clock.clone(), settings);
+        if let Some(behind) = behind.as_ref().filter(|behind| behind.is_used()) {
+            tiers = tiers.with_behind(behind.clone());
+        }
         let counted = Counted::new(&loaded, &clock)?;
         let mut auth = shipped.auth;
         let mut assembly = Self {
@@ -157,6 +168,7 @@ impl Assembly {
             contributions: Vec::new(),
             tiers: Arc::new(tiers),
             cached,
+            behind,
             truth,
             catalog,
             clock,
@@ -310,6 +322,7 @@ impl Assembly {
             bus: self.line.bus(),
             cache: self.cached.as_ref().map(|cached| cached.cache.clone()),
             catalog: self.catalog.clone(),
+            behind: self.behind.clone(),
         }
     }
 
@@ -351,6 +364,11 @@ impl Assembly {
                 .await
                 .map_err(|error| SetupError::caused(format!("the module `{name}`"), error))?;
         }
+        // What an earlier server has acknowledged is there before anybody can ask for it.
+        let applying = match &self.behind {
+            Some(behind) => Some(Applying::start(behind.clone()).await),
+            None => None,
+        };
         Ok(Open {
             store: self.tiers.clone(),
             retention: Retention::start(
@@ -358,6 +376,7 @@ impl Assembly {
                 self.counted.buckets(),
                 RETENTION_PERIOD,
             ),
+            applying,
             counting,
             watch,
             _lock: lock,
@@ -377,6 +396,9 @@ impl Assembly {
         for module in self.modules.iter().rev() {
             module.stop().await;
         }
+        if let Some(applying) = open.applying {
+            applying.stop().await;
+        }
         if let Some(counting) = open.counting {
             counting.stop().await;
         }
@@ -393,6 +415,7 @@ pub struct Open {
     /// What is read and written.
     pub store: Arc<dyn Store>,
     retention: Retention,
+    applying: Option<Applying>,
     counting: Option<BucketWatch>,
     watch: Option<cache::Watch>,
     _lock: data::Lock,

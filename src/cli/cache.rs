@@ -6,12 +6,15 @@ use std::{
     process::ExitCode,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use clap::Subcommand;
 use serde_json::Value as Json;
 
-use super::users::{in_words, show_table};
-use crate::control::{self, CacheOrder, Order};
+use super::{
+    orders,
+    users::{in_words, show_table},
+};
+use crate::control::{CacheOrder, Order};
 
 /// Looks at the cache of the running server, or empties it
 #[derive(Debug, Subcommand)]
@@ -32,18 +35,9 @@ impl Cache {
             Self::Stats => CacheOrder::Statistics,
             Self::Clear => CacheOrder::Clear,
         };
-        let answer = match control::order(data, &Order::Cache(order)).await {
-            Ok(answer) => answer,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-                ) =>
-            {
-                bail!("no server runs on {}, so nothing is cached", data.display());
-            }
-            Err(error) => return Err(error).context("the running server does not answer"),
-        };
+        let nothing = || anyhow!("no server runs on {}, so nothing is cached", data.display());
+        let answer = orders::by_server(data, &Order::Cache(order)).await?;
+        let answer = answer.ok_or_else(nothing)?;
         match answer {
             Ok(answer) if answer.is_object() => show(&answer, out)?,
             Ok(_) => {}

@@ -12,7 +12,7 @@ use std::{
 use clap::Args;
 use nubo_cache::Difference;
 use nubo_core::schema::Catalog;
-use nubo_truth::{Migrations, State};
+use nubo_truth::{Migrations, Queued, State};
 use serde::Serialize;
 
 use super::{causes::with_causes, migrate::in_words};
@@ -363,6 +363,7 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
             ),
         ));
     }
+    findings.extend(queue(&facts.queued));
     if let Some((most, used)) = facts.connections {
         let pool = &loaded.settings.tiers.truth.pool;
         // One more looks at what others write.
@@ -382,6 +383,32 @@ async fn database(loaded: &Loaded, migrations: &Migrations) -> Vec<Finding> {
         });
     }
     findings.extend(schema(migrations).await);
+    findings
+}
+
+/// What collections with `write: behind` have acknowledged and is not carried out.
+fn queue(queued: &Queued) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(since) = queued.since {
+        findings.push(ok(
+            "queue",
+            format!(
+                "{} writes that were acknowledged wait to be carried out, the first since {since}",
+                queued.waiting
+            ),
+        ));
+    }
+    if queued.dead_letters > 0 {
+        findings.push(warning(
+            "dead letters",
+            format!(
+                "{} writes that were acknowledged were refused when they were carried out",
+                queued.dead_letters
+            ),
+            "`nubo dlq list` shows them, `nubo dlq retry` tries them again, `nubo dlq drop` forgets \
+             them",
+        ));
+    }
     findings
 }
 

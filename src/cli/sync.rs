@@ -1,12 +1,13 @@
 //! `nubo sync`: how the servers on one database stand to each other.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, process::ExitCode, sync::Arc};
 
 use clap::Subcommand;
 use nubo_core::{
     coordination::{Coordination, Gate, Look},
     id::Id,
 };
+use nubo_truth::Queued;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -41,12 +42,14 @@ impl Sync {
         let look = coordination.look(Id::from_uuid(Uuid::nil()), None).await;
         coordination.stop().await;
         let look = look?;
+        let migrations = server::migrations(loaded, Arc::new(loaded.catalog.clone()))?;
+        let queued = migrations.facts().await?.queued;
         match json {
             true => {
-                serde_json::to_writer_pretty(&mut *out, &as_json(&look))?;
+                serde_json::to_writer_pretty(&mut *out, &as_json(&look, queued))?;
                 writeln!(out)?;
             }
-            false => write_text(&look, out)?,
+            false => write_text(&look, queued, out)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -61,7 +64,7 @@ const fn name(gate: &Gate) -> &'static str {
     }
 }
 
-fn as_json(look: &Look) -> serde_json::Value {
+fn as_json(look: &Look, queued: Queued) -> serde_json::Value {
     let instances = look.peers.iter().map(|peer| {
         json!({
             "instance": peer.instance.to_string(),
@@ -79,10 +82,12 @@ fn as_json(look: &Look) -> serde_json::Value {
         "epoch": look.gate.epoch().to_string(),
         "server": incarnation,
         "instances": instances.collect::<Vec<_>>(),
+        "queued": queued.waiting,
+        "dead_letters": queued.dead_letters,
     })
 }
 
-fn write_text(look: &Look, out: &mut impl Write) -> std::io::Result<()> {
+fn write_text(look: &Look, queued: Queued, out: &mut impl Write) -> std::io::Result<()> {
     let epoch = look.gate.epoch();
     match &look.gate {
         Gate::Open { incarnation, .. } => {
@@ -113,6 +118,14 @@ fn write_text(look: &Look, out: &mut impl Write) -> std::io::Result<()> {
             peer.instance,
             peer.silent / 1000
         )?;
+    }
+    if let Some(since) = queued.since {
+        let waiting = queued.waiting;
+        writeln!(out, "{waiting} writes are queued, the first since {since}")?;
+    }
+    if queued.dead_letters > 0 {
+        let refused = queued.dead_letters;
+        writeln!(out, "{refused} dead letters: see `nubo dlq list`")?;
     }
     Ok(())
 }

@@ -9,15 +9,15 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use clap::{Args, Subcommand};
 use nubo_auth::Accounts;
 use nubo_core::id::Id;
 use serde_json::{Map, Value as Json};
 
-use super::layout::table;
+use super::{layout::table, orders};
 use crate::{
-    control::{self, AccountOrder, NO_ACCOUNTS, Order},
+    control::{AccountOrder, NO_ACCOUNTS, Order},
     server::Assembly,
 };
 
@@ -146,31 +146,21 @@ impl Users {
     }
 }
 
-/// By the server where one runs, else here.
+/// By the server where one runs, else here, as far as that makes sense.
 async fn carry_out(assembly: &Assembly, order: AccountOrder) -> anyhow::Result<Result<Json, Json>> {
-    let data = &assembly.loaded().settings.data;
     let is_kick = matches!(order, AccountOrder::Kick { .. });
     let order = Order::Accounts(order);
-    match control::order(data, &order).await {
-        Ok(answer) => return Ok(answer),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused
-            ) => {}
-        Err(error) => return Err(error).context("the running server does not answer"),
+    if !is_kick {
+        return orders::carry_out(assembly, order).await;
     }
-    if is_kick {
-        bail!(
+    let data = &assembly.loaded().settings.data;
+    let nobody = || {
+        anyhow!(
             "no server runs on {}, so nobody is connected",
             data.display()
-        );
-    }
-    let administration = assembly.administration();
-    let open = assembly.open().await?;
-    let result = administration.execute(order).await;
-    assembly.close(open).await;
-    Ok(result.map_err(|error| control::problem(&error)))
+        )
+    };
+    orders::by_server(data, &order).await?.ok_or_else(nobody)
 }
 
 fn accounts(assembly: &Assembly) -> anyhow::Result<Arc<Accounts>> {

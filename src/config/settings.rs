@@ -296,6 +296,8 @@ pub struct TruthSettings {
     pub limits: LimitSettings,
     /// PostgreSQL: whether connections are encrypted.
     pub tls: TlsSettings,
+    /// What collections with `write: behind` have acknowledged and is not carried out yet.
+    pub queue: QueueSettings,
     /// PostgreSQL: what the database calls this server in its views and logs.
     #[schemars(length(min = 1, max = 63))]
     pub application_name: String,
@@ -327,6 +329,7 @@ impl Default for TruthSettings {
             pool: PoolSettings::default(),
             limits: LimitSettings::default(),
             tls: TlsSettings::default(),
+            queue: QueueSettings::default(),
             application_name: "nubo".into(),
             migrate: None,
             migrations: "migrations".into(),
@@ -402,6 +405,26 @@ impl Default for LimitSettings {
             acquire: seconds(5),
             statement: seconds(10),
             idle: seconds(600),
+        }
+    }
+}
+
+/// What collections with `write: behind` have acknowledged and is not carried out yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueueSettings {
+    /// How many writes may wait, about. What comes beyond gets 503 `queue_full`.
+    #[schemars(range(min = 1))]
+    pub most: u32,
+    /// How long a request waits for what is queued. Then it gets 503 `writes_pending`.
+    pub patience: TimeSpan,
+}
+
+impl Default for QueueSettings {
+    fn default() -> Self {
+        Self {
+            most: 100_000,
+            patience: TimeSpan(Duration::from_secs(5)),
         }
     }
 }

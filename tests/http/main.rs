@@ -8,6 +8,8 @@
 mod access_rules;
 mod bad_input;
 mod batch;
+mod behind;
+mod behind_together;
 mod bulk;
 mod by_hand;
 mod cache;
@@ -24,6 +26,8 @@ mod on_delete;
 mod openapi;
 mod operations;
 mod problems;
+#[path = "../services/redis.rs"]
+mod redis;
 mod schema_changes;
 mod server;
 mod static_files;

@@ -7,6 +7,7 @@
 #![allow(dead_code, clippy::unwrap_used)]
 
 use std::{
+    io::{BufRead, BufReader, Write},
     net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -90,6 +91,32 @@ impl Database {
     /// Executes SQL in it and gives what it finds, a row a line.
     pub fn sql(&self, text: &str) -> String {
         run_sql(&self.url, text)
+    }
+
+    /// Executes SQL in a session that stays until the value goes, with the locks that it holds.
+    pub fn hold(&self, text: &str) -> Held {
+        let mut command = Command::new(program("psql"));
+        command.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
+        command.args(["--set", "ON_ERROR_STOP=1"]).arg(&self.url);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut session = command.spawn().unwrap();
+        let statements = format!("{text};\n\\echo held\n");
+        let stdin = session.stdin.as_mut().unwrap();
+        stdin.write_all(statements.as_bytes()).unwrap();
+        stdin.flush().unwrap();
+        let mut lines = BufReader::new(session.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "held"), "{text}");
+        Held(session)
+    }
+}
+
+/// A session that holds locks.
+pub struct Held(Child);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
     }
 }
 
