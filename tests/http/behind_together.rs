@@ -170,7 +170,7 @@ fn another_server_goes_on_where_one_has_died() {
 fn servers_that_share_a_cache_are_never_behind() {
     let (database, redis) = (Database::new(), Redis::start());
     let start = || {
-        let site = Site::over(&database.url, &redis.url());
+        let site = Site::sharing(&database.url, &redis.url());
         fill(&site);
         site.start()
     };
