@@ -96,12 +96,24 @@ pub struct Reverse {
 pub struct Tiers {
     /// What the cache keeps; none where it is not cached.
     pub cache: Option<CacheTier>,
-    /// Name of the recent tier's collection and its window in milliseconds.
-    pub recent: Option<(String, i64)>,
+    /// What the recent tier keeps; none where it keeps nothing.
+    pub recent: Option<RecentTier>,
     /// Name of the truth's table.
     pub table: String,
     /// Whether the truth holds it even where there is a recent tier.
     pub truth: bool,
+}
+
+/// What the recent tier keeps of a collection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentTier {
+    /// Name of the tier's own collection.
+    pub collection: String,
+    /// How long a document stays after its last use, in milliseconds.
+    pub window: i64,
+    /// The field by which documents are spread over a cluster, which never changes; none where that
+    /// is the id.
+    pub shard_key: Option<usize>,
 }
 
 impl Collection {

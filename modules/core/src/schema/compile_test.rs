@@ -330,3 +330,51 @@ fn what_nothing_can_refuse_is_behind() {
         assert!(found.is_empty(), "{declaration}: {found:?}");
     }
 }
+
+#[test]
+fn a_shard_key_stays_what_it_is() {
+    let with = |field: Json, key: &str| {
+        mistakes(json!([{ "name": "n", "fields": { "a": field }, "tiers": {
+            "recent": { "shard_key": key } } }]))
+    };
+    assert_eq!(
+        with(
+            json!({ "type": "int", "required": true, "immutable": true }),
+            "a"
+        ),
+        []
+    );
+    assert_eq!(with(json!("int"), "id"), []);
+    for field in [
+        json!("int"),
+        json!("int!"),
+        json!({ "type": "json", "required": true, "immutable": true }),
+    ] {
+        assert_eq!(with(field, "a")[0].0, "/tiers/recent/shard_key");
+    }
+    let found = with(json!("int"), "aa").remove(0);
+    assert_eq!(
+        (found.0.as_str(), found.2.as_deref()),
+        ("/tiers/recent/shard_key", Some("a"))
+    );
+}
+
+#[test]
+fn no_two_collections_share_a_place() {
+    let with = |name: &str| {
+        mistakes(json!([
+            { "name": "a", "fields": {}, "tiers": { "recent": { "collection": name } } },
+            { "name": "b", "fields": {}, "tiers": { "recent": {} } },
+        ]))
+    };
+    assert_eq!(with("a.recent-1"), []);
+    assert_eq!(with("b_recent")[0].0, "/tiers/recent");
+    for name in ["", "1a", "a$", "system.a"] {
+        assert_eq!(with(name)[0].0, "/tiers/recent/collection", "{name}");
+    }
+    let tables = mistakes(json!([
+        { "name": "a", "fields": {}, "tiers": { "truth": { "table": "b" } } },
+        { "name": "b", "fields": {} },
+    ]));
+    assert_eq!(tables[0].0, "/tiers");
+}

@@ -17,7 +17,7 @@ mod rule;
 use std::{collections::HashMap, sync::Arc};
 
 pub use cache::CacheTier;
-pub use collection::{Collection, Index, IndexColumn, Reverse, SortKey, Tiers};
+pub use collection::{Collection, Index, IndexColumn, RecentTier, Reverse, SortKey, Tiers};
 pub use compile::parse_period;
 pub use describe::DocumentSchemas;
 pub use effect::{Circumstances, Effect, EffectAction};

@@ -245,7 +245,7 @@ fn details(
             Arc::make_mut(slot).referenced_by.push(reverse);
         }
     }
-    tiers::table_names(declarations, excused, catalog, mistakes);
+    tiers::own_names(declarations, excused, catalog, mistakes);
     rename::check(declarations, excused, mistakes);
     behind::check(declarations, excused, catalog, mistakes);
     cache::complete(catalog);

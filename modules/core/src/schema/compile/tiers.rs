@@ -1,9 +1,9 @@
 //! Which tier holds a collection, and under which name.
 
 use crate::{
-    declare::{CollectionDeclaration, TruthTierDeclaration},
+    declare::{CollectionDeclaration, RecentTierDeclaration, TruthTierDeclaration},
     mistake::Mistake,
-    schema::{Catalog, Collection, Tiers, fields},
+    schema::{Catalog, Collection, RecentTier, Tiers, fields},
 };
 
 use super::{Report, each, index::field_index, period};
@@ -23,16 +23,7 @@ pub(super) fn tiers(
             })
         });
         let recent = declared.recent.as_ref().map(|recent| {
-            report.inside("recent", |report| {
-                if let Some(key) = &recent.shard_key {
-                    report.inside("shard_key", |report| field_index(collection, key, report));
-                }
-                let window = recent.window.as_deref().unwrap_or(WINDOW);
-                let window = report.inside("window", |report| period(window, report));
-                let name = recent.collection.clone();
-                let name = name.unwrap_or_else(|| format!("{}_recent", collection.name));
-                (name, window.unwrap_or_default())
-            })
+            report.inside("recent", |report| self::recent(recent, collection, report))
         });
         let (table, truth) = match &declared.truth {
             None => (collection.name.clone(), true),
@@ -68,13 +59,71 @@ pub(super) fn tiers(
     })
 }
 
-pub(super) fn table_names(
+fn recent(
+    declared: &RecentTierDeclaration,
+    collection: &Collection,
+    report: &mut Report<'_>,
+) -> RecentTier {
+    let shard_key = declared
+        .shard_key
+        .as_ref()
+        .and_then(|key| report.inside("shard_key", |report| shard_key(collection, key, report)));
+    let window = declared.window.as_deref().unwrap_or(WINDOW);
+    let window = report.inside("window", |report| period(window, report));
+    let name = declared.collection.clone();
+    let name = name.unwrap_or_else(|| format!("{}_recent", collection.name));
+    if !is_collection_name(&name) {
+        report.inside("collection", |report| {
+            report.value(
+                "must be letters, digits, underscores, hyphens and dots, a letter first, at most 120",
+                None,
+            );
+        });
+    }
+    RecentTier {
+        collection: name,
+        window: window.unwrap_or_default(),
+        shard_key,
+    }
+}
+
+/// The field by which documents are spread. It must not change, because a document cannot move from
+/// one place to another in one step.
+fn shard_key(collection: &Collection, name: &str, report: &mut Report<'_>) -> Option<usize> {
+    let index = field_index(collection, name, report)?;
+    let field = &collection.fields()[index];
+    if index == Collection::ID {
+        return None;
+    }
+    if !field.kind.is_ordered() {
+        let kind = field.kind.word();
+        report.value(format!("`{name}` is a {kind}, which has no order"), None);
+    } else if !(field.required && field.immutable) && index != collection.created_at() {
+        let message = format!("`{name}` must be `required` and `immutable` to be a shard key");
+        report.value(message, None);
+    }
+    Some(index)
+}
+
+/// What MongoDB takes for the name of a collection, beside a database's and an index's.
+fn is_collection_name(name: &str) -> bool {
+    name.len() <= 120
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+        && !name.starts_with("system.")
+}
+
+/// Each collection has a table, and one in the recent tier, to itself.
+pub(super) fn own_names(
     declarations: &[CollectionDeclaration],
     excused: &[String],
     catalog: &Catalog,
     mistakes: &mut Vec<Mistake>,
 ) {
-    let mut seen: Vec<(&str, &str)> = Vec::new();
+    let mut tables = Names::default();
+    let mut recent = Names::default();
     let mut position = 0;
     each(declarations, excused, mistakes, |_, report| {
         let collection = &catalog.collections[position];
@@ -82,18 +131,41 @@ pub(super) fn table_names(
         if collection.is_flux {
             return;
         }
-        let table = collection.tiers.table.as_str();
-        match seen
-            .iter()
-            .find(|(seen, owner)| *seen == table && *owner != collection.name)
-        {
-            Some((_, owner)) => report.inside("tiers", |report| {
-                report.value(
-                    format!("the table `{table}` belongs to `{owner}` already"),
-                    None,
-                );
-            }),
-            None => seen.push((table, &collection.name)),
-        }
+        let tiers = &collection.tiers;
+        report.inside("tiers", |report| {
+            if let Some(owner) = tables.claim(&tiers.table, &collection.name) {
+                let message = format!("the table `{}` belongs to `{owner}` already", tiers.table);
+                report.value(message, None);
+            }
+            let Some(RecentTier {
+                collection: name, ..
+            }) = &tiers.recent
+            else {
+                return;
+            };
+            if let Some(owner) = recent.claim(name, &collection.name) {
+                let message = format!("`{name}` belongs to `{owner}` already");
+                report.inside("recent", |report| report.value(message, None));
+            }
+        });
     });
+}
+
+/// Which names are taken, and by whom.
+#[derive(Default)]
+struct Names<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Names<'a> {
+    /// Takes a name, or says who else has it.
+    fn claim(&mut self, name: &'a str, owner: &'a str) -> Option<&'a str> {
+        let other = self
+            .0
+            .iter()
+            .find(|(taken, by)| *taken == name && *by != owner);
+        let other = other.map(|(_, by)| *by);
+        if other.is_none() {
+            self.0.push((name, owner));
+        }
+        other
+    }
 }
