@@ -1,0 +1,63 @@
+//! From the driver's errors to the product's.
+
+use mongodb::error::{Error as DriverError, ErrorKind};
+use nubo_core::Error;
+
+/// MongoDB's numbers of errors that this tier meets:
+/// <https://github.com/mongodb/mongo/blob/master/src/mongo/base/error_codes.yml>.
+pub(crate) mod code {
+    pub const UNAUTHORIZED: i32 = 13;
+    pub const AUTHENTICATION_FAILED: i32 = 18;
+    pub const ALREADY_INITIALIZED: i32 = 23;
+    pub const NAMESPACE_NOT_FOUND: i32 = 26;
+    pub const INDEX_NOT_FOUND: i32 = 27;
+    pub const MAX_TIME_EXPIRED: i32 = 50;
+    pub const DUPLICATE_KEY: i32 = 11000;
+}
+
+/// What the database could not do and that is nobody's input: logged, never sent.
+pub(crate) fn failure(error: DriverError) -> Error {
+    match &*error.kind {
+        ErrorKind::Command(command) if command.code == code::MAX_TIME_EXPIRED => too_slow(),
+        ErrorKind::Io(_)
+        | ErrorKind::ConnectionPoolCleared { .. }
+        | ErrorKind::ServerSelection { .. }
+        | ErrorKind::DnsResolve { .. } => unreachable(&error),
+        // Servers that step down or shut down say so by labels.
+        _ if error.contains_label("RetryableWriteError")
+            || error.contains_label("RetryableError") =>
+        {
+            unreachable(&error)
+        }
+        _ => Error::internal(error),
+    }
+}
+
+/// 503 for what takes too long.
+pub(crate) fn too_slow() -> Error {
+    Error::unavailable("recent_busy", "MongoDB takes too long to answer")
+}
+
+fn unreachable(error: &DriverError) -> Error {
+    tracing::debug!(%error, "MongoDB has gone");
+    Error::unavailable("recent_unavailable", "MongoDB cannot be reached")
+}
+
+/// The number of what the server refused, where it did.
+pub(crate) fn code_of(error: &DriverError) -> Option<i32> {
+    match &*error.kind {
+        ErrorKind::Command(command) => Some(command.code),
+        _ => None,
+    }
+}
+
+/// Whether no waiting helps, because this server does not let us in.
+pub(crate) fn is_refusal(error: &DriverError) -> bool {
+    match &*error.kind {
+        ErrorKind::Authentication { .. } | ErrorKind::InvalidTlsConfig { .. } => true,
+        _ => matches!(
+            code_of(error),
+            Some(code::UNAUTHORIZED | code::AUTHENTICATION_FAILED)
+        ),
+    }
+}

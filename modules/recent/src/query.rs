@@ -1,0 +1,196 @@
+//! Lists: what is asked, in which order, and from where on.
+
+use mongodb::bson::{Bson, Document, doc};
+use nubo_core::{
+    filter::Comparison,
+    query::{Query, Start},
+    schema::{Collection, SortKey},
+    time::Timestamp,
+    value::Value,
+};
+
+use crate::{
+    filter::{self, Unanswerable},
+    stored,
+};
+
+/// A list of what was created since some moment.
+///
+/// There is always such a moment. It is how a list knows down to where this tier has everything, and
+/// it keeps what deleted documents have left behind out of lists: that has no time of creation.
+#[derive(Debug, Clone)]
+pub struct Question<'a> {
+    pub query: &'a Query,
+    pub created_since: Timestamp,
+}
+
+/// A question as MongoDB is asked it.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Find {
+    pub filter: Document,
+    pub sort: Document,
+    pub skip: u64,
+}
+
+impl Find {
+    pub fn new(question: &Question<'_>, collection: &Collection) -> Result<Self, Unanswerable> {
+        let query = question.query;
+        let created_at = stored::name(collection, collection.created_at());
+        let since = Value::Timestamp(question.created_since);
+        let mut parts = vec![filter::compare(
+            created_at,
+            Comparison::GreaterOrEqual,
+            &since,
+        )];
+        let asked = filter::document(&query.filter, collection)?;
+        if !asked.is_empty() {
+            parts.push(asked);
+        }
+        if let Start::After(values) = &query.start {
+            parts.extend(after(&query.sort, values, collection));
+        }
+        Ok(Self {
+            filter: doc! { "$and": parts },
+            sort: sort(&query.sort, collection),
+            skip: match query.start {
+                Start::Offset(count) => count,
+                Start::First | Start::After(_) => 0,
+            },
+        })
+    }
+}
+
+/// The order. MongoDB, too, puts what has no value first ascending and last descending.
+fn sort(keys: &[SortKey], collection: &Collection) -> Document {
+    keys.iter()
+        .map(|key| {
+            let name = stored::name(collection, key.field).to_owned();
+            (name, Bson::Int32(if key.descending { -1 } else { 1 }))
+        })
+        .collect()
+}
+
+/// What stands behind the document with these values: behind it by the first key, or equal in that
+/// one and behind it by the second, and so on.
+fn after(keys: &[SortKey], values: &[Value], collection: &Collection) -> Vec<Document> {
+    let mut parts = Vec::new();
+    let mut alternatives = Vec::new();
+    let mut equal: Vec<Document> = Vec::new();
+    for (position, (key, value)) in keys.iter().zip(values).enumerate() {
+        let name = stored::name(collection, key.field);
+        let may_be_null = !collection.fields()[key.field].required;
+        if let Some(behind) = behind(name, key.descending, value, may_be_null) {
+            let mut together = equal.clone();
+            together.push(behind);
+            alternatives.push(doc! { "$and": together });
+        }
+        // The same once more for the first key alone, so that an index is entered at the place.
+        if position == 0 && !value.is_null() && !may_be_null {
+            let comparison = match key.descending {
+                true => Comparison::LessOrEqual,
+                false => Comparison::GreaterOrEqual,
+            };
+            parts.push(filter::compare(name, comparison, value));
+        }
+        equal.push(doc! { name: stored::bson(value) });
+    }
+    parts.push(match alternatives.is_empty() {
+        true => filter::never(),
+        false => doc! { "$or": alternatives },
+    });
+    parts
+}
+
+/// What stands behind a value by one key. None where nothing does.
+fn behind(name: &str, descending: bool, value: &Value, may_be_null: bool) -> Option<Document> {
+    match (descending, value.is_null()) {
+        (false, true) => Some(doc! { name: { "$ne": Bson::Null } }),
+        (false, false) => Some(filter::compare(name, Comparison::Greater, value)),
+        (true, true) => None,
+        (true, false) => {
+            let less = filter::compare(name, Comparison::Less, value);
+            Some(match may_be_null {
+                true => doc! { "$or": [less, { name: Bson::Null }] },
+                false => less,
+            })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mongodb::bson::DateTime;
+    use nubo_core::{declare::CollectionDeclaration, filter::Expr, schema::Catalog};
+    use serde_json::json;
+
+    use super::*;
+
+    /// How MongoDB is asked for what comes after these values.
+    fn asked(sort: &str, start: Start) -> Find {
+        let declaration = json!({
+            "name": "films", "fields": { "year": "int!", "title": "text" }, "tiers": { "recent": {} },
+        });
+        let declaration: CollectionDeclaration = serde_json::from_value(declaration).unwrap();
+        let catalog = Catalog::compile(&[declaration], &[]).unwrap();
+        let collection = catalog.named("films").unwrap();
+        let query = Query {
+            collection: collection.id,
+            filter: Expr::always(),
+            sort: collection.read_sort(sort).unwrap(),
+            start,
+            limit: 20,
+            fields: None,
+        };
+        let question = Question {
+            query: &query,
+            created_since: Timestamp::from_millis(5),
+        };
+        Find::new(&question, collection).unwrap()
+    }
+
+    fn since() -> Document {
+        doc! { "created_at": { "$gte": DateTime::from_millis(5) } }
+    }
+
+    #[test]
+    fn a_list_is_of_what_was_created_since_a_moment() {
+        let find = asked("-year,title", Start::Offset(3));
+        assert_eq!(find.filter, doc! { "$and": [since()] });
+        assert_eq!(find.sort, doc! { "year": -1, "title": 1, "_id": 1 });
+        assert_eq!(find.skip, 3);
+    }
+
+    #[test]
+    fn an_index_is_entered_at_the_place() {
+        let values = vec![Value::Int(1967), Value::Int(7)];
+        let find = asked("-year", Start::After(values));
+        let place = doc! { "$or": [
+            { "$and": [{ "year": { "$lt": 1967_i64 } }] },
+            { "$and": [{ "year": 1967_i64 }, { "_id": { "$lt": 7_i64 } }] },
+        ] };
+        let first = doc! { "year": { "$lte": 1967_i64 } };
+        assert_eq!(find.filter, doc! { "$and": [since(), first, place] });
+    }
+
+    #[test]
+    fn nulls_come_first_ascending_and_last_descending() {
+        let after_null = asked("title", Start::After(vec![Value::Null, Value::Int(7)]));
+        let place = doc! { "$or": [
+            { "$and": [{ "title": { "$ne": null } }] },
+            { "$and": [{ "title": null }, { "_id": { "$gt": 7_i64 } }] },
+        ] };
+        assert_eq!(after_null.filter, doc! { "$and": [since(), place] });
+        let after_null = asked("-title", Start::After(vec![Value::Null, Value::Int(7)]));
+        let place = doc! { "$or": [
+            { "$and": [{ "title": null }, { "_id": { "$lt": 7_i64 } }] },
+        ] };
+        assert_eq!(after_null.filter, doc! { "$and": [since(), place] });
+        let text = Value::Text("x".into());
+        let after_text = asked("-title", Start::After(vec![text, Value::Int(7)]));
+        let place = doc! { "$or": [
+            { "$and": [{ "$or": [{ "title": { "$lt": "x" } }, { "title": null }] }] },
+            { "$and": [{ "title": "x" }, { "_id": { "$lt": 7_i64 } }] },
+        ] };
+        assert_eq!(after_text.filter, doc! { "$and": [since(), place] });
+    }
+}

@@ -1,0 +1,63 @@
+//! How a document stands in MongoDB.
+//!
+//! Each field is one of the document's, under its own name and with the BSON type that people
+//! expect, so that mongosh and other programs can read it:
+//!
+//! | field | BSON |
+//! |---|---|
+//! | `id` | `_id`: UUID (binary, subtype 4) |
+//! | text, email, url, ip | string |
+//! | int | 32-bit integer |
+//! | bigint, duration (milliseconds), `_rev` | 64-bit integer |
+//! | float | double |
+//! | decimal | Decimal128 |
+//! | bool | boolean |
+//! | uuid, ref | UUID (binary, subtype 4) |
+//! | timestamp, date (its midnight in UTC) | date |
+//! | bytes | binary, subtype 0 |
+//! | object, json, lists | document, array |
+//!
+//! What has no value is not there. Besides, there is `_last_use`, by which MongoDB throws out what
+//! was not used for long. What was deleted leaves a **tombstone**: `_id`, `_rev`, `_gone` and
+//! `_last_use`, and nothing else, so that no question about a field finds it.
+//!
+//! In MongoDB numbers, texts, times and ids compare as the filter language wants it: numbers by
+//! their value whatever their type, text by its UTF-8 bytes, UUIDs by their bytes. Whole numbers in
+//! json have the smallest type that holds them; they compare and are written alike.
+
+mod decimal;
+mod decode;
+mod encode;
+#[cfg(test)]
+mod tests;
+
+use nubo_core::{
+    field::FieldType,
+    schema::{Collection, Tiers},
+};
+
+pub(crate) use decode::Row;
+pub(crate) use encode::{Unstorable, add, bson, by_id, count, document, tombstone};
+
+/// The document's id.
+pub(crate) const ID: &str = "_id";
+/// The version.
+pub(crate) const REVISION: &str = "_rev";
+/// When it was last of use. The index that throws documents out is on this.
+pub(crate) const LAST_USE: &str = "_last_use";
+/// Stands in tombstones alone.
+pub(crate) const GONE: &str = "_gone";
+
+/// What a field is called in MongoDB.
+pub(crate) fn name(collection: &Collection, field: usize) -> &str {
+    match field {
+        Collection::ID => ID,
+        field => &collection.fields()[field].name,
+    }
+}
+
+/// Whether a field is stored. The hash of a password is not, unless it has no other place: what is
+/// read from here is on its way to somebody, and that never is.
+pub(crate) fn holds(kind: &FieldType, tiers: &Tiers) -> bool {
+    *kind != FieldType::Password || !tiers.truth
+}

@@ -1,0 +1,220 @@
+//! Bringing versions of documents: of each document the newest stays.
+//!
+//! Versions come in any order and more than once: batches settle beside each other, and what is not
+//! known to have arrived is brought again. So each says to MongoDB, in one step: replace what is
+//! there if that is older. A condition on the revision in the search for the document would not do.
+//! Where a newer one is there, nothing would be found, and MongoDB would try to put a second one
+//! beside it; and of two that both find nothing, the newer might lose. So the search is for the id
+//! alone, and the comparison is part of the change.
+
+use mongodb::{
+    Database,
+    bson::{Document, RawArrayBuf, RawDocumentBuf, raw::cstr, rawdoc},
+};
+use nubo_core::{
+    Error, Result,
+    document::Document as CoreDocument,
+    id::{Id, Revision},
+    schema::Collection,
+    time::Timestamp,
+};
+
+use crate::{
+    fault::{self, code},
+    stored,
+};
+
+/// How many versions go together.
+const MOST: usize = 1000;
+/// How many bytes they have together, about: far from the 48 MB that a message may have.
+const MOST_BYTES: usize = 4 << 20;
+/// How often those are brought again that lost a race for an id.
+const RACES: usize = 5;
+
+/// A version of a document, or its end.
+#[derive(Debug, Clone)]
+pub struct Fresh<'a> {
+    pub id: Id,
+    /// The version; of an end the last one before it.
+    pub revision: Revision,
+    pub state: State<'a>,
+}
+
+/// What a document is in a version.
+#[derive(Debug, Clone)]
+pub enum State<'a> {
+    There(&'a CoreDocument),
+    /// It is gone. What it was says where its end belongs on a sharded cluster.
+    Gone(&'a CoreDocument),
+}
+
+/// A version that MongoDB did not take, and will not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    pub id: Id,
+    /// MongoDB's number for the reason; none where it was not even asked.
+    pub code: Option<i32>,
+}
+
+/// Brings versions. Returns those that MongoDB cannot hold, such as documents that are too large.
+///
+/// # Errors
+/// Where it is not known which of them have arrived. They may be brought again.
+pub(crate) async fn write(
+    database: &Database,
+    collection: &Collection,
+    is_sharded: bool,
+    versions: &[Fresh<'_>],
+    now: Timestamp,
+) -> Result<Vec<Refused>> {
+    let mut refused = Vec::new();
+    let mut waiting = Vec::new();
+    for version in versions {
+        match statement(collection, is_sharded, version, now) {
+            Ok(statement) => waiting.push((version.id, statement)),
+            Err(_) => refused.push(Refused {
+                id: version.id,
+                code: None,
+            }),
+        }
+    }
+    let mut rest = waiting.as_slice();
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(fitting(rest));
+        rest = later;
+        bring(database, collection, batch, &mut refused).await?;
+    }
+    Ok(refused)
+}
+
+/// How many from the front go together.
+fn fitting(statements: &[(Id, RawDocumentBuf)]) -> usize {
+    let mut bytes = 0;
+    let fit = statements.iter().take(MOST).take_while(|(_, statement)| {
+        bytes += statement.as_bytes().len();
+        bytes <= MOST_BYTES
+    });
+    // One that is larger goes alone.
+    fit.count().max(1)
+}
+
+/// Brings statements, and those again that lost a race for an id.
+async fn bring(
+    database: &Database,
+    collection: &Collection,
+    batch: &[(Id, RawDocumentBuf)],
+    refused: &mut Vec<Refused>,
+) -> Result<()> {
+    let mut waiting: Vec<&(Id, RawDocumentBuf)> = batch.iter().collect();
+    for _ in 0..RACES {
+        let name = collection
+            .tiers
+            .recent
+            .as_ref()
+            .map(|recent| recent.collection.as_str());
+        let command = command(name.unwrap_or_default(), !collection.tiers.truth, &waiting);
+        let answer = database.run_raw_command(command).await;
+        let mut again = Vec::new();
+        for (index, number) in failed(&answer.map_err(fault::failure)?)? {
+            let Some(statement) = waiting.get(index) else {
+                return Err(Error::internal(
+                    "MongoDB names a statement that there is not",
+                ));
+            };
+            match number {
+                code::DUPLICATE_KEY => again.push(*statement),
+                number => refused.push(Refused {
+                    id: statement.0,
+                    code: Some(number),
+                }),
+            }
+        }
+        if again.is_empty() {
+            return Ok(());
+        }
+        waiting = again;
+    }
+    Err(Error::unavailable(
+        "recent_busy",
+        "others write the same documents to MongoDB",
+    ))
+}
+
+/// The command that carries statements out, in any order. It is acknowledged when most servers have
+/// them; those that have no other place also when they are in the journal.
+fn command(name: &str, in_journal: bool, statements: &[&(Id, RawDocumentBuf)]) -> RawDocumentBuf {
+    let updates: RawArrayBuf = statements
+        .iter()
+        .map(|(_, statement)| &**statement)
+        .collect();
+    let mut concern = rawdoc! { "w": "majority" };
+    if in_journal {
+        concern.append(cstr!("j"), true);
+    }
+    rawdoc! { "update": name, "updates": updates, "ordered": false, "writeConcern": concern }
+}
+
+/// Which statements failed, by their place, and with which number.
+fn failed(answer: &Document) -> Result<Vec<(usize, i32)>> {
+    if let Ok(concern) = answer.get_document("writeConcernError") {
+        let text = concern.get_str("errmsg").unwrap_or_default();
+        tracing::debug!(text, "MongoDB did not bring it to most servers");
+        return Err(Error::unavailable(
+            "recent_unavailable",
+            "most servers of MongoDB are away",
+        ));
+    }
+    let Ok(errors) = answer.get_array("writeErrors") else {
+        return Ok(Vec::new());
+    };
+    let read = errors.iter().map(|error| {
+        let error = error.as_document()?;
+        let index = usize::try_from(error.get_i32("index").ok()?).ok()?;
+        Some((index, error.get_i32("code").ok()?))
+    });
+    read.collect::<Option<_>>()
+        .ok_or_else(|| Error::internal("MongoDB's answer cannot be read"))
+}
+
+/// Replaces what is there by a version that is newer.
+fn statement(
+    collection: &Collection,
+    is_sharded: bool,
+    version: &Fresh<'_>,
+    now: Timestamp,
+) -> std::result::Result<RawDocumentBuf, stored::Unstorable> {
+    let (State::There(document) | State::Gone(document)) = version.state;
+    let shard = collection
+        .tiers
+        .recent
+        .as_ref()
+        .and_then(|recent| recent.shard_key);
+    let shard = shard.filter(|_| is_sharded);
+    let shard = shard.map(|field| (&collection.fields()[field], document.value(field)));
+    // An end comes after the version that it ends.
+    let (replacement, older) = match version.state {
+        State::There(document) => (stored::document(document, collection, now)?, cstr!("$lt")),
+        State::Gone(_) => {
+            let end = stored::tombstone(version.id, version.revision, shard, now)?;
+            (end, cstr!("$lte"))
+        }
+    };
+    let mut is_older = RawDocumentBuf::new();
+    is_older.append(older, {
+        let mut operands = RawArrayBuf::new();
+        // Nothing is there where the document is new.
+        operands.push(rawdoc! { "$ifNull": ["$_rev", -1_i64] });
+        operands.push(version.revision.number());
+        operands
+    });
+    let replaced = rawdoc! { "$replaceWith": { "$cond": [
+        is_older,
+        { "$literal": replacement },
+        "$$ROOT",
+    ] } };
+    let mut place = stored::by_id(version.id);
+    if let Some((field, value)) = shard {
+        stored::add(&mut place, field, value)?;
+    }
+    Ok(rawdoc! { "q": place, "u": [replaced], "upsert": true })
+}
