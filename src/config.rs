@@ -45,7 +45,7 @@ pub use self::{
     environment::Variables,
     position::{Position, Positions},
     problem::{Place, Problem, Severity},
-    settings::{CacheDriver, LogLevel, Settings, TierSettings, TruthDriver},
+    settings::{CacheDriver, LogLevel, RecentDriver, Settings, TierSettings, TruthDriver},
 };
 
 /// The file that is read where none is named.
@@ -419,6 +419,15 @@ impl<'a> Loading<'a> {
                 cache("redis/url"),
                 "must be an address such as redis://:password@host:6379/0 or host:6379",
             ));
+        }
+        for (setting, severity, message) in tiers.recent.examine() {
+            let pointer = format!("/tiers/recent/{setting}");
+            let named = || Place::Named(pointer.trim_start_matches('/').replace('/', "."));
+            let place = self.layers.written(&pointer).unwrap_or_else(named);
+            problems.push(match severity {
+                Severity::Error => Problem::error(place, message),
+                Severity::Warning => Problem::warning(place, message),
+            });
         }
         if truth.pool.min > truth.pool.max {
             let message = "must not be more than `max`";

@@ -11,6 +11,7 @@ mod data;
 mod http;
 mod identify;
 mod listen;
+mod recent;
 mod routes;
 mod sessions;
 mod truth;
@@ -34,6 +35,7 @@ use nubo_crud::Crud;
 use nubo_hub::WebSocketHub;
 use nubo_openapi::OpenApi;
 use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
+use nubo_recent::MongoRecent;
 use nubo_static::StaticFiles;
 use nubo_sync::{Applying, Behind, BehindSettings, Publisher, Retention, Tiers};
 use poem::Endpoint;
@@ -112,6 +114,7 @@ pub struct Assembly {
     tiers: Arc<Tiers>,
     cached: Option<Cached>,
     behind: Option<Arc<Behind>>,
+    recent: Option<MongoRecent>,
     truth: Arc<dyn Truth>,
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
@@ -139,6 +142,7 @@ impl Assembly {
         let line = Line::new(&loaded, &catalog, &clock, &random)?;
         let bus = line.bus();
         let cached = Cached::new(&loaded, &catalog, &clock, &random)?;
+        let recent = recent::of(&loaded, &catalog)?;
         let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
@@ -169,6 +173,7 @@ impl Assembly {
             tiers: Arc::new(tiers),
             cached,
             behind,
+            recent,
             truth,
             catalog,
             clock,
@@ -352,6 +357,9 @@ impl Assembly {
         let observers = observers.chain(std::iter::once(publisher));
         self.line.start();
         self.truth.start(observers.collect()).await?;
+        if let Some(recent) = &self.recent {
+            recent.start().await?;
+        }
         let counting = self.counted.start().await;
         let watch = match cached {
             Some(cached) => Some(cached.start().await?),
@@ -403,6 +411,9 @@ impl Assembly {
             counting.stop().await;
         }
         self.truth.stop().await;
+        if let Some(recent) = &self.recent {
+            recent.stop().await;
+        }
         self.line.stop().await;
         if let Some(watch) = open.watch {
             watch.stop().await;

@@ -46,18 +46,37 @@ fn names_that_mean_nothing_are_told() {
         ("NUBO_SERVER__LISTN", "x"),
         ("NUBO_SERVICE_HOST", "10.0.0.1"),
         ("NUBO_DATE", "x"),
-        ("MONGODB_URI", "mongodb://secret"),
     ]);
     assert!(values.is_empty());
     assert_eq!(
         problems,
         [
-            "MONGODB_URI: warning: is set, but this server has no setting that takes it",
             "NUBO_DATE: warning: no setting has this name, so it has no effect (did you mean `NUBO_DATA`?)",
             "NUBO_SERVER__LISTN: no setting has this name (did you mean `NUBO_SERVER__LISTEN`?)",
             "NUBO_SERVICE_HOST: warning: no setting has this name, so it has no effect",
         ]
     );
+}
+
+#[test]
+fn names_that_others_use_are_understood() {
+    let (values, problems) = read(&[
+        ("MONGODB_URI", "mongodb://localhost"),
+        ("MONGODB_MAX_POOL_SIZE", "20"),
+        ("MONGODB_SOCKET_TIMEOUT", "1m"),
+        ("REDIS_ADDR", "localhost:6379"),
+    ]);
+    let mongodb = |setting: Json| json!({"tiers": {"recent": {"mongodb": setting}}});
+    assert_eq!(
+        values,
+        [
+            json!({"tiers": {"cache": {"redis": {"url": "localhost:6379"}}}}),
+            mongodb(json!({"uri": "mongodb://localhost"})),
+            mongodb(json!({"max_pool_size": 20})),
+            mongodb(json!({"socket_timeout": "1m"})),
+        ]
+    );
+    assert_eq!(problems, [""; 0]);
 }
 
 #[test]

@@ -3,11 +3,14 @@
 //! The comments here are the users' documentation: they go into the JSON Schema that editors show.
 //! [`Default`] says what holds where nothing is written.
 
+mod recent;
+
 use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::recent::{MongodbSettings, RecentDriver, RecentSettings};
 use super::values::{BasePath, ByteSize, ListenAddress, Network, TimeSpan};
 
 /// Configuration of a Nubo server. Every key may be left out.
@@ -170,6 +173,9 @@ pub struct TierSettings {
     /// The cache: what is read often, as ready answers. Which collections it has is said by
     /// `tiers.cache` in their files.
     pub cache: CacheSettings,
+    /// The recent tier: what was created or used of late. Which collections it has is said by
+    /// `tiers.recent` in their files.
+    pub recent: RecentSettings,
     /// The truth: it holds everything and enforces what is declared.
     pub truth: TruthSettings,
 }
