@@ -15,6 +15,34 @@ pub(crate) mod code {
     pub const DUPLICATE_KEY: i32 = 11000;
 }
 
+/// The numbers of what passes: servers that go, step down or cannot reach each other, and operations
+/// that were interrupted or gave way to others.
+const PASSING: [i32; 18] = [
+    6,     // HostUnreachable
+    7,     // HostNotFound
+    24,    // LockTimeout
+    50,    // MaxTimeMSExpired
+    63,    // StaleShardVersion
+    89,    // NetworkTimeout
+    91,    // ShutdownInProgress
+    112,   // WriteConflict
+    133,   // FailedToSatisfyReadPreference
+    189,   // PrimarySteppedDown
+    262,   // ExceededTimeLimit
+    10107, // NotWritablePrimary
+    11600, // InterruptedAtShutdown
+    11601, // Interrupted
+    11602, // InterruptedDueToReplStateChange
+    13388, // StaleConfig
+    13435, // NotPrimaryNoSecondaryOk
+    13436, // NotPrimaryOrSecondary
+];
+
+/// Whether what failed with this number may succeed later as it is.
+pub(crate) fn is_passing(number: i32) -> bool {
+    PASSING.contains(&number)
+}
+
 /// What the database could not do and that is nobody's input: logged, never sent.
 pub(crate) fn failure(error: DriverError) -> Error {
     match &*error.kind {
@@ -23,12 +51,7 @@ pub(crate) fn failure(error: DriverError) -> Error {
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::ServerSelection { .. }
         | ErrorKind::DnsResolve { .. } => unreachable(&error),
-        // Servers that step down or shut down say so by labels.
-        _ if error.contains_label("RetryableWriteError")
-            || error.contains_label("RetryableError") =>
-        {
-            unreachable(&error)
-        }
+        ErrorKind::Command(command) if is_passing(command.code) => unreachable(&error),
         _ => Error::internal(error),
     }
 }
@@ -38,9 +61,14 @@ pub(crate) fn too_slow() -> Error {
     Error::unavailable("recent_busy", "MongoDB takes too long to answer")
 }
 
+/// 503 for what nobody is there to do.
+pub(crate) fn gone() -> Error {
+    Error::unavailable("recent_unavailable", "MongoDB cannot be reached")
+}
+
 fn unreachable(error: &DriverError) -> Error {
     tracing::debug!(%error, "MongoDB has gone");
-    Error::unavailable("recent_unavailable", "MongoDB cannot be reached")
+    gone()
 }
 
 /// The number of what the server refused, where it did.

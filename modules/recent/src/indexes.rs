@@ -25,7 +25,7 @@ use nubo_core::{
 
 use crate::{
     fault::{self, code},
-    filter, stored,
+    filter, sharding, stored,
 };
 
 const PREFIX: &str = "nubo_";
@@ -50,6 +50,13 @@ pub(crate) struct Wanted {
     pub expires: Option<Duration>,
 }
 
+impl Wanted {
+    /// Whether it does what another one does.
+    fn does(&self, other: &Self) -> bool {
+        self.keys == other.keys && self.partial == other.partial && self.expires == other.expires
+    }
+}
+
 /// What became of the indexes of a collection.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
@@ -58,8 +65,11 @@ pub(crate) struct Changes {
 }
 
 /// The indexes that a collection needs.
-pub(crate) fn wanted(collection: &Collection) -> Vec<Wanted> {
+pub(crate) fn wanted(collection: &Collection, is_sharded: bool) -> Vec<Wanted> {
     let mut all = thrown_out_by(collection);
+    if is_sharded {
+        all.push(spread_by(collection));
+    }
     let order = collection.order.iter();
     let order: Vec<_> = order.map(|key| (key.field, key.descending)).collect();
     all.extend(ordered(collection, &order, None));
@@ -101,6 +111,23 @@ fn thrown_out_by(collection: &Collection) -> Vec<Wanted> {
         expires: Some(LONGEST.min(millis(after))),
     }));
     all
+}
+
+/// The one on what a collection is spread by.
+fn spread_by(collection: &Collection) -> Wanted {
+    let field = collection
+        .tiers
+        .recent
+        .as_ref()
+        .and_then(|recent| recent.shard_key);
+    field
+        .and_then(|field| ordered(collection, &[(field, false)], None))
+        .unwrap_or_else(|| Wanted {
+            name: format!("{PREFIX}id_hashed"),
+            keys: sharding::key(collection),
+            partial: None,
+            expires: None,
+        })
 }
 
 /// A declared index; none where MongoDB has no use for it: filters on json are not answered by
@@ -202,10 +229,13 @@ pub(crate) async fn apply(
     let mut changes = Changes::default();
     let mut missing = Vec::new();
     for index in wanted {
-        match there.remove(&index.name) {
-            Some(other) if other == *index => {}
+        // Under another name it does as well, and MongoDB would refuse a second one.
+        let same = there.values().find(|other| other.does(index));
+        let name = same.map_or(&index.name, |other| &other.name).clone();
+        match there.remove(&name) {
+            Some(other) if other.does(index) => {}
             Some(_) => {
-                drop_index(place, &index.name).await?;
+                drop_index(place, &name).await?;
                 missing.push(index);
             }
             None => missing.push(index),

@@ -28,7 +28,6 @@ mod sharding;
 mod stored;
 mod write;
 
-pub use filter::Unanswerable;
 pub use query::Question;
 pub use recent::MongoRecent;
 pub use settings::{MongoSettings, is_mongo_address};

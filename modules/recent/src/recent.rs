@@ -120,15 +120,11 @@ impl MongoRecent {
             let Some(tier) = &collection.tiers.recent else {
                 continue;
             };
-            if self.is_sharded()? {
-                sharding::apply(&self.running()?.client, &self.settings.database, collection)
-                    .await
-                    .map_err(fault::failure)?;
-            }
+            let is_sharded = self.is_sharded()?;
+            let wanted = indexes::wanted(collection, is_sharded);
             // Building an index takes as long as it takes.
-            let changes = indexes::apply(&self.place(collection)?, &indexes::wanted(collection))
-                .await
-                .map_err(fault::failure)?;
+            let changes = indexes::apply(&self.place(collection)?, &wanted).await;
+            let changes = changes.map_err(fault::failure)?;
             for index in &changes.made {
                 tracing::info!(
                     collection = tier.collection,
@@ -142,6 +138,11 @@ impl MongoRecent {
                     index,
                     "dropped an index in MongoDB"
                 );
+            }
+            if is_sharded {
+                let client = &self.running()?.client;
+                let spreading = sharding::apply(client, &self.settings.database, collection);
+                spreading.await.map_err(fault::failure)?;
             }
         }
         Ok(())
@@ -165,6 +166,7 @@ impl MongoRecent {
             let mut cursor = self
                 .place(collection)?
                 .find(filter)
+                .max_time(self.settings.command_limit)
                 .await
                 .map_err(fault::failure)?;
             while cursor.advance().await.map_err(fault::failure)? {
@@ -186,6 +188,10 @@ impl MongoRecent {
     }
 
     /// A list, in its order, with those values of each document that are asked about.
+    ///
+    /// # Errors
+    /// Where MongoDB does not answer, and where the filter looks other documents up
+    /// ([`has_sub_query`](nubo_core::filter::Expr::has_sub_query)), which cannot be asked here.
     pub async fn list(&self, question: &Question<'_>, excerpts: &Excerpts) -> Result<Vec<Held>> {
         let collection = self.catalog.get(question.query.collection);
         let find = Find::new(question, collection).map_err(Error::internal)?;
@@ -204,6 +210,7 @@ impl MongoRecent {
                 .limit(limit.into())
                 // All at once: a list is one question and one answer.
                 .batch_size(limit.min(AT_ONCE))
+                .max_time(self.settings.command_limit)
                 .await
                 .map_err(fault::failure)?;
             while cursor.advance().await.map_err(fault::failure)? {

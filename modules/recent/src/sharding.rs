@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The key by which a collection is spread.
-fn key(collection: &Collection) -> Document {
+pub(crate) fn key(collection: &Collection) -> Document {
     let field = collection
         .tiers
         .recent
@@ -28,7 +28,8 @@ fn key(collection: &Collection) -> Document {
     }
 }
 
-/// Has the cluster spread a collection. One that is spread otherwise stays as it is.
+/// Has the cluster spread a collection, which has an index on the key. One that is spread otherwise
+/// stays as it is.
 pub(crate) async fn apply(
     client: &Client,
     database: &str,
@@ -38,12 +39,6 @@ pub(crate) async fn apply(
         return Ok(());
     };
     let place = format!("{database}.{}", tier.collection);
-    // The collection may hold documents already, and then needs the index itself.
-    let index = mongodb::IndexModel::builder().keys(key(collection)).build();
-    let documents = client
-        .database(database)
-        .collection::<Document>(&tier.collection);
-    documents.create_index(index).await?;
     let command = doc! { "shardCollection": &place, "key": key(collection) };
     match client.database("admin").run_command(command).await {
         Err(error) if fault::code_of(&error) == Some(code::ALREADY_INITIALIZED) => {

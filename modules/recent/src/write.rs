@@ -28,6 +28,8 @@ use crate::{
 const MOST: usize = 1000;
 /// How many bytes they have together, about: far from the 48 MB that a message may have.
 const MOST_BYTES: usize = 4 << 20;
+/// How many bytes a document has at most; MongoDB's own limit.
+const MOST_OF_ONE: usize = 16 << 20;
 /// How often those are brought again that lost a race for an id.
 const RACES: usize = 5;
 
@@ -72,7 +74,7 @@ pub(crate) async fn write(
     for version in versions {
         match statement(collection, is_sharded, version, now) {
             Ok(statement) => waiting.push((version.id, statement)),
-            Err(_) => refused.push(Refused {
+            Err(Unfit) => refused.push(Refused {
                 id: version.id,
                 code: None,
             }),
@@ -105,14 +107,13 @@ async fn bring(
     batch: &[(Id, RawDocumentBuf)],
     refused: &mut Vec<Refused>,
 ) -> Result<()> {
+    let name = collection.tiers.recent.as_ref();
+    let name = name
+        .map(|recent| recent.collection.as_str())
+        .unwrap_or_default();
     let mut waiting: Vec<&(Id, RawDocumentBuf)> = batch.iter().collect();
-    for _ in 0..RACES {
-        let name = collection
-            .tiers
-            .recent
-            .as_ref()
-            .map(|recent| recent.collection.as_str());
-        let command = command(name.unwrap_or_default(), !collection.tiers.truth, &waiting);
+    for race in 1.. {
+        let command = command(name, !collection.tiers.truth, &waiting);
         let answer = database.run_raw_command(command).await;
         let mut again = Vec::new();
         for (index, number) in failed(&answer.map_err(fault::failure)?)? {
@@ -122,7 +123,8 @@ async fn bring(
                 ));
             };
             match number {
-                code::DUPLICATE_KEY => again.push(*statement),
+                code::DUPLICATE_KEY if race < RACES => again.push(*statement),
+                number if fault::is_passing(number) => return Err(fault::gone()),
                 number => refused.push(Refused {
                     id: statement.0,
                     code: Some(number),
@@ -130,14 +132,11 @@ async fn bring(
             }
         }
         if again.is_empty() {
-            return Ok(());
+            break;
         }
         waiting = again;
     }
-    Err(Error::unavailable(
-        "recent_busy",
-        "others write the same documents to MongoDB",
-    ))
+    Ok(())
 }
 
 /// The command that carries statements out, in any order. It is acknowledged when most servers have
@@ -159,10 +158,7 @@ fn failed(answer: &Document) -> Result<Vec<(usize, i32)>> {
     if let Ok(concern) = answer.get_document("writeConcernError") {
         let text = concern.get_str("errmsg").unwrap_or_default();
         tracing::debug!(text, "MongoDB did not bring it to most servers");
-        return Err(Error::unavailable(
-            "recent_unavailable",
-            "most servers of MongoDB are away",
-        ));
+        return Err(fault::gone());
     }
     let Ok(errors) = answer.get_array("writeErrors") else {
         return Ok(Vec::new());
@@ -176,13 +172,22 @@ fn failed(answer: &Document) -> Result<Vec<(usize, i32)>> {
         .ok_or_else(|| Error::internal("MongoDB's answer cannot be read"))
 }
 
+/// A document that MongoDB cannot hold.
+struct Unfit;
+
+impl From<stored::Unstorable> for Unfit {
+    fn from(_: stored::Unstorable) -> Self {
+        Self
+    }
+}
+
 /// Replaces what is there by a version that is newer.
 fn statement(
     collection: &Collection,
     is_sharded: bool,
     version: &Fresh<'_>,
     now: Timestamp,
-) -> std::result::Result<RawDocumentBuf, stored::Unstorable> {
+) -> std::result::Result<RawDocumentBuf, Unfit> {
     let (State::There(document) | State::Gone(document)) = version.state;
     let shard = collection
         .tiers
@@ -199,6 +204,9 @@ fn statement(
             (end, cstr!("$lte"))
         }
     };
+    if replacement.as_bytes().len() > MOST_OF_ONE {
+        return Err(Unfit);
+    }
     let mut is_older = RawDocumentBuf::new();
     is_older.append(older, {
         let mut operands = RawArrayBuf::new();

@@ -96,6 +96,24 @@ async fn indexes_follow_the_declarations() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_index_that_is_there_under_another_name_will_do() {
+    let place = Place::at(settings(server::shared()), notes()).await;
+    let keys = doc! { "created_at": -1, "_id": -1 };
+    let theirs = IndexModel::builder().keys(keys).build();
+    let documents = place.database.collection::<Json>("notes_recent");
+    documents.create_index(theirs).await.unwrap();
+    place.tier.start().await.unwrap();
+    let names = [
+        "_id_",
+        "created_at_-1__id_-1",
+        "nubo_by_1_created_at_-1_id_-1",
+    ];
+    let more = ["nubo_last_use", "nubo_text_1_id_1_where_"];
+    assert_names(&place, &[&names[..], &more[..]].concat()).await;
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_no_other_place_stays_until_it_expires() {
     let mut declarations = notes();
     declarations[0]["indexes"] = json!([]);

@@ -124,3 +124,73 @@ impl fmt::Debug for MongodbSettings {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value as Json, json};
+
+    use super::*;
+
+    fn remarks(settings: Json) -> Vec<(&'static str, Severity)> {
+        let settings: RecentSettings = serde_json::from_value(settings).unwrap();
+        let remarks = settings.examine().into_iter();
+        remarks
+            .map(|(setting, severity, _)| (setting, severity))
+            .collect()
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_told() {
+        let uri = "mongodb://user:p%40ss@a:27017,b/?replicaSet=r";
+        for (settings, expected) in [
+            (json!({}), vec![]),
+            (json!({ "mongodb": { "uri": uri } }), vec![]),
+            (
+                json!({ "mongodb": { "uri": "mongodb+srv://cluster.example.org/" } }),
+                vec![],
+            ),
+            (
+                json!({ "driver": "mongodb" }),
+                vec![("driver", Severity::Error)],
+            ),
+            (
+                json!({ "driver": "none", "mongodb": { "uri": uri } }),
+                vec![("mongodb/uri", Severity::Warning)],
+            ),
+            (
+                json!({ "mongodb": { "uri": "localhost:27017" } }),
+                vec![("mongodb/uri", Severity::Error)],
+            ),
+            (
+                json!({ "mongodb": { "min_pool_size": 60 } }),
+                vec![("mongodb/min_pool_size", Severity::Error)],
+            ),
+        ] {
+            assert_eq!(remarks(settings.clone()), expected, "{settings}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_enough() {
+        let driver = |settings: Json| {
+            let settings: RecentSettings = serde_json::from_value(settings).unwrap();
+            settings.resolved()
+        };
+        assert_eq!(driver(json!({})), RecentDriver::None);
+        let uri = json!({ "uri": "mongodb://localhost" });
+        assert_eq!(driver(json!({ "mongodb": uri })), RecentDriver::Mongodb);
+        assert_eq!(
+            driver(json!({ "driver": "none", "mongodb": uri })),
+            RecentDriver::None
+        );
+    }
+
+    #[test]
+    fn the_address_is_not_shown() {
+        let settings = MongodbSettings {
+            uri: Some("mongodb://user:hunter2@host".into()),
+            ..MongodbSettings::default()
+        };
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+}

@@ -30,7 +30,7 @@ use crate::stored;
 
 /// Why MongoDB cannot be asked. The truth can.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Unanswerable {
+pub(crate) enum Unanswerable {
     /// The filter asks for other documents.
     #[error("the filter looks other documents up")]
     SubQuery,
@@ -128,7 +128,11 @@ impl<'a> Place<'a> {
             Test::Text(how, Value::Text(wanted)) => {
                 is(doc! { "$regex": text::pattern(*how, wanted) }.into())
             }
-            Test::Size(size) if is_list => is(doc! { "$size": stored::count(*size) }.into()),
+            Test::Size(size) if is_list => match i32::try_from(*size) {
+                Ok(size) => is(doc! { "$size": size }.into()),
+                // No list has so many items.
+                Err(_) => never(),
+            },
             // Null is no item of a list.
             Test::HasAll(values) if is_list && is_asked(values) => {
                 is(doc! { "$all": bsons(values) }.into())
