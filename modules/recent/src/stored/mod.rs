@@ -18,8 +18,9 @@
 //! | object, json, lists | document, array |
 //!
 //! What has no value is not there. Besides, there is `_last_use`, by which MongoDB throws out what
-//! was not used for long. What was deleted leaves a **tombstone**: `_id`, `_rev`, `_gone` and
-//! `_last_use`, and nothing else, so that no question about a field finds it.
+//! was not used for long. What was deleted leaves a **tombstone**: `_id`, `_rev`, `_gone`,
+//! `_last_use` and, on a cluster, what says where it lies. It has no time of creation, which every
+//! list asks for.
 //!
 //! In MongoDB numbers, texts, times and ids compare as the filter language wants it: numbers by
 //! their value whatever their type, text by its UTF-8 bytes, UUIDs by their bytes. Whole numbers in
