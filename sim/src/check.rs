@@ -4,6 +4,9 @@
 //! at some moment between question and answer, absence being a value like any other; and one that is
 //! not in a list must, at some such moment, not have belonged there. What an access rule looks up may
 //! be of any moment after that of the document, and of different moments for different look-ups.
+//!
+//! Where somebody else has written, beside the store, the span of an answer that begins within a
+//! second after that reaches back to before it.
 
 use nubo_core::{
     access::View,
@@ -28,6 +31,30 @@ use crate::{
 pub struct Checker<'a> {
     pub catalog: &'a Catalog,
     pub history: &'a History,
+    /// How long it may take until what others write is seen.
+    pub grace: Moment,
+}
+
+/// The moments of which an answer may be.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    from: Moment,
+    to: Moment,
+    /// Whether others have written, so that what is looked up may be older than what it guards.
+    excused: bool,
+}
+
+impl Span {
+    /// Of which moments something may be that is looked up for a document of this one.
+    const fn after(self, moment: Moment) -> Self {
+        match self.excused {
+            true => self,
+            false => Self {
+                from: moment,
+                ..self
+            },
+        }
+    }
 }
 
 /// Which outcomes something may have.
@@ -67,6 +94,15 @@ impl Checker<'_> {
         }
     }
 
+    fn span(&self, observed: &Observed) -> Span {
+        let excused = self.history.excused(observed.from, observed.to, self.grace);
+        Span {
+            from: excused.unwrap_or(observed.from),
+            to: observed.to,
+            excused: excused.is_some(),
+        }
+    }
+
     fn view(&self, collection: CollectionId, caller: &Caller) -> View {
         // No rule here speaks of the time.
         let now = Timestamp::from_millis(0);
@@ -80,21 +116,19 @@ impl Checker<'_> {
         found: Option<&(Json, i64)>,
     ) -> Result<(), String> {
         let view = self.view(key.0, &observed.caller);
-        let (from, to) = (observed.from, observed.to);
+        let span = self.span(observed);
+        let (from, to) = (span.from, span.to);
         let may_be = self.history.moments(from, to).any(|moment| {
             let document = self.history.at(key, moment);
+            let after = span.after(moment);
             match (document, found) {
                 (None, None) => true,
-                (Some(document), None) => {
-                    self.passes(&view.condition, document, key.0, moment, to).no
-                }
+                (Some(document), None) => self.passes(&view.condition, document, key.0, after).no,
                 (None, Some(_)) => false,
                 (Some(document), Some((json, revision))) => {
                     document.revision().number() == *revision
-                        && self
-                            .passes(&view.condition, document, key.0, moment, to)
-                            .yes
-                        && self.looks_like((json, document), key.0, &view, moment, to)
+                        && self.passes(&view.condition, document, key.0, after).yes
+                        && self.looks_like((json, document), key.0, &view, after)
                 }
             }
         });
@@ -116,7 +150,8 @@ impl Checker<'_> {
     ) -> Result<(), String> {
         let collection = self.catalog.get(query.collection);
         let view = self.view(query.collection, &observed.caller);
-        let (from, to) = (observed.from, observed.to);
+        let span = self.span(observed);
+        let (from, to) = (span.from, span.to);
         let start = match &query.start {
             Start::After(keys) => Position::of_values(&query.sort, keys),
             Start::First | Start::Offset(_) => None,
@@ -140,12 +175,11 @@ impl Checker<'_> {
             shown.push(key);
             let version = self.history.moments(from, to).find_map(|moment| {
                 let document = self.history.at(key, moment)?;
+                let after = span.after(moment);
                 let may_be = belongs(document, None)
-                    && self.looks_like((json, document), key.0, &view, moment, to)
-                    && self
-                        .passes(&view.condition, document, key.0, moment, to)
-                        .yes
-                    && self.expands(json, collection, document, observed);
+                    && self.looks_like((json, document), key.0, &view, after)
+                    && self.passes(&view.condition, document, key.0, after).yes
+                    && self.expands(json, collection, document, &observed.caller, span);
                 may_be.then_some(document)
             });
             let Some(version) = version else {
@@ -182,8 +216,9 @@ impl Checker<'_> {
                 let Some(document) = self.history.at(key, moment) else {
                     return true;
                 };
+                let after = span.after(moment);
                 !belongs(document, end.as_ref())
-                    || self.passes(&view.condition, document, key.0, moment, to).no
+                    || self.passes(&view.condition, document, key.0, after).no
             });
             if !may_be_away {
                 return Err(format!(
@@ -207,8 +242,7 @@ impl Checker<'_> {
         (json, document): Shown<'_>,
         of: CollectionId,
         view: &View,
-        from: Moment,
-        to: Moment,
+        span: Span,
     ) -> bool {
         let collection = self.catalog.get(of);
         let mut bytes = Vec::new();
@@ -229,7 +263,7 @@ impl Checker<'_> {
                 match field.and_then(|field| view.mask(field)) {
                     None => shown == value,
                     Some(mask) => {
-                        let seen = self.passes(&mask.shown, document, of, from, to);
+                        let seen = self.passes(&mask.shown, document, of, span);
                         (seen.yes && shown == value) || (seen.no && shown.is_null())
                     }
                 }
@@ -242,7 +276,8 @@ impl Checker<'_> {
         json: &Json,
         collection: &Collection,
         document: &Document,
-        observed: &Observed,
+        caller: &Caller,
+        span: Span,
     ) -> bool {
         let Some(brought) = json.get("_expand").map(|expand| &expand["room"]) else {
             return true;
@@ -255,16 +290,16 @@ impl Checker<'_> {
             return brought.is_null();
         };
         let key = (rooms.id, nubo_core::id::Id::from_uuid(*room));
-        let view = self.view(rooms.id, &observed.caller);
-        let (from, to) = (observed.from, observed.to);
-        self.history.moments(from, to).any(|moment| {
+        let view = self.view(rooms.id, caller);
+        self.history.moments(span.from, span.to).any(|moment| {
             let Some(room) = self.history.at(key, moment) else {
                 return brought.is_null();
             };
-            let seen = self.passes(&view.condition, room, rooms.id, moment, to);
+            let after = span.after(moment);
+            let seen = self.passes(&view.condition, room, rooms.id, after);
             match brought.is_null() {
                 true => seen.no,
-                false => seen.yes && self.looks_like((brought, room), rooms.id, &view, moment, to),
+                false => seen.yes && self.looks_like((brought, room), rooms.id, &view, after),
             }
         })
     }
@@ -275,14 +310,13 @@ impl Checker<'_> {
         condition: &Expr,
         document: &Document,
         of: CollectionId,
-        from: Moment,
-        to: Moment,
+        span: Span,
     ) -> Possible {
         match condition {
             Expr::All(parts) => {
                 let mut all = Possible::is(true);
                 for part in parts {
-                    let part = self.passes(part, document, of, from, to);
+                    let part = self.passes(part, document, of, span);
                     all.yes &= part.yes;
                     all.no |= part.no;
                 }
@@ -291,14 +325,14 @@ impl Checker<'_> {
             Expr::Any(parts) => {
                 let mut any = Possible::is(false);
                 for part in parts {
-                    let part = self.passes(part, document, of, from, to);
+                    let part = self.passes(part, document, of, span);
                     any.yes |= part.yes;
                     any.no &= part.no;
                 }
                 any
             }
             Expr::Not(part) => {
-                let part = self.passes(part, document, of, from, to);
+                let part = self.passes(part, document, of, span);
                 Possible {
                     yes: part.no,
                     no: part.yes,
@@ -309,7 +343,7 @@ impl Checker<'_> {
                 test: Test::InSelect(select),
             } => match path.whole_field().map(|field| document.value(field)) {
                 Some(Value::Null) | None => Possible::is(false),
-                Some(value) => self.finds(select, value, from, to),
+                Some(value) => self.finds(select, value, span),
             },
             test => {
                 let fields = self.catalog.get(of).fields();
@@ -320,17 +354,17 @@ impl Checker<'_> {
 
     /// Whether a sub-query may have found a value. Each document may have been looked at at another
     /// moment.
-    fn finds(&self, select: &Select, value: &Value, from: Moment, to: Moment) -> Possible {
+    fn finds(&self, select: &Select, value: &Value, span: Span) -> Possible {
         let mut found = Possible::is(false);
         for key in self.history.of(select.collection) {
             let mut one = Possible {
                 yes: false,
                 no: false,
             };
-            for moment in self.history.moments(from, to) {
+            for moment in self.history.moments(span.from, span.to) {
                 let matches = match self.history.at(key, moment) {
                     Some(document) if document.value(select.field).same(value) => {
-                        self.passes(&select.condition, document, key.0, moment, to)
+                        self.passes(&select.condition, document, key.0, span.after(moment))
                     }
                     _ => Possible::is(false),
                 };

@@ -15,6 +15,8 @@ pub struct History {
     versions: BTreeMap<Key, Vec<(Moment, Option<Document>)>>,
     /// When anything was committed.
     commits: Vec<Moment>,
+    /// When somebody else has written, beside the store.
+    by_hand: Vec<Moment>,
 }
 
 impl History {
@@ -24,6 +26,19 @@ impl History {
         if self.commits.last() != Some(&now) {
             self.commits.push(now);
         }
+    }
+
+    /// Notes that somebody else has written.
+    pub fn note_by_hand(&mut self, now: Moment) {
+        self.by_hand.push(now);
+    }
+
+    /// The moment from which on an answer may show what was so, where others had written shortly before
+    /// or meanwhile: what they write need not be seen at once.
+    pub fn excused(&self, from: Moment, to: Moment, grace: Moment) -> Option<Moment> {
+        let mut lately = self.by_hand.iter().filter(|at| **at + grace > from);
+        let first = lately.next().filter(|at| **at <= to)?;
+        Some(from.min(first.saturating_sub(1)))
     }
 
     /// What a document was at a moment.

@@ -17,6 +17,7 @@ pub mod redis;
 mod run;
 pub mod scheduler;
 pub mod storage;
+mod together;
 pub mod truth;
 pub mod workload;
 pub mod world;

@@ -27,6 +27,9 @@ struct Options {
     /// With a deliberate mistake, which is to be found.
     #[arg(long, value_enum)]
     mutant: Option<Mutant>,
+    /// Without a look for the shortest history.
+    #[arg(long)]
+    quick: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -54,7 +57,10 @@ fn main() -> anyhow::Result<()> {
                 runs += 1;
             }
             Err(failure) => {
-                show(*failure);
+                match options.quick {
+                    true => println!("seed {seed}: {}", failure.what),
+                    false => show(*failure),
+                }
                 anyhow::bail!("seed {seed} fails after {runs} seeds that do not");
             }
         }

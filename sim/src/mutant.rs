@@ -46,6 +46,14 @@ pub enum Mutant {
     EpochUnchecked,
     /// Tokens of batches run out.
     TokensExpire,
+    /// What others have written is read before the cache is told that it is out of date.
+    HandsReadFirst,
+    /// Who looks at the notes of what others write takes those for seen that came just after.
+    NotesPassedOver,
+    /// Nobody is told that a table was emptied.
+    DistrustSkipped,
+    /// An answer is believed although nobody has looked for long what others have written.
+    WatchUnchecked,
 }
 
 impl Mutant {
@@ -64,20 +72,23 @@ impl Mutant {
     ];
 
     /// Those that are made in how several agree.
-    pub const TOGETHER: [Self; 5] = [
+    pub const TOGETHER: [Self; 8] = [
         Self::LeaseUnchecked,
         Self::LeasesNotAwaited,
         Self::TermsUnchecked,
+        Self::FencedLate,
         Self::IncarnationUnchecked,
+        Self::TokensOfAnyEpoch,
+        Self::EpochUnchecked,
         Self::TokensExpire,
     ];
 
-    /// Those of several that thousands of seeds do not find: what they break takes more coincidence
-    /// than is drawn. That they are mistakes follows by argument alone, so far.
-    pub const RARE: [Self; 3] = [
-        Self::FencedLate,
-        Self::TokensOfAnyEpoch,
-        Self::EpochUnchecked,
+    /// Those that are made in what is done about others, who write beside all instances.
+    pub const BY_HAND: [Self; 4] = [
+        Self::HandsReadFirst,
+        Self::NotesPassedOver,
+        Self::DistrustSkipped,
+        Self::WatchUnchecked,
     ];
 
     /// The switch of the shared cache, where it is one.
@@ -88,6 +99,7 @@ impl Mutant {
             Self::FencedLate => Some(shared::Flaw::FencedLate),
             Self::TokensOfAnyEpoch => Some(shared::Flaw::TokensOfAnyEpoch),
             Self::IncarnationUnchecked => Some(shared::Flaw::IncarnationUnchecked),
+            Self::WatchUnchecked => Some(shared::Flaw::WatchUnchecked),
             _ => None,
         }
     }

@@ -48,6 +48,8 @@ pub struct SimRedis {
     mutant: Option<Mutant>,
     /// How long somebody waits for an answer.
     patience: Moment,
+    /// How often commands come late, once in so many, and how late at most.
+    late: Mutex<Option<(u32, Moment)>>,
 }
 
 struct State {
@@ -101,8 +103,10 @@ impl SimRedis {
         scheduler: Scheduler,
         mutant: Option<Mutant>,
         patience: Moment,
+        late: Option<(u32, Moment)>,
     ) -> Self {
         Self {
+            late: Mutex::new(late),
             state: Mutex::new(State {
                 incarnation: 1,
                 epochs: BTreeMap::new(),
@@ -204,6 +208,26 @@ impl SimRedis {
         }
     }
 
+    /// Commands do not come late any longer where nothing is cut.
+    pub fn calm(&self) {
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn late(&self) -> Option<(u32, Moment)> {
+        *self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How late a command comes, once in so many.
+    fn lateness(&self, often: u32) -> Moment {
+        let longest = self
+            .late()
+            .map_or(self.patience * 10, |(_, longest)| longest);
+        self.scheduler.draw(|random| match random.u32(..often) {
+            0 => random.u64(..=longest),
+            _ => 0,
+        })
+    }
+
     /// Makes the tokens of a document run out after a while.
     fn let_expire(self: &Arc<Self>, epoch: Epoch, batch: BatchId, document: DocumentKey) {
         let server = Arc::clone(self);
@@ -231,7 +255,10 @@ impl Data {
                     return Err(away("the instance is fenced"));
                 }
                 let own = self.announced.entry(instance).or_default();
-                own.entry(batch).or_default().push(announced.clone());
+                let batch_own = own.entry(batch).or_default();
+                // What is announced once more is in the record once.
+                batch_own.retain(|own| own.document != announced.document);
+                batch_own.push(announced.clone());
                 Reply::Yes(at_once(memory.announce(batch, &[announced]))? == [true])
             }
             Command::Settle(instance, batch, settled) => {
@@ -401,11 +428,11 @@ impl Link {
         let own = Arc::clone(server);
         // What was on its way when the line was cut arrives when it is there again, or later.
         let late = match cut {
-            true => {
-                let more = scheduler.draw(|random| random.u64(..server.patience * 10));
-                healed.saturating_sub(scheduler.now()) + more
-            }
-            false => 0,
+            true => healed.saturating_sub(scheduler.now()) + server.lateness(1),
+            false => match server.late() {
+                Some((often, _)) => server.lateness(often),
+                None => 0,
+            },
         };
         scheduler.spawn_endless(REDIS, what, async move {
             if late > 0 {
@@ -418,7 +445,7 @@ impl Link {
             }
         });
         let stopped = server.state().stopped;
-        if cut || stopped > scheduler.now() + server.patience {
+        if cut || late.max(stopped.saturating_sub(scheduler.now())) > server.patience {
             scheduler.sleep(server.patience).await;
             return Err(away("no answer in time"));
         }

@@ -15,14 +15,17 @@ use crate::{
     check::Checker,
     mutant::Mutant,
     scheduler::{End, Moment, Scheduler, WORLD},
+    together,
     workload::{self, Client, Observations, Observed},
-    world::{self, Event, World},
+    world::{self, Circumstances, Event, World},
 };
 
 /// How many steps a run takes at most. One in which nobody gets on takes them all.
 const LONGEST: u64 = 2_000_000;
 /// How many seconds it takes at most until the cache is used again.
 const RECOVERY: u32 = 120;
+/// How long it may take until what others write is seen, in microseconds.
+const GRACE: i64 = 1_000_000;
 /// How many orders a shorter run is tried in.
 const ORDERS: u64 = 20;
 /// How many runs may be made on the way to the shortest.
@@ -36,8 +39,7 @@ pub struct Run {
     /// Who goes on at each step follows from it.
     pub order: u64,
     pub clients: Vec<Client>,
-    /// How many processes share a cache; 0 where one is alone.
-    pub instances: usize,
+    pub circumstances: Circumstances,
     /// What goes wrong, and after how many milliseconds.
     pub events: Vec<(i64, Event)>,
     pub mutant: Option<Mutant>,
@@ -71,7 +73,12 @@ impl Run {
             seed,
             order: seed,
             clients: workload::draw(&mut random),
-            instances: 0,
+            circumstances: Circumstances {
+                instances: 0,
+                places: Vec::new(),
+                late: None,
+                rough: 0,
+            },
             events: Vec::new(),
             mutant,
         }
@@ -80,16 +87,21 @@ impl Run {
     /// The run of a seed with several processes that share a cache.
     pub fn together(seed: u64, mutant: Option<Mutant>) -> Self {
         let mut random = Rng::with_seed(seed ^ 0x7065_6572_5f73_6565);
-        let instances = random.usize(2..4);
-        let (clients, events) = workload::draw_together(&mut random, instances);
+        let drawn = together::draw(&mut random);
         Self {
             seed,
             order: seed,
-            clients,
-            instances,
-            events,
+            clients: drawn.clients,
+            circumstances: drawn.circumstances,
+            events: drawn.events,
             mutant,
         }
+    }
+
+    /// Whether others write, too.
+    fn has_hands(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|(_, event)| matches!(event, Event::ByHand(_)))
     }
 }
 
@@ -104,7 +116,8 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
         })
     };
     let mut random = Rng::with_seed(run.seed);
-    let world = World::new(&mut random, scheduler.clone(), run.mutant, run.instances);
+    let circumstances = &run.circumstances;
+    let world = World::new(&mut random, scheduler.clone(), run.mutant, circumstances);
     let world = match now(world) {
         Some(Ok(world)) => Arc::new(world),
         Some(Err(error)) => return Err(fail(error.to_string())),
@@ -112,8 +125,12 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
     };
     let observations = Observations::default();
     for (number, client) in run.clients.iter().enumerate() {
-        let work = workload::run(world.clone(), number, client.clone(), observations.clone());
-        match run.instances {
+        let mut client = client.clone();
+        if run.has_hands() {
+            client.keeps_nothing();
+        }
+        let work = workload::run(world.clone(), number, client, observations.clone());
+        match circumstances.instances {
             0 => scheduler.spawn_mortal(format!("client {number}"), work),
             _ => scheduler.spawn_in(WORLD, format!("client {number}"), work),
         }
@@ -122,7 +139,7 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
     scheduler.spawn_in(
         WORLD,
         "what goes wrong",
-        go_wrong(world.clone(), run.events.clone(), troubles.clone()),
+        go_wrong(world.clone(), run.clone(), troubles.clone()),
     );
     match scheduler.run(LONGEST) {
         End::Done => {}
@@ -152,6 +169,7 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
     let checker = Checker {
         catalog: &world.catalog,
         history: &history,
+        grace: world.clock.steps(GRACE),
     };
     for observed in &answers {
         if let Err(what) = checker.check(observed) {
@@ -183,10 +201,12 @@ fn describe(observed: &Observed, what: &str) -> String {
 }
 
 /// Lets things go wrong, one after the other, and waits until all is well again.
-async fn go_wrong(world: Arc<World>, events: Vec<(i64, Event)>, troubles: Troubles) {
-    for (after, event) in events {
+async fn go_wrong(world: Arc<World>, run: Run, troubles: Troubles) {
+    let mut rest = run.circumstances.rough;
+    for (after, event) in run.events {
         let pause = world.clock.steps(after * 1_000);
         world.scheduler.sleep(pause).await;
+        rest -= after;
         if let Err(error) = world.let_happen(event).await {
             trouble(&troubles, error.to_string());
         }
@@ -194,6 +214,8 @@ async fn go_wrong(world: Arc<World>, events: Vec<(i64, Event)>, troubles: Troubl
     if world.redis.is_none() {
         return;
     }
+    world.scheduler.sleep(world.clock.steps(rest * 1_000)).await;
+    world.calm();
     // The dead are found out, pauses between openings come to their end.
     let whole = || world.is_whole();
     for _ in 0..RECOVERY {
@@ -296,6 +318,11 @@ pub fn shortest(failure: Failure) -> Failure {
         for event in 0..best.run.events.len() {
             let mut without = best.run.clone();
             without.events.remove(event);
+            candidates.push(without);
+        }
+        for place in 0..best.run.circumstances.places.len() {
+            let mut without = best.run.clone();
+            without.circumstances.places.remove(place);
             candidates.push(without);
         }
         for client in 0..best.run.clients.len() {

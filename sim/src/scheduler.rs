@@ -29,6 +29,18 @@ pub type Moment = u64;
 /// How often a task is held at a step, once in so many, and for how many steps at most: often and
 /// shortly or seldom and long, drawn for each run.
 const HOLDS: [(u32, u64); 4] = [(3, 30), (12, 120), (25, 300), (60, 800)];
+/// A place at which tasks are held far more often and longer than elsewhere, so that what must come
+/// between two steps does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The name of the step.
+    pub step: &'static str,
+    /// How often: once in so many.
+    pub often: u32,
+    /// For how long at most, in microseconds.
+    pub longest: i64,
+}
+
 /// How often one that may be killed is: at one step in so many.
 const KILL: u32 = 200;
 
@@ -53,6 +65,8 @@ struct State {
     /// The one that is running.
     current: usize,
     hold: (u32, u64),
+    /// Where tasks are held longer: how often, and for how many steps at most.
+    places: BTreeMap<&'static str, (u32, Moment)>,
     /// Until when groups are stopped.
     stopped: BTreeMap<Group, Moment>,
     /// What happened, for people, where somebody wants to read it.
@@ -104,9 +118,19 @@ impl Scheduler {
             tasks: Vec::new(),
             new: Vec::new(),
             current: usize::MAX,
+            places: BTreeMap::new(),
             stopped: BTreeMap::new(),
             log: logging.then(Vec::new),
         })))
+    }
+
+    /// Holds tasks at these places, where a step takes so many microseconds.
+    pub fn hold_at(&self, places: &[Place], step: i64) {
+        let places = places.iter().map(|place| {
+            let longest = (place.longest / step).max(1).unsigned_abs();
+            (place.step, (place.often, longest))
+        });
+        self.state().places = places.collect();
     }
 
     /// Adds a task to the group of the one that is running.
@@ -145,6 +169,13 @@ impl Scheduler {
     /// Stops a group until then.
     pub fn stop(&self, group: Group, until: Moment) {
         self.state().stopped.insert(group, until);
+    }
+
+    /// Whether a group is stopped.
+    pub fn is_stopped(&self, group: Group) -> bool {
+        let state = self.state();
+        let until = state.stopped.get(&group).copied();
+        until.is_some_and(|until| until > state.now)
     }
 
     /// Kills a group. Not the one of the task that is running.
@@ -337,8 +368,8 @@ impl Future for Step {
         let name = self.name;
         self.scheduler.note(|| format!("· {name}"));
         let mut state = self.scheduler.state();
-        let (often, longest) = state.hold;
-        let held = (state.random.u32(..often) == 0).then(|| state.random.u64(1..longest));
+        let (often, longest) = state.places.get(name).copied().unwrap_or(state.hold);
+        let held = (state.random.u32(..often) == 0).then(|| state.random.u64(1..=longest));
         let dies = state.random.u32(..KILL) == 0;
         let (now, current) = (state.now, state.current);
         if let Some(task) = state.tasks.get_mut(current) {

@@ -25,19 +25,31 @@ use tokio::sync::oneshot;
 
 use crate::{
     scheduler::{Moment, WORLD},
-    world::{self, Event, World},
+    world::{self, World},
 };
 
 /// How many of each there are.
-const NOTES: u8 = 5;
-const ROOMS: u8 = 2;
-const PEOPLE: u8 = 2;
-const MEMBERS: u8 = 4;
+pub const NOTES: u8 = 5;
+pub const ROOMS: u8 = 2;
+pub const PEOPLE: u8 = 2;
+pub const MEMBERS: u8 = 4;
 
 /// What one client does, in this order.
 #[derive(Debug, Clone)]
 pub struct Client {
     pub actions: Vec<Action>,
+}
+
+impl Client {
+    /// Asks for everything anew. Who writes by hand may leave a revision as it is, so that whoever has a
+    /// document is told that it is the newest.
+    pub fn keeps_nothing(&mut self) {
+        for action in &mut self.actions {
+            if let Action::Get { if_new, .. } = action {
+                *if_new = false;
+            }
+        }
+    }
 }
 
 /// Something that a client does.
@@ -104,124 +116,6 @@ pub fn draw(random: &mut Rng) -> Vec<Client> {
         all.extend(wandering(random));
     }
     all
-}
-
-/// Draws what everybody does where several processes share a cache, and what goes wrong, after how
-/// many milliseconds.
-pub fn draw_together(random: &mut Rng, instances: usize) -> (Vec<Client>, Vec<(i64, Event)>) {
-    let clients = random.usize(3..7);
-    let mut client = || {
-        let mut actions = Vec::new();
-        for _ in 0..random.usize(10..40) {
-            actions.push(action(random));
-            if random.u8(..4) == 0 {
-                actions.push(Action::Wait(1 << random.u32(0..11)));
-            }
-        }
-        Client { actions }
-    };
-    let mut all: Vec<Client> = (0..clients).map(|_| client()).collect();
-    let mut events = draw_events(random, instances);
-    if random.bool() {
-        all.truncate(2);
-        let wrong = random.u8(..4);
-        all.extend(hot(random, wrong == 0));
-        match wrong {
-            // Somebody stands still for about as long as it takes until they count as dead.
-            0 => {
-                let stop = |random: &mut Rng| {
-                    let which = random.usize(..instances);
-                    let stop = Event::Stop(which, random.i64(3_000..4_600));
-                    (random.i64(50..1_500), stop)
-                };
-                events = (0..2).map(|_| stop(random)).collect();
-            }
-            // What was asked before the cache begins anew is answered after that.
-            2 => {
-                for _ in 0..2 {
-                    let cut = Event::CutFromTruth(random.usize(..instances), 3_000);
-                    events.push((random.i64(50..800), cut));
-                    events.push((random.i64(1..60), Event::RestartCache(false)));
-                    events.push((1_500, Event::RestartCache(false)));
-                }
-            }
-            // Lines are cut again and again, so that commands come late.
-            1 => {
-                let cut = |random: &mut Rng| {
-                    let which = random.usize(..instances);
-                    let cut = Event::CutFromCache(which, random.i64(50..600));
-                    (random.i64(50..1_500), cut)
-                };
-                events = (0..5).map(|_| cut(random)).collect();
-            }
-            _ => {}
-        }
-    }
-    (all, events)
-}
-
-/// A note is changed again and again for some seconds, without a rest or with some, while it is looked
-/// at.
-fn hot(random: &mut Rng, restless: bool) -> [Client; 4] {
-    let note = world::note(random.u8(..NOTES));
-    let wait = |random: &mut Rng| Action::Wait(1 << random.u32(2..9));
-    let room = world::room(0).to_string();
-    let mut writes = vec![Action::Write(vec![Write::Create(
-        "notes",
-        note,
-        json!({ "room": room, "state": 1 }),
-    )])];
-    let mut looks = [Vec::new(), Vec::new()];
-    let mut lists = Vec::new();
-    let times = match restless {
-        true => random.usize(60..160),
-        false => random.usize(20..60),
-    };
-    for _ in 0..times {
-        let change = json!({ "body": random.u16(..).to_string(), "rank": random.u8(..3) });
-        writes.push(Action::Write(vec![Write::Change("notes", note, change)]));
-        if !restless {
-            writes.push(wait(random));
-        }
-        for looks in &mut looks {
-            looks.push(Action::Get {
-                caller: None,
-                collection: "notes",
-                id: note,
-                if_new: false,
-            });
-            looks.push(wait(random));
-        }
-        lists.push(Action::List {
-            caller: None,
-            filter: json!({ "room": room }),
-            limit: 3,
-            continues: false,
-            expand: false,
-            other_order: false,
-        });
-        lists.push(wait(random));
-    }
-    let [first, second] = looks;
-    [writes, first, second, lists].map(|actions| Client { actions })
-}
-
-fn draw_events(random: &mut Rng, instances: usize) -> Vec<(i64, Event)> {
-    let event = |random: &mut Rng| {
-        let which = random.usize(..instances);
-        let millis = [100, 250, 1_000, 5_000][random.usize(..4)];
-        match random.u8(..8) {
-            0 | 1 => Event::Stop(which, millis),
-            2 => Event::Kill(which),
-            3 => Event::StopCache(millis),
-            4 => Event::RestartCache(random.bool()),
-            5 | 6 => Event::CutFromCache(which, millis),
-            _ => Event::CutFromTruth(which, millis),
-        }
-    };
-    (0..random.usize(0..7))
-        .map(|_| (1 << random.i64(4..12), event(random)))
-        .collect()
 }
 
 /// A note goes from one room to another and back, while both are looked at and things are thrown
@@ -291,7 +185,8 @@ fn expulsion(random: &mut Rng) -> [Client; 2] {
     [Client { actions: acts }, Client { actions: looks }]
 }
 
-fn action(random: &mut Rng) -> Action {
+/// Something that anybody may do.
+pub fn action(random: &mut Rng) -> Action {
     let caller = |random: &mut Rng| match random.u8(..8) {
         0 => None,
         _ => Some(random.u8(..PEOPLE)),
@@ -384,7 +279,8 @@ fn person(random: &mut Rng) -> String {
     world::person(random.u8(..PEOPLE)).to_string()
 }
 
-fn document(random: &mut Rng) -> Json {
+/// A note.
+pub fn document(random: &mut Rng) -> Json {
     let mut document = json!({
         "body": random.u16(..).to_string(),
         "rank": random.u8(..3),
@@ -406,7 +302,8 @@ fn document(random: &mut Rng) -> Json {
     document
 }
 
-fn change(random: &mut Rng) -> Json {
+/// A change of a note.
+pub fn change(random: &mut Rng) -> Json {
     match random.u8(..6) {
         0 => json!({ "room": room(random) }),
         1 => json!({ "rank": random.u8(..3) }),

@@ -29,9 +29,9 @@ use uuid::Uuid;
 use crate::{
     mutant::Mutant,
     redis::{REDIS, SimLink, SimRedis},
-    scheduler::{Group, Moment, Scheduler, WORLD},
+    scheduler::{Group, Moment, Place, Scheduler, WORLD},
     storage::Stepping,
-    truth::{SimCoordination, SimTruth},
+    truth::{Hand, SimCoordination, SimTruth},
 };
 
 /// 2026-11-21T21:45:00Z
@@ -39,10 +39,14 @@ const START: i64 = 1_795_297_500_000_000;
 
 /// How long a step takes, in microseconds; drawn for each run.
 const STEPS: [i64; 4] = [100, 300, 1_000, 2_000];
+/// The same where there are several processes, and seconds pass.
+const LONG_STEPS: [i64; 4] = [500, 1_000, 2_000, 4_000];
 /// How long an instance waits for an answer of the cache's server, in microseconds.
 const PATIENCE: i64 = 200_000;
 /// How long a keeper rests at most, in microseconds.
 const REST: i64 = 90_000;
+/// How long a watch over what others write rests at most, in microseconds.
+const LOOKS: i64 = 250_000;
 
 /// Everything that a run works with.
 pub struct World {
@@ -78,8 +82,22 @@ struct Ways {
     coordination: Arc<SimCoordination>,
 }
 
+/// What it is like where several processes share a cache.
+#[derive(Debug, Clone)]
+pub struct Circumstances {
+    /// How many there are; 0 where one is alone.
+    pub instances: usize,
+    /// Where tasks are held for long.
+    pub places: Vec<Place>,
+    /// How often commands come late to the server of the cache, once in so many, and how late at most,
+    /// in microseconds.
+    pub late: Option<(u32, i64)>,
+    /// For how long that is so, in milliseconds.
+    pub rough: i64,
+}
+
 /// Something that goes wrong.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Event {
     /// A process stands still for so many milliseconds.
     Stop(usize, i64),
@@ -93,6 +111,10 @@ pub enum Event {
     CutFromCache(usize, i64),
     /// A process cannot ask about the gate, and hears no answer of the truth.
     CutFromTruth(usize, i64),
+    /// Somebody writes beside all processes.
+    ByHand(Hand),
+    /// Nothing, for once.
+    Nothing,
 }
 
 /// People, rooms, memberships and notes: few enough that everybody meets everybody.
@@ -128,14 +150,19 @@ impl World {
         random: &mut Rng,
         scheduler: Scheduler,
         mutant: Option<Mutant>,
-        instances: usize,
+        circumstances: &Circumstances,
     ) -> anyhow::Result<Self> {
         let catalog = Arc::new(catalog(random)?);
+        let steps = match circumstances.instances {
+            0 => STEPS,
+            _ => LONG_STEPS,
+        };
         let clock = Arc::new(SimClock {
             micros: AtomicI64::new(START),
-            step: STEPS[random.usize(..STEPS.len())],
+            step: steps[random.usize(..steps.len())],
             scheduler: scheduler.clone(),
         });
+        scheduler.hold_at(&circumstances.places, clock.step);
         let counting = Arc::new(Counting::default());
         let truth = SimTruth::new(
             catalog.clone(),
@@ -156,7 +183,7 @@ impl World {
             instances: Mutex::default(),
             groups: AtomicUsize::new(REDIS + 1),
         };
-        if instances == 0 {
+        if circumstances.instances == 0 {
             let memory = Memory::divided(1, &world.catalog, world.clock.clone(), usize::MAX);
             let storage = Stepping::new(memory, world.scheduler.clone(), mutant);
             let storage = Arc::new(storage);
@@ -171,9 +198,12 @@ impl World {
             world.scheduler.clone(),
             mutant,
             world.clock.steps(PATIENCE),
+            circumstances
+                .late
+                .map(|(often, longest)| (often, world.clock.steps(longest))),
         );
         world.redis = Some(Arc::new(redis));
-        for _ in 0..instances {
+        for _ in 0..circumstances.instances {
             let instance = world.start().await?;
             world.instances().push(instance);
         }
@@ -186,14 +216,20 @@ impl World {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One of the processes that there are.
+    /// One of the processes that there are; mostly one that runs, as whoever sends clients to them
+    /// would see to.
     pub fn any(&self) -> Instance {
         let instances = self.instances();
-        let at = match instances.len() {
-            1 => 0,
-            many => self.scheduler.draw(|random| random.usize(..many)),
-        };
-        instances[at].clone()
+        if let [only] = &instances[..] {
+            return only.clone();
+        }
+        let runs = |instance: &&Instance| !self.scheduler.is_stopped(instance.group);
+        let running: Vec<&Instance> = instances.iter().filter(runs).collect();
+        let at = |count: usize| self.scheduler.draw(|random| random.usize(..count));
+        match running.is_empty() || at(8) == 0 {
+            true => instances[at(instances.len())].clone(),
+            false => running[at(running.len())].clone(),
+        }
     }
 
     /// All processes that there are.
@@ -260,7 +296,18 @@ impl World {
             link,
             coordination,
         };
-        self.instance(group, cache, Some(ways)).await
+        let instance = self.instance(group, cache, Some(ways)).await?;
+        let truth = instance.truth.clone();
+        let (scheduler, rest) = (self.scheduler.clone(), self.clock.steps(LOOKS));
+        self.scheduler.spawn_endless(group, "watch", async move {
+            let mut seen = 0;
+            loop {
+                truth.watch(&mut seen).await;
+                let rest = scheduler.draw(|random| random.u64(1..=rest));
+                scheduler.sleep(rest).await;
+            }
+        });
+        Ok(instance)
     }
 
     /// Lets something go wrong.
@@ -270,6 +317,8 @@ impl World {
         self.scheduler.note(|| format!("{event:?}"));
         let all = self.all();
         match (event, &self.redis) {
+            (Event::Nothing, _) => {}
+            (Event::ByHand(hand), _) => self.truth.by_hand(&hand).await,
             (Event::Stop(which, millis), _) => {
                 let instance = &all[which % all.len()];
                 self.scheduler.stop(instance.group, until(millis));
@@ -297,6 +346,14 @@ impl World {
             (Event::StopCache(_) | Event::RestartCache(_), None) => {}
         }
         Ok(())
+    }
+
+    /// Lets nothing go wrong any longer by itself.
+    pub fn calm(&self) {
+        self.scheduler.hold_at(&[], self.clock.step);
+        if let Some(redis) = &self.redis {
+            redis.calm();
+        }
     }
 
     /// Whether every process knows that the cache may be used.

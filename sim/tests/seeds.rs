@@ -7,7 +7,7 @@ use nubo_sim::{Mutant, Run, run, shortest};
 /// How many seeds are run where nobody says.
 const SEEDS: u64 = 3_000;
 /// How many seeds a mistake may take.
-const PATIENCE: u64 = 8_000;
+const PATIENCE: u64 = 2_000;
 
 #[test]
 fn no_seed_finds_anything() {
@@ -52,11 +52,22 @@ fn found(mutant: Mutant, drawn: impl Fn(u64, Option<Mutant>) -> Run) -> u64 {
 }
 
 #[test]
-fn every_mistake_is_found() {
+fn every_mistake_of_one_process_is_found() {
     for mutant in Mutant::ALONE {
         found(mutant, Run::of);
     }
+}
+
+#[test]
+fn every_mistake_in_how_several_agree_is_found() {
     for mutant in Mutant::TOGETHER {
+        found(mutant, Run::together);
+    }
+}
+
+#[test]
+fn every_mistake_about_those_who_write_by_hand_is_found() {
+    for mutant in Mutant::BY_HAND {
         found(mutant, Run::together);
     }
 }

@@ -3,6 +3,7 @@
 //! then it is taken back just before it commits, or nobody hears whether it did.
 
 mod agreed;
+mod hands;
 mod work;
 
 use std::{
@@ -33,7 +34,8 @@ use nubo_core::{
 use tokio::sync::oneshot;
 
 pub use self::agreed::SimCoordination;
-use self::{agreed::Agreed, work::Work};
+pub use self::hands::Hand;
+use self::{agreed::Agreed, hands::Noted, work::Work};
 use crate::{
     history::{History, Key},
     mutant::Mutant,
@@ -76,6 +78,8 @@ struct State {
     held: BTreeSet<Key>,
     history: History,
     agreed: Agreed,
+    /// What others have written, in the order of their commits.
+    noted: Vec<Noted>,
 }
 
 /// Rows that a batch holds, until it is over or whoever made it is dead.
@@ -140,14 +144,20 @@ impl SimTruth {
 
     /// Asks, and hears what is so when the question arrives.
     async fn ask<T>(&self, look: impl FnOnce() -> T) -> T {
+        self.ask_by(["ask the truth", "hear the truth"], look).await
+    }
+
+    /// The same by steps with other names.
+    async fn ask_by<T>(&self, steps: [&'static str; 2], look: impl FnOnce() -> T) -> T {
         let scheduler = &self.inner.scheduler;
-        scheduler.step("ask the truth").await;
+        let [there, back] = steps;
+        scheduler.step(there).await;
         let found = look();
         let until = self.cut.load(Ordering::Relaxed);
         if let Some(rest) = until.checked_sub(scheduler.now()) {
             scheduler.sleep(rest).await;
         }
-        scheduler.step("hear the truth").await;
+        scheduler.step(back).await;
         found
     }
 
