@@ -138,34 +138,32 @@ fn silence(random: &mut Rng, drawn: &mut Drawn) {
 }
 
 fn ends(random: &mut Rng, drawn: &mut Drawn) {
-    let notes = random.u8(1..3);
-    for number in 0..notes {
+    let notes: Vec<Id> = (0..random.u8(1..3)).map(world::note).collect();
+    for note in &notes {
         let mut writes = Vec::new();
-        for _ in 0..random.usize(4..12) {
-            writes.push(write(create(random, world::note(number))));
-            writes.push(pause(random, 6..11));
-            writes.push(write(Write::Delete("notes", world::note(number))));
-            writes.push(pause(random, 6..11));
+        for _ in 0..random.usize(6..14) {
+            writes.push(write(create(random, *note)));
+            writes.push(pause(random, 7..11));
+            writes.push(write(Write::Delete("notes", *note)));
+            writes.push(pause(random, 7..11));
         }
         drawn.clients.push(Client { actions: writes });
     }
-    for _ in 0..random.usize(3..7) {
-        let number = random.u8(..notes);
-        drawn
-            .clients
-            .push(looks(random, &[world::note(number)], 40, 4..9));
+    for _ in 0..random.usize(4..7) {
+        drawn.clients.push(looks(random, &notes, 120, 5..8));
     }
     drawn.circumstances.places.push(Place {
         step: "hear the truth",
-        often: random.u32(2..5),
-        longest: 1_000 << random.u32(9..13),
+        often: random.u32(2..7),
+        longest: 1_000 << random.u32(10..13),
     });
-    for _ in 0..random.usize(3..7) {
+    for _ in 0..random.usize(3..8) {
         let event = match random.u8(..3) {
-            0 => Event::CutFromCache(random.usize(..drawn.circumstances.instances), 300),
+            // Who starts anew does not wait before the cache is used again.
+            0 => Event::Kill(random.usize(..drawn.circumstances.instances)),
             _ => Event::RestartCache(random.u8(..4) == 0),
         };
-        drawn.events.push((random.i64(300..2_500), event));
+        drawn.events.push((random.i64(300..1_800), event));
     }
 }
 
