@@ -33,6 +33,7 @@ impl Database {
             .arg(&folder)
             .current_dir(workspace())
             .env("NUBO_SERVICES_FSYNC", "on")
+            .env("NUBO_SERVICES_MONGO", "off")
             .env_remove(URL)
             .env_remove(REDIS_URL)
             .stderr(Stdio::inherit())
