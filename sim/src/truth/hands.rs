@@ -147,6 +147,8 @@ impl SimTruth {
                 collection: key.0,
                 id: key.1,
                 now: state.tables.get(key).cloned(),
+                // Each of them commits by itself.
+                transaction: state.noted.len() as u64,
             });
             each.collect()
         };

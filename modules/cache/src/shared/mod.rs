@@ -319,9 +319,7 @@ impl<R: Remote> Storage for Shared<R> {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
         let found = self.ask(async |storage, turn| {
             let mut found = storage.read(documents).await?;
-            found
-                .iter_mut()
-                .for_each(|lookup| self.issue(lookup, turn));
+            found.iter_mut().for_each(|lookup| self.issue(lookup, turn));
             Ok(found)
         });
         let unknown = || documents.iter().map(|_| Lookup::Unknown).collect();
