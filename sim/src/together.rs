@@ -204,11 +204,11 @@ fn hands(random: &mut Rng, drawn: &mut Drawn) {
     drawn.clients = (0..clients).map(|_| anybody(random)).collect();
     drawn.clients.push(moves(random, &notes));
     for _ in 0..random.usize(1..4) {
-        drawn.clients.push(looks(random, &notes, 50, 3..8));
+        drawn.clients.push(looks(random, &notes, 90, 4..8));
     }
     drawn.clients.push(lists(random));
     let mut events = Vec::new();
-    let anything = random.u8(..3) == 0;
+    let anything = random.bool();
     for _ in 0..random.usize(2..14) {
         let hand = hand(random, few, anything);
         events.push((1 << random.i64(3..11), Event::ByHand(hand)));
@@ -385,8 +385,8 @@ fn hand(random: &mut Rng, notes: u8, anything: bool) -> Hand {
     let note = world::note(random.u8(..notes));
     let member = world::member(random.u8(..MEMBERS));
     match random.u8(..12) {
-        0 if anything => Hand::Truncate("notes"),
-        1 if anything => Hand::Truncate("members"),
+        0 | 1 if anything => Hand::Truncate("notes"),
+        2 if anything => Hand::Truncate("members"),
         2 | 3 => Hand::Delete("notes", note),
         4 | 5 => Hand::Insert("notes", note, workload::document(random)),
         6 => Hand::Delete("members", member),
