@@ -130,6 +130,11 @@ pub(super) fn read_mark(bytes: &[u8]) -> Option<Mark> {
     }
 }
 
+/// A member of a set's entries.
+pub(super) fn entry(position: &Position, revision: Revision) -> Vec<u8> {
+    [position.bytes(), &self::revision(revision)].concat()
+}
+
 /// The position of a member of a set's entries.
 pub(super) fn read_member(bytes: &[u8]) -> Option<Position> {
     let length = bytes.len().checked_sub(REVISION)?;
@@ -170,6 +175,7 @@ impl Record {
                 self.places.extend_from_slice(part);
             }
             self.places.extend_from_slice(&revision(announced.revision));
+            self.places.push(u8::from(announced.is_new));
         }
         Some(())
     }

@@ -294,6 +294,9 @@ impl Question for Documents {
     }
 }
 
+/// The key of a set's entries, and one of them.
+type Entry = (Vec<u8>, Vec<u8>);
+
 /// What was found in a set, and down to where.
 type Stretch = (Vec<Position>, Reach);
 
@@ -420,7 +423,17 @@ impl Storage for RedisStorage {
     }
 
     async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
-        let documents = documents.iter().map(|announced| announced.document);
+        let documents = documents.iter().map(|announced| {
+            let places = match announced.is_new {
+                true => &announced.places[..],
+                false => &[],
+            };
+            let entered = places.iter().map(|place| {
+                let entry = packed::entry(&place.position, announced.revision);
+                (self.keys.entries(&place.set), entry)
+            });
+            (announced.document, entered.collect())
+        });
         let records = self.records_of(batch);
         self.abort_all(batch, documents, records, false).await
     }
@@ -510,12 +523,12 @@ impl Storage for RedisStorage {
 }
 
 impl RedisStorage {
-    /// Takes the tokens of a batch away, and its records. Where nobody knows whether it was committed,
+    /// Takes the tokens of a batch away, its records, and what its documents have entered. Where nobody knows whether it was committed,
     /// its documents are not held afterwards.
     pub(super) async fn abort_all(
         &self,
         batch: BatchId,
-        documents: impl Iterator<Item = DocumentKey>,
+        documents: impl Iterator<Item = (DocumentKey, Vec<Entry>)>,
         records: Vec<Vec<u8>>,
         doubtful: bool,
     ) -> Result<()> {
@@ -527,8 +540,13 @@ impl RedisStorage {
             call
         };
         let next = || begin(Vec::new());
-        let mut calls = calls_for_each(next(), next, documents, |call, document| {
+        let mut calls = calls_for_each(next(), next, documents, |call, (document, entered)| {
             call.key(self.keys.document(document));
+            call.number(entered.len());
+            for (entries, entry) in entered {
+                call.key(entries);
+                call.argument(entry);
+            }
         });
         // What says what there is to do goes when it is done.
         calls.push(begin(records));

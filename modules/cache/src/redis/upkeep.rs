@@ -188,7 +188,8 @@ impl RedisStorage {
             let (next, entries) = step(answers)?;
             cursor = next;
             for record in self.own(entries)? {
-                let documents = record.documents.into_iter();
+                // Their places stay: they may be right.
+                let documents = record.documents.into_iter().map(|key| (key, Vec::new()));
                 self.abort_all(record.batch, documents, vec![record.name], true)
                     .await?;
             }

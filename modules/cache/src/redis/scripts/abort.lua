@@ -1,11 +1,14 @@
 #!lua flags=allow-oom
 -- Takes the tokens of a batch away that will not be committed. What is held stays: nothing has
 -- changed. Where nobody knows whether it was committed, because its instance is fenced, nothing is
--- held afterwards. Sets keep what they have too much.
+-- held afterwards.
 --
--- Keys: the epoch, the records; the documents.
+-- New documents leave the sets that they have not entered after all. What others have too much they
+-- keep: the place may have been the document's before.
+--
+-- Keys: the epoch, the records; of each document its own, then the entries of sets that it leaves.
 -- Arguments: how many records are done with, and their names; the batch's token, 1 where it may have
--- been committed, else 0.
+-- been committed, else 0; of each document the number of those sets, and its entry in each.
 
 local records = key()
 for _ = 1, tonumber(argument()) do
@@ -21,6 +24,9 @@ while is_more() do
     release(document, ALL, rest, '', '0')
   elseif rest then
     release(document, settled, rest, packed, '0')
+  end
+  for _ = 1, tonumber(argument()) do
+    redis.call('ZREM', key(), argument())
   end
 end
 return redis.status_reply('OK')

@@ -41,7 +41,7 @@ while is_more() do
       is_read = true
     end
     if builders or covers(mark, position) then
-      put(set, position, revision)
+      put(set, position, revision, is_new)
       cut_back(set)
     end
   end

@@ -11,14 +11,15 @@ if redis.call('ZCARD', set.entries) >= KEPT and redis.call('EXISTS', set.mark) =
   return false
 end
 for _, record in ipairs(redis.call('HVALS', records)) do
-  -- Of each place the set, the position and the revision, behind what is about the documents.
+  -- Of each place the set, the position, the revision, and whether its document is new, behind what is
+  -- about the documents.
   local at = struct.unpack('>I4', record) + 5
   if record:find(name, at, true) then
     while at <= #record do
-      local set_name, position, revision
-      set_name, position, revision, at = struct.unpack('>I4c0I4c0c8', record, at)
+      local set_name, position, revision, is_new
+      set_name, position, revision, is_new, at = struct.unpack('>I4c0I4c0c8B', record, at)
       if set_name == name then
-        put(set, position, revision)
+        put(set, position, revision, is_new == 1)
       end
     end
   end

@@ -14,7 +14,7 @@
 --
 -- A set has three:
 --   entries   a sorted set without scores: each member is a position and the revision (8 bytes) that
---             put it there
+--             put it there; sometimes there are several with one position
 --   mark      a stamp (16 bytes), and 'E' where the set is complete, or 'T' and the position down to
 --             where it is
 --   builders  build tokens, one after the other, each with a '.' behind it; for a limited time
@@ -75,19 +75,12 @@ local REVISION = 8
 -- Above every revision.
 local ABOVE = string.rep('\255', REVISION + 1)
 
-local function find(entries, position)
-  local from, to = '[' .. position, '(' .. position .. ABOVE
-  return redis.call('ZRANGEBYLEX', entries, from, to, 'LIMIT', 0, 1)[1]
-end
-
--- Puts an entry there, with this revision or a later one that it has.
-local function put(set, position, revision)
-  local member, there = position .. revision, find(set.entries, position)
-  if there and not is_before(there, member) then
-    return
-  end
-  if there then
-    redis.call('ZREM', set.entries, there)
+-- Puts an entry there, in the place of those with earlier revisions. One of a document that was never
+-- there before takes nobody's place: if nothing comes of it, it goes again and leaves all as it was.
+local function put(set, position, revision, is_new)
+  local member = position .. revision
+  if not is_new then
+    redis.call('ZREMRANGEBYLEX', set.entries, '[' .. position, '(' .. member)
   end
   redis.call('ZADD', set.entries, 0, member)
 end

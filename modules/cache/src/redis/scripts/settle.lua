@@ -9,14 +9,6 @@
 -- revision that it had where it has left, the number of those sets, and the position that it had in
 -- each.
 
--- Takes out a document that has left, unless a later version of it is there.
-local function leave(entries, position, last)
-  local there = find(entries, position)
-  if there and not is_before(last, there:sub(-REVISION)) then
-    redis.call('ZREM', entries, there)
-  end
-end
-
 local records = key()
 for _ = 1, tonumber(argument()) do
   redis.call('HDEL', records, argument())
@@ -41,7 +33,8 @@ while is_more() do
   for _ = 1, tonumber(argument()) do
     local entries, position = key(), argument()
     if rest then
-      leave(entries, position, left_at)
+      -- A later version of it stays.
+      redis.call('ZREMRANGEBYLEX', entries, '[' .. position, '[' .. position .. left_at)
     end
   end
 end

@@ -79,6 +79,32 @@ async fn who_leaves_is_not_remembered_whether_or_not_anybody_knows_where_it_stoo
 }
 
 #[tokio::test]
+async fn a_new_document_of_which_nothing_comes_leaves_the_list_as_it_was() {
+    let test = known().await;
+    let world = &test.world;
+    for number in [3, 1] {
+        // One of them is there already, at the same place.
+        let announced = Announced {
+            is_new: true,
+            ..test.other.announced(number, &[number as i64])
+        };
+        let announced = [announced];
+        test.other
+            .storage
+            .announce(BATCH, &announced)
+            .await
+            .unwrap();
+        let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
+        let position = world.position(number, number as i64);
+        assert!(scan.positions.contains(&position));
+        test.other.storage.abort(BATCH, &announced).await.unwrap();
+        let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
+        let before = [1, 2].map(|number| world.position(number, number as i64));
+        assert_eq!(scan.positions, before);
+    }
+}
+
+#[tokio::test]
 async fn one_that_is_thrown_out_is_read_again() {
     let test = known().await;
     let sets = [test.world.set()];
