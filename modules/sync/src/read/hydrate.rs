@@ -29,6 +29,12 @@ const CHUNK: usize = 500;
 type Waiting = (usize, Follow<Arc<Held>>);
 type Leading<'a> = Lead<'a, (nubo_core::schema::CollectionId, FillToken), Arc<Held>>;
 
+/// Each id once, in their order.
+pub(super) fn once(ids: impl IntoIterator<Item = Id>) -> Vec<Id> {
+    let mut known = HashSet::new();
+    ids.into_iter().filter(|id| known.insert(*id)).collect()
+}
+
 impl<'a> Reading<'a> {
     /// Documents in the order of the ids; none where there is none.
     pub async fn documents(
@@ -52,11 +58,9 @@ impl<'a> Reading<'a> {
             let (ids, lookups): (Vec<Id>, Vec<Lookup>) = documents.into_iter().unzip();
             return self.hydrate(collection, cache, &ids, lookups).await;
         }
-        let positions = scan.positions.iter();
-        let mut ids: Vec<Id> = positions.filter_map(|p| p.id(&collection.order)).collect();
         // One that is being moved stands at two places.
-        let mut known = HashSet::with_capacity(ids.len());
-        ids.retain(|id| known.insert(*id));
+        let positions = scan.positions.iter();
+        let ids = once(positions.filter_map(|position| position.id(&collection.order)));
         self.documents(collection, cache, &ids).await
     }
 

@@ -25,6 +25,7 @@ use nubo_core::{
 
 use super::{
     Cached, Reading,
+    hydrate::once,
     plan::{self, Plan},
     rules::LookedUp,
     sets::From,
@@ -176,7 +177,8 @@ impl List<'_> {
         loop {
             let (found, reach) = match self.plan {
                 Plan::Ids(ids) => {
-                    let found = reading.documents(self.collection, self.cache, ids);
+                    let ids = once(ids.iter().copied());
+                    let found = reading.documents(self.collection, self.cache, &ids);
                     (found.await?, Reach::End)
                 }
                 Plan::Sets(sets) => {
