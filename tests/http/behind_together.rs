@@ -30,7 +30,7 @@ fn held(database: &Database) -> Held {
 }
 
 fn site(database: &Database, queue: &str) -> Site {
-    let site = Site::on_postgres(&database.url);
+    let site = Site::beside_others(&database.url);
     fill(&site);
     let configuration = format!("tiers: {{ truth: {{ queue: {queue} }} }}\n");
     site.file("nubo.yaml", &configuration);

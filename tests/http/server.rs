@@ -39,8 +39,15 @@ pub struct Site(Arc<Place>);
 struct Place {
     folder: TempDir,
     truth: Truth,
-    /// Of the Redis that several servers share.
-    redis: Option<String>,
+    /// What several servers share.
+    shared: Option<Shared>,
+}
+
+/// What servers share beside the truth.
+enum Shared {
+    Nothing,
+    /// A Redis.
+    Redis(String),
 }
 
 /// What servers that stand for each other sign tokens with.
@@ -61,19 +68,26 @@ impl Site {
     /// One of several servers that share a database and a Redis.
     #[allow(dead_code)] // Not all programs that have this file start several servers.
     pub fn sharing(database: &str, redis: &str) -> Self {
-        Self::place(Truth::at(database), Some(redis.to_owned()))
+        let redis = Shared::Redis(redis.to_owned());
+        Self::place(Truth::at(database), Some(redis))
+    }
+
+    /// One of several servers that share a database and nothing else.
+    #[allow(dead_code)] // Not all programs that have this file start several servers.
+    pub fn beside_others(database: &str) -> Self {
+        Self::place(Truth::at(database), Some(Shared::Nothing))
     }
 
     fn with_truth(truth: Truth) -> Self {
         Self::place(truth, None)
     }
 
-    fn place(truth: Truth, redis: Option<String>) -> Self {
+    fn place(truth: Truth, shared: Option<Shared>) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         let site = Self(Arc::new(Place {
             folder,
             truth,
-            redis,
+            shared,
         }));
         fs::create_dir(site.path("collections")).expect("a folder for collections");
         site
@@ -132,7 +146,8 @@ impl Site {
     }
 
     /// The binary, in this folder and with no environment of its own, but for what says whether there
-    /// is a cache: every test must come out the same with it and without.
+    /// is a cache: every test must come out the same with it and without. Servers that share something
+    /// can have none of their own.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_nubo"));
         command
@@ -141,10 +156,14 @@ impl Site {
             .current_dir(self.0.folder.path())
             .env_clear();
         self.0.truth.tell(&mut command);
-        if let Some(redis) = &self.0.redis {
-            command.env("REDIS_ADDR", redis).env("JWT_SECRET", SECRET);
-        } else if let Some(driver) = std::env::var_os(CACHE_DRIVER) {
-            command.env(CACHE_DRIVER, driver);
+        match (&self.0.shared, std::env::var_os(CACHE_DRIVER)) {
+            (Some(Shared::Redis(redis)), _) => {
+                command.env("REDIS_ADDR", redis).env("JWT_SECRET", SECRET);
+            }
+            (None, Some(driver)) => {
+                command.env(CACHE_DRIVER, driver);
+            }
+            (Some(Shared::Nothing), _) | (None, None) => {}
         }
         command
     }
