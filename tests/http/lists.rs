@@ -487,6 +487,17 @@ fn a_body_can_hold_the_question() {
 }
 
 #[test]
+fn ids_that_are_named_twice_come_once() {
+    let id = library().create_id("books", &json!({ "title": "a", "shelf": fresh_shelf() }));
+    let filter = json!({ "id": { "$in": [id, id] } }).to_string();
+    // The second time it may come from the cache.
+    for _ in 0..2 {
+        let list = library().list("books", &[("filter", &*filter)]);
+        assert_eq!(ids(&list), [&*id]);
+    }
+}
+
+#[test]
 fn an_empty_list_is_no_mistake() {
     let filter = json!({ "id": fresh_id() }).to_string();
     let answer = library().get(&format!("/books?filter={}", encode(&filter)));
