@@ -12,10 +12,13 @@
 //!
 //! [`RedisBuckets`] has nothing to do with the cache: it counts for all instances together.
 //!
-//! Start with [keys], which says what is where, and `scripts/library.lua`.
+//! Start with [keys], which says what is where, and `scripts/library.lua`. [reading] is what is asked,
+//! [gather] how questions go together and [lists] which need not be asked again; [batches] is what is
+//! announced.
 
 mod answers;
 mod audit;
+mod batches;
 mod buckets;
 mod budget;
 mod counts;
@@ -24,6 +27,7 @@ mod keys;
 mod link;
 mod lists;
 mod packed;
+mod reading;
 mod scripts;
 mod server;
 mod storage;
