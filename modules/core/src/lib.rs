@@ -30,6 +30,7 @@ pub mod id;
 mod mistake;
 pub mod module;
 pub mod observe;
+pub mod outbox;
 pub mod packed;
 pub mod passwords;
 pub mod position;
@@ -37,6 +38,7 @@ pub mod query;
 #[cfg(test)]
 mod query_test;
 pub mod queue;
+pub mod recent;
 pub mod record;
 pub mod request;
 pub mod schema;

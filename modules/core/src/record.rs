@@ -62,7 +62,7 @@ impl Excerpt {
 const NOWHERE: u8 = u8::MAX;
 
 /// Which fields the excerpts of a collection have.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Excerpts {
     fields: Vec<usize>,
     places: Arc<[u8]>,

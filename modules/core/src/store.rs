@@ -107,6 +107,7 @@ impl<T> Answer<T> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tier {
     Cache,
+    Recent,
     Truth,
 }
 
@@ -115,6 +116,7 @@ impl Tier {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Cache => "cache",
+            Self::Recent => "recent",
             Self::Truth => "truth",
         }
     }

@@ -13,6 +13,7 @@ use crate::{
     id::{Id, Revision},
     module::SetupError,
     observe::Observer,
+    outbox::Outbox,
     query::{Query, Related},
     queue::WriteQueue,
     schema::CollectionId,
@@ -46,6 +47,11 @@ pub trait Truth: Send + Sync + 'static {
 
     /// The queue of writes that are carried out behind their acknowledgement, where it keeps one.
     fn queue(&self) -> Option<&dyn WriteQueue> {
+        None
+    }
+
+    /// What has not arrived in the recent tier yet, where that is noted.
+    fn outbox(&self) -> Option<&dyn Outbox> {
         None
     }
 

@@ -13,6 +13,7 @@ use crate::{
     field::{self, DefaultValue, Direction, Field, FieldType, Source},
     filter::Expr,
     id::Id,
+    record::Excerpts,
     time::Timestamp,
     value::Value,
     violation::{Pointer, Violation, kind_of},
@@ -114,6 +115,9 @@ pub struct RecentTier {
     /// The field by which documents are spread over a cluster, which never changes; none where that
     /// is the id.
     pub shard_key: Option<usize>,
+    /// The values that stay beside a document's bytes: those that the cache asks about, or the access
+    /// rules.
+    pub excerpts: Excerpts,
 }
 
 impl Collection {

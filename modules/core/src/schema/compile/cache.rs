@@ -70,20 +70,27 @@ pub(super) fn complete(catalog: &mut Catalog) {
     }
     for (place, slot) in catalog.collections.iter_mut().enumerate() {
         let collection = Arc::make_mut(slot);
-        let Some(mut cache) = collection.tiers.cache.take() else {
-            continue;
-        };
-        for set in asked.sets[place].drain(..) {
-            add(&mut cache.sets, set);
-        }
-        if !is_orderable(collection, &collection.order) {
-            cache.sets.clear();
-        }
         let mut fields = std::mem::take(&mut asked.fields[place]);
-        fields.extend(cache.sets.iter().flatten());
         fields.extend(collection.order.iter().map(|key| key.field));
         fields.extend([Collection::ID, collection.revision()]);
-        cache.excerpts = Excerpts::new(fields, collection.fields.len());
+        let mut cache = collection.tiers.cache.take();
+        if let Some(cache) = &mut cache {
+            for set in asked.sets[place].drain(..) {
+                add(&mut cache.sets, set);
+            }
+            if !is_orderable(collection, &collection.order) {
+                cache.sets.clear();
+            }
+            fields.extend(cache.sets.iter().flatten());
+        }
+        let excerpts = Excerpts::new(fields, collection.fields.len());
+        if let Some(recent) = &mut collection.tiers.recent {
+            recent.excerpts = excerpts.clone();
+        }
+        let Some(mut cache) = cache else {
+            continue;
+        };
+        cache.excerpts = excerpts;
         let mut kept = cache
             .excerpts
             .fields()

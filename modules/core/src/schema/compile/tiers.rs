@@ -3,6 +3,7 @@
 use crate::{
     declare::{CollectionDeclaration, RecentTierDeclaration, TruthTierDeclaration},
     mistake::Mistake,
+    record::Excerpts,
     schema::{Catalog, Collection, RecentTier, Tiers, fields},
 };
 
@@ -84,6 +85,7 @@ fn recent(
         collection: name,
         window: window.unwrap_or_default(),
         shard_key,
+        excerpts: Excerpts::new(Vec::new(), 0),
     }
 }
 
