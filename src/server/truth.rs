@@ -15,7 +15,7 @@ use nubo_truth::{
 
 use super::data;
 use crate::config::{
-    CacheDriver, Loaded,
+    CacheDriver, Loaded, RecentDriver,
     settings::{MigrateMode, TlsMode, TruthDriver},
 };
 
@@ -159,6 +159,7 @@ fn postgres(loaded: &Loaded) -> Result<PostgresSettings, SetupError> {
             TlsMode::VerifyFull => Tls::VerifyFull,
         }),
         tls_root: settings.tls.root.clone(),
+        outbox: loaded.settings.tiers.recent.resolved() == RecentDriver::Mongodb,
         at_start: at_start(loaded, AtStart::Check),
         migrations: settings.migrations.join("postgres"),
     })

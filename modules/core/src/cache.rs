@@ -26,7 +26,7 @@ use crate::{
     id::{Id, Revision},
     observe::Observer,
     position::{self, Position},
-    record::Excerpt,
+    record::{Excerpt, Excerpts},
     schema::{CacheTier, Collection, CollectionId},
     truth::Body,
     value::Value,
@@ -100,6 +100,11 @@ pub struct Held {
 impl Held {
     /// A document as it is held.
     pub fn of(document: &Document, collection: &Collection, cache: &CacheTier) -> Self {
+        Self::with(document, collection, &cache.excerpts)
+    }
+
+    /// The same with such an excerpt.
+    pub fn with(document: &Document, collection: &Collection, excerpts: &Excerpts) -> Self {
         let mut json = Vec::with_capacity(JSON_CAPACITY);
         document.write_json(collection, &mut json);
         // It may stay for long: no room is wasted on it.
@@ -107,7 +112,7 @@ impl Held {
         Self {
             json: json.into(),
             revision: document.revision(),
-            excerpt: cache.excerpts.of(document),
+            excerpt: excerpts.of(document),
         }
     }
 

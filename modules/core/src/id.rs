@@ -9,6 +9,9 @@ use uuid::Uuid;
 pub struct Id(Uuid);
 
 impl Id {
+    /// Nobody's.
+    pub const NIL: Self = Self(Uuid::nil());
+
     /// The id that is this UUID.
     pub const fn from_uuid(uuid: Uuid) -> Self {
         Self(uuid)

@@ -104,7 +104,7 @@ impl<T> Answer<T> {
 }
 
 /// Where an answer comes from: the slowest tier that something of it was asked of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tier {
     Cache,
     Recent,

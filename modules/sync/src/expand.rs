@@ -87,12 +87,13 @@ impl Tiers {
             count: u32::try_from(documents.len()).unwrap_or(u32::MAX),
             next: last.map(|last| keys_of(last, &sort)),
         };
-        let (tier, why) = match budget.truth.load(Ordering::Relaxed) {
-            true if tier == Tier::Cache => (
-                Tier::Truth,
-                Cow::Borrowed("related documents came from the truth"),
+        let slowest = budget.slowest();
+        let (tier, why) = match slowest > tier {
+            true => (
+                slowest,
+                Cow::Borrowed("related documents came from a slower tier"),
             ),
-            _ => (tier, why),
+            false => (tier, why),
         };
         Ok(Answer {
             content: page,
@@ -358,15 +359,28 @@ struct Continued {
 struct Budget {
     documents: AtomicUsize,
     bytes: AtomicUsize,
-    /// Whether anything came from the truth.
+    /// Whether anything came from the recent tier, or from the truth.
+    recent: AtomicBool,
     truth: AtomicBool,
 }
 
 impl Budget {
     /// Notes where related documents came from.
     fn note(&self, tier: Tier) {
-        if tier == Tier::Truth {
-            self.truth.store(true, Ordering::Relaxed);
+        match tier {
+            Tier::Cache => {}
+            Tier::Recent => self.recent.store(true, Ordering::Relaxed),
+            Tier::Truth => self.truth.store(true, Ordering::Relaxed),
+        }
+    }
+
+    /// The slowest tier that anything came from.
+    fn slowest(&self) -> Tier {
+        let came = |from: &AtomicBool| from.load(Ordering::Relaxed);
+        match (came(&self.truth), came(&self.recent)) {
+            (true, _) => Tier::Truth,
+            (false, true) => Tier::Recent,
+            (false, false) => Tier::Cache,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The store: all tiers as one.
 //!
-//! [`Tiers`] is what modules read from and write to. So far there is one tier, the truth: reads go
-//! straight to it, and a write is prepared here ([`write`](mod@write)) and carried out there. What a
-//! list brings along is put together in [`expand`], and [`retention`] deletes what has expired.
+//! [`Tiers`] is what modules read from and write to. Reads go down the tiers ([`read`]), of which
+//! [`recent`] keeps one up to date; a write is prepared here ([`write`](mod@write)) and carried out in
+//! the truth. What a list brings along is put together in [`expand`], and [`retention`] deletes what has expired.
 //! Fields that are not stored are added by [`presence`].
 //! What was committed is told to those who listen by [`publish`]. What is acknowledged before it is
 //! carried out waits in [`behind`].
@@ -23,6 +23,7 @@ mod permission;
 mod presence;
 mod publish;
 mod read;
+mod recent;
 mod retention;
 #[cfg(test)]
 mod retention_test;
@@ -55,6 +56,7 @@ use nubo_core::{
 pub use behind::{Applying, Behind, BehindSettings};
 pub use publish::Publisher;
 use read::Cached;
+pub use recent::{Backfill, Filled, Keeping, RecentParts, RecentStore, RecentTask};
 pub use retention::{Retention, Sweep};
 
 /// Deliberate mistakes in the order of reading, for the simulation to find.
@@ -76,6 +78,7 @@ pub struct Tiers {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     cached: Option<Cached>,
+    recent: Option<Arc<RecentStore>>,
     behind: Option<Arc<Behind>>,
     #[cfg(feature = "flaws")]
     flaw: Option<Flaw>,
@@ -101,6 +104,7 @@ impl Tiers {
             clock,
             random,
             cached: None,
+            recent: None,
             behind: None,
             #[cfg(feature = "flaws")]
             flaw: None,
@@ -112,6 +116,14 @@ impl Tiers {
     #[must_use]
     pub fn with_cache(mut self, cache: Arc<dyn Cache>) -> Self {
         self.cached = Some(Cached::new(cache));
+        self
+    }
+
+    /// The same with a recent tier. It must hear of everything that the truth writes, after the cache
+    /// that has its pending lists.
+    #[must_use]
+    pub fn with_recent(mut self, recent: Arc<RecentStore>) -> Self {
+        self.recent = Some(recent);
         self
     }
 

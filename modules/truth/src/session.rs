@@ -17,7 +17,7 @@ use nubo_core::{
 use crate::{
     fault::Refusal,
     rows::Rows,
-    sql::{Dialect, Statement, select, write},
+    sql::{Dialect, Statement, postgres::outbox::Note, select, write},
 };
 
 /// Why an attempt at a batch has come to nothing and may be made again.
@@ -34,6 +34,15 @@ pub(crate) enum Trouble {
     Lost,
     /// The connection is gone, and nobody knows whether the batch has happened.
     Unknown,
+}
+
+/// What belongs to a commit beside what was written.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Ending {
+    /// What must hold at that moment.
+    pub terms: Option<Terms>,
+    /// What is noted in the same transaction.
+    pub note: Option<Note>,
 }
 
 /// A connection that writes.
@@ -61,7 +70,7 @@ pub(crate) trait Session: Send + 'static {
     /// Makes everything since `begin` durable. Where it is not known whether that has happened, the
     /// trouble is [`Trouble::Unknown`], and [`Session::was_committed`] may find out. Where there are
     /// terms they hold at that moment, or the trouble is [`Trouble::Terms`].
-    fn commit(&mut self, terms: Option<Terms>) -> impl Future<Output = Result<()>> + Send;
+    fn commit(&mut self, ending: Ending) -> impl Future<Output = Result<()>> + Send;
 
     /// Takes everything since `begin` back.
     fn rollback(&mut self) -> impl Future<Output = Result<()>> + Send;
@@ -115,7 +124,7 @@ pub(crate) trait Session: Send + 'static {
         &mut self,
         collection: &Collection,
         documents: &[&Document],
-        terms: Option<Terms>,
+        ending: Ending,
     ) -> impl Future<Output = Result<(), Refusal>> + Send;
 
     /// New rows.

@@ -19,9 +19,12 @@ use nubo_core::{
 };
 
 use super::{
-    AWAY, Reading,
+    Reading,
     flights::{Follow, Lead, Part},
 };
+
+/// Why what is below the cache is asked.
+const MISSING: &str = "a document was not in the cache";
 
 /// How many ids go into one question.
 const CHUNK: usize = 500;
@@ -43,7 +46,10 @@ impl<'a> Reading<'a> {
         cache: &CacheTier,
         ids: &[Id],
     ) -> Result<Vec<Option<Arc<Held>>>> {
-        let lookups = self.cached.cache.documents(collection.id, ids).await?;
+        let lookups = match self.cached {
+            Some(cached) => cached.cache.documents(collection.id, ids).await?,
+            None => ids.iter().map(|_| Lookup::Unknown).collect(),
+        };
         self.hydrate(collection, cache, ids, lookups).await
     }
 
@@ -72,7 +78,6 @@ impl<'a> Reading<'a> {
         ids: &[Id],
         lookups: Vec<Lookup>,
     ) -> Result<Vec<Option<Arc<Held>>>> {
-        let cached = self.cached;
         let mut found = Vec::with_capacity(ids.len());
         let mut asked: Vec<(usize, Option<FillToken>)> = Vec::new();
         let mut waiting: Vec<Waiting> = Vec::new();
@@ -81,28 +86,24 @@ impl<'a> Reading<'a> {
             found.push(None);
             match lookup {
                 Lookup::Held(held) => found[at] = Some(held),
-                Lookup::Missing(token) => match cached.documents.join(&(collection.id, token)) {
-                    Part::Lead(lead) => {
-                        leading.push(lead);
-                        asked.push((at, Some(token)));
+                Lookup::Missing(token) => {
+                    let key = (collection.id, token);
+                    match self.cached.map(|cached| cached.documents.join(&key)) {
+                        Some(Part::Lead(lead)) => {
+                            leading.push(lead);
+                            asked.push((at, Some(token)));
+                        }
+                        Some(Part::Follow(follow)) => {
+                            self.ask_recent(MISSING);
+                            waiting.push((at, follow));
+                        }
+                        None => asked.push((at, None)),
                     }
-                    Part::Follow(follow) => {
-                        self.ask_truth("a document was not in the cache");
-                        waiting.push((at, follow));
-                    }
-                },
-                Lookup::Unknown => {
-                    self.ask_truth(AWAY);
-                    asked.push((at, None));
                 }
-                Lookup::Busy => {
-                    self.ask_truth("a document is being changed");
-                    asked.push((at, None));
-                }
+                Lookup::Unknown | Lookup::Busy => asked.push((at, None)),
             }
         }
         if !asked.is_empty() {
-            self.ask_truth("a document was not in the cache");
             self.read_into(collection, cache, ids, &asked, leading, &mut found)
                 .await?;
         }
@@ -122,7 +123,7 @@ impl<'a> Reading<'a> {
 
     /// Reads documents from the truth, and puts those into the cache for which there are tokens.
     async fn read_into(
-        &self,
+        &mut self,
         collection: &Collection,
         cache: &CacheTier,
         ids: &[Id],
@@ -142,8 +143,10 @@ impl<'a> Reading<'a> {
         if fills.is_empty() {
             return Ok(());
         }
-        let counts = self.cached.cache.fill(collection.id, fills.clone());
-        let counts = counts.await?;
+        let Some(cached) = self.cached else {
+            return Ok(());
+        };
+        let counts = cached.cache.fill(collection.id, fills.clone()).await?;
         let counted: HashMap<FillToken, Arc<Held>> = fills
             .into_iter()
             .zip(counts)
@@ -157,8 +160,37 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// Documents as the truth has them now.
+    /// Documents as they are now, from the recent tier where it has them, else from the truth.
     async fn fetch(
+        &mut self,
+        collection: &Collection,
+        cache: &CacheTier,
+        ids: &[Id],
+    ) -> Result<HashMap<Id, Arc<Held>>> {
+        let Some(recent) = self.tiers.from_recent(collection, ids).await? else {
+            self.ask_truth(MISSING);
+            return self.fetch_from_truth(collection, cache, ids).await;
+        };
+        self.ask_recent(MISSING);
+        let rest = ids.iter().filter(|id| !recent.known.contains(id));
+        let rest: Vec<Id> = rest.copied().collect();
+        let mut found = recent.found;
+        if !rest.is_empty() {
+            self.ask_truth("a document was not in the recent tier");
+            found.extend(self.fetch_from_truth(collection, cache, &rest).await?);
+            let old = recent
+                .missing
+                .into_iter()
+                .filter(|id| found.contains_key(id));
+            if let Some(recent) = &self.tiers.recent {
+                recent.promote(collection.id, old);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Documents as the truth has them now.
+    async fn fetch_from_truth(
         &self,
         collection: &Collection,
         cache: &CacheTier,

@@ -24,7 +24,7 @@ use nubo_core::{
 };
 
 use super::{
-    Cached, Reading,
+    Reading,
     hydrate::once,
     plan::{self, Plan},
     rules::LookedUp,
@@ -34,13 +34,13 @@ use super::{
 use crate::Tiers;
 
 /// How many times as many documents as are wanted are looked through, at most.
-const MOST_LOOKED_THROUGH: usize = 8;
+pub(super) const MOST_LOOKED_THROUGH: usize = 8;
 
 /// The documents of a list, before they are bytes.
-struct Listed {
-    documents: Vec<Seen>,
+pub(super) struct Listed {
+    pub documents: Vec<Seen>,
     /// Whether the list goes on behind them.
-    more: bool,
+    pub more: bool,
 }
 
 impl Tiers {
@@ -91,13 +91,13 @@ impl Tiers {
         ids: &[Id],
         view: &View,
     ) -> Result<Answer<Vec<Document>>> {
-        let Some((cached, collection, cache)) = self.cached(collection.id) else {
+        let Some((_, collection, cache)) = self.cached(collection.id) else {
             let query = Query::by_ids(collection, ids);
             let documents = self.truth.find(query, view).await?;
             let why = self.why_not_cached(collection.id);
             return Ok(Answer::truth(documents, why));
         };
-        let mut reading = Reading::new(self, cached);
+        let mut reading = Reading::new(self);
         let found = reading.documents(collection, cache, ids).await?;
         let mut looked_up = LookedUp::default();
         let mut documents = Vec::with_capacity(ids.len());
@@ -110,13 +110,29 @@ impl Tiers {
         Ok(reading.answer(documents, || Cow::Borrowed("the documents were held")))
     }
 
-    /// A list from sets, or the reason why the truth must be asked.
+    /// A list from sets or the recent tier, or the reason why the truth must be asked.
     async fn read_list(
         &self,
         query: &Query,
         view: &View,
     ) -> Result<(Option<Answer<Listed>>, Cow<'static, str>)> {
-        let Some((cached, collection, cache)) = self.cached(query.collection) else {
+        let (answer, why) = self.list_from_sets(query, view).await?;
+        if answer.is_some() || self.recent.is_none() {
+            return Ok((answer, why));
+        }
+        Ok(match self.list_from_recent(query, view).await? {
+            Ok(answer) => (Some(answer), Cow::Borrowed("")),
+            Err(not_recent) => (None, format!("{why}; {not_recent}").into()),
+        })
+    }
+
+    /// A list from sets, or the reason why there is none.
+    async fn list_from_sets(
+        &self,
+        query: &Query,
+        view: &View,
+    ) -> Result<(Option<Answer<Listed>>, Cow<'static, str>)> {
+        let Some((_, collection, cache)) = self.cached(query.collection) else {
             return Ok((None, self.why_not_cached(query.collection).into()));
         };
         let plan = match plan::plan(query, view, collection) {
@@ -137,7 +153,7 @@ impl Tiers {
             #[cfg(feature = "flaws")]
             flaw: self.flaw,
         };
-        list.read(self, cached).await
+        list.read(self).await
     }
 }
 
@@ -161,11 +177,7 @@ struct Candidate {
 }
 
 impl List<'_> {
-    async fn read(
-        &self,
-        tiers: &Tiers,
-        cached: &Cached,
-    ) -> Result<(Option<Answer<Listed>>, Cow<'static, str>)> {
+    async fn read(&self, tiers: &Tiers) -> Result<(Option<Answer<Listed>>, Cow<'static, str>)> {
         let limit = self.query.limit as usize;
         // One more tells whether the list goes on.
         let mut least = limit + 1;
@@ -173,7 +185,7 @@ impl List<'_> {
             start: &self.query.start,
             position: self.start.as_ref(),
         };
-        let mut reading = Reading::new(tiers, cached);
+        let mut reading = Reading::new(tiers);
         loop {
             let (found, reach) = match self.plan {
                 Plan::Ids(ids) => {
@@ -287,7 +299,7 @@ impl List<'_> {
 
 impl Reading<'_> {
     /// A document that was read, if the reader sees it.
-    async fn seen(
+    pub(super) async fn seen(
         &mut self,
         held: Arc<Held>,
         view: &View,
@@ -310,7 +322,7 @@ impl Reading<'_> {
 }
 
 impl Listed {
-    fn new(mut documents: Vec<Seen>, limit: usize) -> Self {
+    pub fn new(mut documents: Vec<Seen>, limit: usize) -> Self {
         let more = documents.len() > limit;
         documents.truncate(limit);
         Self { documents, more }

@@ -1,6 +1,7 @@
-//! The read cascade: from the cache what it provably has, the rest from the truth.
+//! The read cascade: from the cache what it provably has, then from the recent tier, and the rest
+//! from the truth.
 //!
-//! [`plan`] says which sets answer a list. [`sets`] reads them and has them built, [`hydrate`] fetches
+//! [`recent`] says what the recent tier answers. Above it is the cache: [`plan`] says which sets answer a list. [`sets`] reads them and has them built, [`hydrate`] fetches
 //! documents by id, [`rules`] holds access rules against them, [`list`] and [`one`] put answers
 //! together, and [`shape`] makes the bytes. In [`flights`] those who miss the same thing wait for
 //! each other.
@@ -14,6 +15,7 @@ mod hydrate;
 mod list;
 mod one;
 pub(crate) mod plan;
+mod recent;
 mod rules;
 mod sets;
 mod shape;
@@ -54,35 +56,41 @@ impl Cached {
 /// One question on its way through the tiers.
 struct Reading<'a> {
     tiers: &'a Tiers,
-    cached: &'a Cached,
-    /// Why the truth was asked, where it was.
-    truth: Option<Cow<'static, str>>,
+    /// The cache, where there is one.
+    cached: Option<&'a Cached>,
+    /// The slowest tier that was asked below the cache, and why.
+    below: Option<(Tier, Cow<'static, str>)>,
 }
 
 impl<'a> Reading<'a> {
-    fn new(tiers: &'a Tiers, cached: &'a Cached) -> Self {
+    fn new(tiers: &'a Tiers) -> Self {
         Self {
             tiers,
-            cached,
-            truth: None,
+            cached: tiers.cached.as_ref(),
+            below: None,
         }
     }
 
     /// Notes that the truth is asked for something. The first reason is told.
     fn ask_truth(&mut self, why: &'static str) {
-        self.truth.get_or_insert(Cow::Borrowed(why));
+        if self
+            .below
+            .as_ref()
+            .is_none_or(|(tier, _)| *tier != Tier::Truth)
+        {
+            self.below = Some((Tier::Truth, Cow::Borrowed(why)));
+        }
+    }
+
+    /// The same of the recent tier.
+    fn ask_recent(&mut self, why: &'static str) {
+        self.below.get_or_insert((Tier::Recent, Cow::Borrowed(why)));
     }
 
     /// What was found, and where it comes from.
     fn answer<T>(self, content: T, why: impl FnOnce() -> Cow<'static, str>) -> Answer<T> {
-        match self.truth {
-            Some(why) => Answer::truth(content, why),
-            None => Answer {
-                content,
-                tier: Tier::Cache,
-                why: why(),
-            },
-        }
+        let (tier, why) = self.below.unwrap_or_else(|| (Tier::Cache, why()));
+        Answer { content, tier, why }
     }
 }
 

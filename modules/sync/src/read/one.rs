@@ -15,12 +15,10 @@ impl Tiers {
         id: Id,
         view: &View,
     ) -> Result<Option<Answer<Body>>> {
-        let Some((cached, collection, cache)) = self.cached(collection) else {
-            let body = self.truth.get(collection, id, view).await?;
-            let why = self.why_not_cached(collection);
-            return Ok(body.map(|body| Answer::truth(body, why)));
+        let Some((_, collection, cache)) = self.cached(collection) else {
+            return self.read_one_below(collection, id, view).await;
         };
-        let mut reading = Reading::new(self, cached);
+        let mut reading = Reading::new(self);
         let mut looked_up = LookedUp::default();
         #[cfg(feature = "flaws")]
         if self.flaw == Some(crate::Flaw::RuleReadFirst) {
@@ -43,12 +41,28 @@ impl Tiers {
             hidden: hidden.await?,
             held,
         };
-        let body = Body {
-            json: seen.body(collection),
-            revision: seen.held.revision,
-        };
+        let body = seen.body(collection);
         Ok(Some(
             reading.answer(body, || Cow::Borrowed("the document was held")),
         ))
+    }
+
+    /// The same below the cache.
+    async fn read_one_below(
+        &self,
+        collection: CollectionId,
+        id: Id,
+        view: &View,
+    ) -> Result<Option<Answer<Body>>> {
+        let schema = self.catalog.get(collection);
+        if let Some(found) = self.one_from_recent(schema, id, view).await? {
+            return Ok(found.map(|answer| {
+                let body = answer.content.body(schema);
+                answer.with(body)
+            }));
+        }
+        let body = self.truth.get(collection, id, view).await?;
+        let why = self.why_not_cached(collection);
+        Ok(body.map(|body| Answer::truth(body, why)))
     }
 }

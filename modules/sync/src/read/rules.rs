@@ -87,8 +87,10 @@ impl Reading<'_> {
             let tiers = self.tiers;
             let collection = tiers.catalog.get(select.collection);
             let held = match &collection.tiers.cache {
-                Some(cache) => self.found_by(collection, cache, select, value).await?,
-                None => None,
+                Some(cache) if self.cached.is_some() => {
+                    self.found_by(collection, cache, select, value).await?
+                }
+                _ => None,
             };
             let Some(held) = held else {
                 self.ask_truth("what the access rule looks up is not kept in the cache");

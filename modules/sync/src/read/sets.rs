@@ -1,19 +1,22 @@
 //! Stretches of sets, built further where somebody asks for more than there is.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use nubo_core::{
     Result,
     access::View,
     cache::{Member, Members, Reach, Scan},
     filter::{Expr, Path, Test},
+    id::Revision,
     position::Position,
     query::{Query, Start},
+    record::Record,
     schema::Collection,
+    store::Tier,
 };
 
 use super::{
-    Reading,
+    Cached, Reading,
     flights::Part,
     plan::{PlannedSet, Sets},
 };
@@ -47,7 +50,9 @@ impl Reading<'_> {
         least: usize,
     ) -> Result<Result<Scan, Cow<'static, str>>> {
         let names: Vec<_> = sets.sets.iter().map(|set| set.name.clone()).collect();
-        let cache = &self.cached.cache;
+        let Some(Cached { cache, .. }) = self.cached else {
+            return Ok(Err("there is no cache".into()));
+        };
         let scan = cache.scan(&names, from.position, least).await?;
         if is_enough(&scan, least) {
             return Ok(Ok(scan));
@@ -56,13 +61,12 @@ impl Reading<'_> {
         if scan.reach == Reach::Nowhere && from.position.is_some() {
             return Ok(Err("nobody has read the list down to there".into()));
         }
-        self.ask_truth("a set was not complete in the cache");
+        self.ask_recent("a set was not complete in the cache");
         for set in &sets.sets {
             if !self.build(collection, set, from, least.max(STEP)).await? {
                 return Ok(Err("a set could not be kept in the cache".into()));
             }
         }
-        let cache = Arc::clone(&self.cached.cache);
         let scan = cache.scan(&names, from.position, least).await?;
         match is_enough(&scan, least) {
             true => Ok(Ok(scan)),
@@ -72,18 +76,20 @@ impl Reading<'_> {
 
     /// Reads members of a set from the truth. Whether it has more now.
     async fn build(
-        &self,
+        &mut self,
         collection: &Collection,
         set: &PlannedSet,
         from: From<'_>,
         count: usize,
     ) -> Result<bool> {
-        let lead = match self.cached.sets.join(&set.name) {
+        let Some(Cached { cache, sets, .. }) = self.cached else {
+            return Ok(false);
+        };
+        let lead = match sets.join(&set.name) {
             Part::Lead(lead) => lead,
             // What the other one has read is there now, or it is not; the next look tells.
             Part::Follow(follow) => return Ok(follow.answer().await.unwrap_or(true)),
         };
-        let cache = &self.cached.cache;
         let Some(token) = cache.begin(&set.name).await? else {
             return Ok(false);
         };
@@ -93,9 +99,9 @@ impl Reading<'_> {
         Ok(built)
     }
 
-    /// Members of a set as the truth has them now.
+    /// Members of a set as they are now.
     async fn members(
-        &self,
+        &mut self,
         collection: &Collection,
         set: &PlannedSet,
         from: From<'_>,
@@ -114,21 +120,48 @@ impl Reading<'_> {
             limit: u32::try_from(count + 1).unwrap_or(u32::MAX),
             fields: None,
         };
-        let mut documents = self.tiers.truth.find(query, &View::all()).await?;
-        let to_the_end = documents.len() <= count;
-        documents.truncate(count);
-        let members = documents.iter().filter_map(|document| {
-            Some(Member {
-                position: Position::of(&collection.order, document)?,
-                revision: document.revision(),
-            })
-        });
+        let recent = match self.tiers.recent.is_some() {
+            true => self
+                .tiers
+                .list_from_recent(&query, &View::all())
+                .await?
+                .ok(),
+            false => None,
+        };
+        let mut members: Vec<Member> = match recent {
+            Some(answer) => {
+                if answer.tier == Tier::Truth {
+                    self.ask_truth("a set goes on before what the recent tier has");
+                }
+                let documents = answer.content.documents.iter();
+                let members = documents
+                    .filter_map(|seen| member(collection, &seen.held.excerpt, seen.held.revision));
+                members.collect()
+            }
+            None => {
+                self.ask_truth("a set was not complete in the cache");
+                let documents = self.tiers.truth.find(query, &View::all()).await?;
+                let documents = documents.iter();
+                let members = documents
+                    .filter_map(|document| member(collection, document, document.revision()));
+                members.collect()
+            }
+        };
+        let to_the_end = members.len() <= count;
+        members.truncate(count);
         Ok(Members {
             after: from.position.cloned(),
-            members: members.collect(),
+            members,
             to_the_end,
         })
     }
+}
+
+fn member(collection: &Collection, record: &impl Record, revision: Revision) -> Option<Member> {
+    Some(Member {
+        position: Position::of(&collection.order, record)?,
+        revision,
+    })
 }
 
 fn is_enough(scan: &Scan, least: usize) -> bool {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use nubo_core::{Result, cache::Held, document::Document, schema::Collection, sent, value::Value};
+use nubo_core::{
+    Result, cache::Held, document::Document, schema::Collection, sent, truth::Body, value::Value,
+};
 
 /// A document and what its reader does not see of it.
 pub(super) struct Seen {
@@ -14,7 +16,14 @@ pub(super) struct Seen {
 
 impl Seen {
     /// The document with all of its fields.
-    pub fn body(&self, collection: &Collection) -> Bytes {
+    pub fn body(&self, collection: &Collection) -> Body {
+        Body {
+            json: self.json(collection),
+            revision: self.held.revision,
+        }
+    }
+
+    fn json(&self, collection: &Collection) -> Bytes {
         if self.hidden.is_empty() {
             return self.held.json.clone();
         }

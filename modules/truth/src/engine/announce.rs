@@ -28,6 +28,11 @@ use tokio::sync::watch;
 /// their number.
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
+/// Has numbers begin above those of whoever wrote before, as far as the clock tells.
+pub(super) fn begin_batches(now: i64) {
+    NEXT.fetch_max(now.unsigned_abs(), Ordering::Relaxed);
+}
+
 /// A number that no batch has had.
 pub(crate) fn next_batch() -> BatchId {
     BatchId(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -65,11 +70,13 @@ pub(super) struct Ticket {
 }
 
 impl Announcer {
-    pub fn new(catalog: &Catalog, observers: Vec<Arc<dyn Observer>>) -> Self {
+    pub fn new(catalog: &Catalog, observers: Vec<Arc<dyn Observer>>, keeps_outbox: bool) -> Self {
         let observed = catalog.collections().iter().map(|collection| {
-            observers
-                .iter()
-                .any(|observer| observer.observes(collection.id))
+            let is_noted = keeps_outbox && collection.tiers.recent.is_some();
+            is_noted
+                || observers
+                    .iter()
+                    .any(|observer| observer.observes(collection.id))
         });
         Self {
             observed: observed.collect(),
@@ -166,6 +173,11 @@ impl Announced {
         }
     }
 
+    /// Which batch it is.
+    pub const fn batch(&self) -> BatchId {
+        self.batch
+    }
+
     /// Tells those who have heard of the batch what has become of it.
     pub async fn settle(self, fate: Fate) {
         for observer in self.told {
@@ -235,7 +247,7 @@ mod tests {
         let catalog = Catalog::compile(&declarations, &[]).unwrap();
         let heard = Arc::new(Heard::default());
         let observers: Vec<Arc<dyn Observer>> = vec![heard.clone()];
-        let announcer = Arc::new(Announcer::new(&catalog, observers));
+        let announcer = Arc::new(Announcer::new(&catalog, observers, false));
         let (first, second, third) = (announcer.ticket(), announcer.ticket(), announcer.ticket());
         let late = tokio::spawn(third.committed(touched(&catalog, 3)));
         tokio::task::yield_now().await;

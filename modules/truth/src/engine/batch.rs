@@ -125,9 +125,9 @@ async fn finish<S: Session>(engine: &mut Engine<S>) -> Result<()> {
             return Ok(());
         }
     }
-    let terms = engine.touched.announce().await?;
+    let ending = engine.touched.announce().await?;
     let ticket = engine.touched.ticket();
-    let mut result = engine.session.commit(terms).await;
+    let mut result = engine.session.commit(ending).await;
     if was_committed_after_all(engine).await {
         result = Ok(());
     }
@@ -268,13 +268,13 @@ async fn create_alone<S: Session>(
         engine.touched.note(collection, None, Some(document));
     }
     // Nothing stands between the statement and its commit, so it is announced before both.
-    let terms = match engine.touched.announce().await {
-        Ok(terms) => terms,
+    let ending = match engine.touched.announce().await {
+        Ok(ending) => ending,
         Err(error) => return Some(Err(error)),
     };
     let ticket = engine.touched.ticket();
     let rows: Vec<&Document> = documents.iter().collect();
-    let mut inserted = engine.session.insert_alone(&schema, &rows, terms).await;
+    let mut inserted = engine.session.insert_alone(&schema, &rows, ending).await;
     if was_committed_after_all(engine).await {
         inserted = Ok(());
     }

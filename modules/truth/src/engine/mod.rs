@@ -12,6 +12,7 @@ mod batch;
 mod effects;
 mod execute;
 mod lane;
+mod outbox;
 mod permit;
 mod queue;
 mod queued;
@@ -44,7 +45,7 @@ use self::{
 };
 use crate::session::Session;
 
-pub(crate) use self::{announce::next_batch, queued::Order};
+pub(crate) use self::{announce::next_batch, outbox::Outbox, queued::Order};
 
 /// What was handed over together, and who waits for it.
 pub(crate) struct Job {
@@ -85,6 +86,8 @@ pub(crate) struct Surroundings {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub observers: Vec<Arc<dyn Observer>>,
+    /// What is noted of each batch for the recent tier, where there is one.
+    pub outbox: Option<Outbox>,
 }
 
 /// What the lanes of a writer share.
@@ -126,7 +129,9 @@ impl Writer {
             clock,
             random,
             observers,
+            outbox,
         } = surroundings;
+        announce::begin_batches(clock.micros());
         let mut tombstones = false;
         if let Some(first) = sessions.first_mut() {
             tombstones = first.has_tombstones().await?;
@@ -136,7 +141,8 @@ impl Writer {
             swept: AtomicI64::new(0),
             connected: AtomicUsize::new(sessions.len()),
         });
-        let announcer = Arc::new(Announcer::new(&catalog, observers));
+        let announcer = Arc::new(Announcer::new(&catalog, observers, outbox.is_some()));
+        let outbox = outbox.map(Arc::new);
         let queue = Arc::new(Queue::new());
         let reaches = Reaches::new(&catalog, sessions.len() > 1);
         let lanes = sessions.into_iter().map(|session| {
@@ -146,7 +152,7 @@ impl Writer {
                 clock: Arc::clone(&clock),
                 random: Arc::clone(&random),
                 shared: Arc::clone(&shared),
-                touched: Changes::new(Arc::clone(&announcer)),
+                touched: Changes::new(Arc::clone(&announcer), outbox.clone()),
                 doubtful: None,
                 written: 0,
                 care: true,

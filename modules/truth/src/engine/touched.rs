@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use nubo_core::{
     Result,
-    coordination::Terms,
     document::Document,
+    id::Id,
     observe::{Fate, Touched},
     schema::CollectionId,
 };
 use tokio::task::{JoinError, JoinSet};
 
-use super::announce::{Announced, Announcer, Ticket};
+use super::{
+    announce::{Announced, Announcer, Ticket},
+    outbox::Outbox,
+};
+use crate::session::Ending;
 
 /// How many batches of a lane are being settled at the same time.
 const SETTLING: usize = 8;
@@ -24,6 +28,8 @@ pub(super) struct Changes {
     announced: Option<Announced>,
     /// Batches that are being settled while the next ones are carried out.
     settling: JoinSet<()>,
+    /// What is noted of a batch for the recent tier, where there is one.
+    outbox: Option<Arc<Outbox>>,
 }
 
 /// What a batch has changed of which nobody knows whether it was committed.
@@ -33,9 +39,10 @@ pub(super) struct Doubtful {
 }
 
 impl Changes {
-    pub fn new(announcer: Arc<Announcer>) -> Self {
+    pub fn new(announcer: Arc<Announcer>, outbox: Option<Arc<Outbox>>) -> Self {
         Self {
             announcer,
+            outbox,
             touched: Vec::new(),
             announced: None,
             settling: JoinSet::new(),
@@ -69,10 +76,16 @@ impl Changes {
     }
 
     /// Announces what is about to be committed. What comes of it must be said with
-    /// [`Changes::settle`], also where this fails. Gives the terms of the commit, where it has any.
-    pub async fn announce(&mut self) -> Result<Option<Terms>> {
+    /// [`Changes::settle`], also where this fails. Gives what belongs to the commit.
+    pub async fn announce(&mut self) -> Result<Ending> {
         let announced = self.announced.insert(Announced::new());
-        self.announcer.announce(&self.touched, announced).await
+        let terms = self.announcer.announce(&self.touched, announced).await?;
+        let batch = announced.batch();
+        let note = self.outbox.as_ref().and_then(|outbox| {
+            let instance = terms.as_ref().map_or(Id::NIL, |terms| terms.instance);
+            outbox.note(instance, batch, &self.touched)
+        });
+        Ok(Ending { terms, note })
     }
 
     /// Says what has become of what was announced.

@@ -1,31 +1,19 @@
 //! What instances agree by, in tables beside the data.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use nubo_core::{
-    Error, Result,
+    Result,
     coordination::{Coordination, Epoch, Gate, Incarnation, Look, Peer},
     id::Id,
     module::SetupError,
 };
-use sqlx::{AssertSqlSafe, Executor, PgConnection, Row, postgres::PgRow};
-use tokio::sync::Mutex;
+use sqlx::{AssertSqlSafe, Executor, Row, postgres::PgRow};
 
-use super::{
-    connect::{Connector, close},
-    settings::PostgresSettings,
-};
+use super::{connect::Connector, own::OwnConnection, settings::PostgresSettings};
 use crate::{fault::postgres_failure, sql::postgres::gate};
 
-/// How long a call takes at most.
-const LIMIT: Duration = Duration::from_secs(2);
-
 /// Agrees over a connection of its own, so that it waits for nobody who reads or writes.
-pub struct PostgresCoordination {
-    connector: Connector,
-    connection: Mutex<Option<PgConnection>>,
-}
+pub struct PostgresCoordination(OwnConnection);
 
 impl PostgresCoordination {
     /// Over a connection that is made when it is needed.
@@ -33,51 +21,19 @@ impl PostgresCoordination {
     /// # Errors
     /// When the settings cannot be read.
     pub fn new(settings: &PostgresSettings) -> Result<Self, SetupError> {
-        Ok(Self {
-            connector: Connector::new(settings)?,
-            connection: Mutex::default(),
-        })
+        Ok(Self(OwnConnection::new(Connector::new(settings)?)))
     }
 
     /// Closes the connection.
     pub async fn stop(&self) {
-        if let Some(connection) = self.connection.lock().await.take() {
-            close(connection).await;
-        }
-    }
-
-    /// Does something with the connection. After an error there is another one the next time: what
-    /// has failed may have left a transaction open.
-    async fn with<T>(
-        &self,
-        act: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
-    ) -> Result<T> {
-        let mut place = self.connection.lock().await;
-        let acting = async {
-            let mut connection = match place.take() {
-                Some(connection) => connection,
-                None => self.connector.connect().await?,
-            };
-            let done = act(&mut connection).await?;
-            Ok((done, connection))
-        };
-        match tokio::time::timeout(LIMIT, acting).await {
-            Ok(Ok((done, connection))) => {
-                *place = Some(connection);
-                Ok(done)
-            }
-            Ok(Err(error)) => Err(postgres_failure(error)),
-            Err(_elapsed) => Err(Error::unavailable(
-                "truth_unavailable",
-                "the database does not answer",
-            )),
-        }
+        self.0.close().await;
     }
 
     /// Executes statements as one transaction, while nobody commits.
     async fn alone(&self, text: String) -> Result<()> {
         let text = AssertSqlSafe(format!("BEGIN; {}; {text}; COMMIT", gate::hold()));
-        self.with(async |connection| connection.execute(text).await.map(drop))
+        self.0
+            .with(async |connection| connection.execute(text).await.map(drop))
             .await
     }
 }
@@ -86,12 +42,14 @@ impl PostgresCoordination {
 impl Coordination for PostgresCoordination {
     async fn join(&self, instance: Id) -> Result<()> {
         let text = AssertSqlSafe(gate::join(instance));
-        self.with(async |connection| connection.execute(text).await.map(drop))
+        self.0
+            .with(async |connection| connection.execute(text).await.map(drop))
             .await
     }
 
     async fn look(&self, instance: Id, reaches: Option<&Incarnation>) -> Result<Look> {
         let rows = self
+            .0
             .with(async |connection| {
                 sqlx::query(AssertSqlSafe(gate::look()))
                     .bind(instance.to_string())
@@ -109,20 +67,21 @@ impl Coordination for PostgresCoordination {
             Gate::Closing(_) | Gate::Closed(_) => None,
         };
         let (old, new) = (from.epoch(), to.epoch());
-        self.with(async |connection| {
-            let moved = sqlx::query(AssertSqlSafe(gate::shift()))
-                .bind(name(to))
-                .bind(incarnation)
-                .bind(new.number.to_string())
-                .bind(new.nonce.to_string())
-                .bind(name(from))
-                .bind(old.number.to_string())
-                .bind(old.nonce.to_string())
-                .execute(connection)
-                .await?;
-            Ok(moved.rows_affected() > 0)
-        })
-        .await
+        self.0
+            .with(async |connection| {
+                let moved = sqlx::query(AssertSqlSafe(gate::shift()))
+                    .bind(name(to))
+                    .bind(incarnation)
+                    .bind(new.number.to_string())
+                    .bind(new.nonce.to_string())
+                    .bind(name(from))
+                    .bind(old.number.to_string())
+                    .bind(old.nonce.to_string())
+                    .execute(connection)
+                    .await?;
+                Ok(moved.rows_affected() > 0)
+            })
+            .await
     }
 
     async fn fence(&self, instance: Id) -> Result<()> {
@@ -131,7 +90,8 @@ impl Coordination for PostgresCoordination {
 
     async fn remove(&self, instance: Id) -> Result<()> {
         let text = AssertSqlSafe(gate::remove(instance));
-        self.with(async |connection| connection.execute(text).await.map(drop))
+        self.0
+            .with(async |connection| connection.execute(text).await.map(drop))
             .await
     }
 }

@@ -8,7 +8,9 @@ mod connect;
 mod coordination;
 mod encryption;
 mod gather;
+mod outbox;
 mod outcome;
+mod own;
 mod pool;
 mod queue;
 mod rebuild;
@@ -42,13 +44,15 @@ use nubo_core::{
 use self::{
     connect::Connector,
     gather::Gathering,
+    outbox::Notes,
+    own::OwnConnection,
     pool::Pool,
     rows::PostgresRows,
     session::{Known, PostgresSession},
     watch::Watch,
 };
 use crate::{
-    engine::{Surroundings, Writer},
+    engine::{Outbox, Surroundings, Writer},
     fault::Keys,
     migrate::run,
     rows::Rows,
@@ -76,6 +80,8 @@ struct Running {
     writer: Writer,
     readers: Gathering,
     watch: Watch,
+    /// What it notes for the recent tier, where there is one.
+    notes: Option<Notes>,
     /// The statement that reads one document by its id, for each collection.
     by_id: Vec<String>,
 }
@@ -148,7 +154,16 @@ impl PostgresTruth {
         let watch = watch
             .await
             .map_err(|error| SetupError::caused("cannot see what others write", error))?;
+        let notes = Notes::new(OwnConnection::new(connector.clone()), &self.catalog);
+        let notes = match settings.outbox {
+            true => Some(notes),
+            // Whatever is written from now on is not noted.
+            false => notes.give_up().await.map(|()| None).map_err(|error| {
+                SetupError::caused("cannot say that there is no recent tier", error)
+            })?,
+        };
         let surroundings = Surroundings {
+            outbox: settings.outbox.then(|| Outbox::new(&self.catalog)),
             catalog: Arc::clone(&self.catalog),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
@@ -160,6 +175,7 @@ impl PostgresTruth {
                 .await
                 .map_err(|error| SetupError::caused("cannot read the database", error))?,
             watch,
+            notes,
             readers: Gathering::new(
                 Pool::start(
                     connector,
@@ -193,6 +209,9 @@ impl Truth for PostgresTruth {
             running.writer.stop().await;
             running.watch.stop().await;
             running.readers.stop().await;
+            if let Some(notes) = &running.notes {
+                notes.close().await;
+            }
         }
     }
 
@@ -216,6 +235,11 @@ impl Truth for PostgresTruth {
 
     fn queue(&self) -> Option<&dyn WriteQueue> {
         Some(self)
+    }
+
+    fn outbox(&self) -> Option<&dyn nubo_core::outbox::Outbox> {
+        let notes = self.running.get()?.notes.as_ref()?;
+        Some(notes)
     }
 
     async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>> {

@@ -23,7 +23,8 @@ use crate::{
         postgres::{
             Postgres,
             gate::INSTANCES,
-            others::{BY_OTHERS, TRIGGER},
+            others::{BY_OTHERS, TRIGGERS},
+            outbox::OUTBOX,
             table::{self, COMMITS, FIELDS, MIGRATIONS, OWN_SCHEMA},
         },
     },
@@ -73,7 +74,8 @@ const WATCHED: &str = "
     FROM pg_trigger t
     JOIN pg_class c ON c.oid = t.tgrelid
     JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE t.tgname = $1 AND t.tgenabled = 'A'";
+    WHERE t.tgname = ANY($1) AND t.tgenabled = 'A'
+    GROUP BY 1, 2 HAVING count(*) = cardinality($1)";
 
 /// Foreign keys of one column.
 const KEYS: &str = "
@@ -173,7 +175,7 @@ impl<'a> PostgresDatabase<'a> {
 
     /// The tables of which the database notes what others write, in whatever role they do.
     async fn watched(&mut self) -> Result<BTreeSet<Place>, SetupError> {
-        let query = sqlx::query(WATCHED).bind(TRIGGER);
+        let query = sqlx::query(WATCHED).bind(&TRIGGERS[..]);
         let rows = self.connection().fetch_all(query).await.map_err(failed)?;
         let places = rows.iter().map(|row| place(row, 0));
         places.collect::<Result<_, _>>().map_err(failed)
@@ -235,7 +237,8 @@ impl Database for PostgresDatabase<'_> {
             && self.exists(INSTANCES).await?
             && self.exists(Postgres::QUEUE).await?
             && self.exists(Postgres::DEAD_LETTERS).await?
-            && self.exists(BY_OTHERS).await?;
+            && self.exists(BY_OTHERS).await?
+            && self.exists(OUTBOX).await?;
         let names = sqlx::query("SELECT nspname::text FROM pg_namespace");
         let names = self.connection().fetch_all(names).await.map_err(failed)?;
         let schemas = names.iter().map(|row| row.try_get::<String, _>(0));

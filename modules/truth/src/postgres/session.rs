@@ -12,7 +12,6 @@ use std::{
 
 use nubo_core::{
     Error, Result,
-    coordination::Terms,
     document::Document,
     field::FieldType,
     id::Id,
@@ -29,10 +28,10 @@ use super::{
 use crate::{
     fault::{Keys, Refusal, is_lost, postgres_failure, trouble},
     rows::Rows,
-    session::{Lock, Session, Trouble},
+    session::{Ending, Lock, Session, Trouble},
     sql::{
         Dialect, Statement,
-        postgres::{Postgres, gate, table::COMMITS, write},
+        postgres::{Postgres, gate, outbox, table::COMMITS, write},
         select,
         write::update,
     },
@@ -293,11 +292,15 @@ impl Session for PostgresSession {
         self.catch_up().await
     }
 
-    async fn commit(&mut self, terms: Option<Terms>) -> Result<()> {
-        let text = match terms {
-            Some(terms) => format!("SELECT {}; COMMIT", gate::enter(&terms)),
-            None => "COMMIT".into(),
-        };
+    async fn commit(&mut self, ending: Ending) -> Result<()> {
+        let mut text = String::new();
+        if let Some(note) = &ending.note {
+            text = outbox::add(note) + "; ";
+        }
+        if let Some(terms) = &ending.terms {
+            text = text + "SELECT " + &gate::enter(terms) + "; ";
+        }
+        text.push_str("COMMIT");
         let committed = self.with(async |connection| {
             let text = AssertSqlSafe(text);
             connection.execute(text).await.map(drop)
@@ -381,10 +384,10 @@ impl Session for PostgresSession {
         &mut self,
         collection: &Collection,
         documents: &[&Document],
-        terms: Option<Terms>,
+        ending: Ending,
     ) -> Result<(), Refusal> {
         let Lane { id, batch } = self.lane.next();
-        let statement = write::insert_alone(collection, documents, id, batch, terms);
+        let statement = write::insert_alone(collection, documents, id, batch, ending);
         let inserted = self
             .with(async |connection| execute(connection, statement).await)
             .await;

@@ -29,6 +29,8 @@ pub struct PostgresSettings {
     pub tls: Option<Tls>,
     /// Certificates that the server's may be signed by, beside those of the system.
     pub tls_root: Option<PathBuf>,
+    /// Whether what is written is noted for a recent tier.
+    pub outbox: bool,
     /// What happens at start where the schema differs from the collections.
     pub at_start: AtStart,
     /// The folder of its migrations; it need not be there.

@@ -175,6 +175,7 @@ impl Truth for SqliteTruth {
             writer: Writer::start(
                 vec![SqliteSession::new(writing, limit)],
                 Surroundings {
+                    outbox: None,
                     catalog: Arc::clone(&self.catalog),
                     clock: Arc::clone(&self.clock),
                     random: Arc::clone(&self.random),

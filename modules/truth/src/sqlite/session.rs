@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use nubo_core::{Result, coordination::Terms, document::Document, id::Id, schema::Collection};
+use nubo_core::{Result, document::Document, id::Id, schema::Collection};
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
 use super::{arguments, read_rows, reader::SqliteRows, time_limit::TimeLimit};
 use crate::{
     fault::{Refusal, internal, refusal},
     rows::Rows,
-    session::{Lock, Session, Trouble},
+    session::{Ending, Lock, Session, Trouble},
     sql::{
         Statement, select,
         sqlite::{Argument, Sqlite, write},
@@ -83,9 +83,10 @@ impl Session for SqliteSession {
         Ok(())
     }
 
-    async fn commit(&mut self, terms: Option<Terms>) -> Result<()> {
-        debug_assert!(
-            terms.is_none(),
+    async fn commit(&mut self, ending: Ending) -> Result<()> {
+        debug_assert_eq!(
+            ending,
+            Ending::default(),
             "one process alone has nobody to agree with"
         );
         self.run("COMMIT").await
@@ -145,10 +146,11 @@ impl Session for SqliteSession {
         &mut self,
         collection: &Collection,
         documents: &[&Document],
-        terms: Option<Terms>,
+        ending: Ending,
     ) -> Result<(), Refusal> {
-        debug_assert!(
-            terms.is_none(),
+        debug_assert_eq!(
+            ending,
+            Ending::default(),
             "one process alone has nobody to agree with"
         );
         let statement = write::insert(collection, documents.iter().copied());

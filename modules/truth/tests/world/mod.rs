@@ -144,6 +144,7 @@ pub struct World {
 /// How tests use a database.
 pub fn postgres_settings(url: String) -> PostgresSettings {
     PostgresSettings {
+        outbox: false,
         url,
         application_name: "nubo-test".into(),
         readers: (1, 6),

@@ -83,6 +83,9 @@ pub(super) fn complete(catalog: &mut Catalog) {
             }
             fields.extend(cache.sets.iter().flatten());
         }
+        if collection.tiers.recent.is_some() {
+            fields.push(collection.created_at());
+        }
         let excerpts = Excerpts::new(fields, collection.fields.len());
         if let Some(recent) = &mut collection.tiers.recent {
             recent.excerpts = excerpts.clone();

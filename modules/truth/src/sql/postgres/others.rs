@@ -7,13 +7,21 @@
 //! There is no NOTIFY: who prepares a transaction could not do so any longer, and who commits would
 //! wait for all others who notify. The table is looked at often enough.
 
+use super::outbox::{OUTBOX, RECENT};
+
 /// Which documents others have written. Where it says nothing of a document, all of them.
 pub(crate) const BY_OTHERS: &str = "nubo.by_others";
-/// The trigger of each table.
-pub(crate) const TRIGGER: &str = "nubo_by_others";
+/// The triggers of each table: the first notes documents, the second sees to it that what others
+/// write has a revision of its own.
+pub(crate) const TRIGGERS: [&str; 2] = [TRIGGER, RAISING];
+
+const TRIGGER: &str = "nubo_by_others";
+const RAISING: &str = "nubo_raised";
 
 /// What the trigger calls.
 const FUNCTION: &str = "nubo.note_by_others";
+/// What the second one calls.
+const RAISE: &str = "nubo.raise_revision";
 /// So many documents of one transaction are noted one by one.
 const MOST: usize = 1000;
 
@@ -46,7 +54,15 @@ pub(crate) fn create() -> Vec<String> {
              IF noted = {MOST} THEN\n    \
              -- More than anybody wants to look at one by one.\n    \
              INSERT INTO {BY_OTHERS} DEFAULT VALUES;\n    \
+             UPDATE {RECENT} SET sound = false WHERE sound;\n    \
              RETURN NULL;\n  \
+             END IF;\n  \
+             -- Where there is a recent tier it is to be brought up to date, whoever is there to do so.\n  \
+             IF EXISTS (SELECT FROM {RECENT} WHERE sound) THEN\n    \
+             INSERT INTO {OUTBOX} (instance, batch, \"schema\", \"table\", ids)\n      \
+             VALUES (gen_random_uuid(), 0, TG_TABLE_SCHEMA, TG_TABLE_NAME,\n        \
+             CASE TG_OP WHEN 'INSERT' THEN ARRAY[NEW.id] WHEN 'DELETE' THEN ARRAY[OLD.id]\n          \
+             ELSE ARRAY[OLD.id, NEW.id] END);\n  \
              END IF;\n  \
              IF TG_OP <> 'INSERT' THEN\n    \
              INSERT INTO {BY_OTHERS} (\"schema\", \"table\", id)\n      \
@@ -60,11 +76,26 @@ pub(crate) fn create() -> Vec<String> {
              END\n\
              $note$"
         ),
+        format!(
+            "CREATE OR REPLACE FUNCTION {RAISE}() RETURNS trigger\n  \
+             LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $raise$\n\
+             DECLARE\n  \
+             clock bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;\n\
+             BEGIN\n  \
+             IF TG_OP = 'INSERT' THEN\n    \
+             NEW._rev := greatest(NEW._rev, clock);\n  \
+             ELSIF coalesce(NEW._rev, OLD._rev) <= OLD._rev THEN\n    \
+             NEW._rev := greatest(OLD._rev + 1, clock);\n  \
+             END IF;\n  \
+             RETURN NEW;\n\
+             END\n\
+             $raise$"
+        ),
     ]
 }
 
 /// What has the database note what others write to a table.
-pub(crate) fn watch(table: &str) -> [String; 2] {
+pub(crate) fn watch(table: &str) -> [String; 4] {
     [
         format!(
             "CREATE OR REPLACE TRIGGER {TRIGGER} AFTER INSERT OR UPDATE OR DELETE ON {table}\n  \
@@ -72,12 +103,28 @@ pub(crate) fn watch(table: &str) -> [String; 2] {
              EXECUTE FUNCTION {FUNCTION}()"
         ),
         format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {TRIGGER}"),
+        format!(
+            "CREATE OR REPLACE TRIGGER {RAISING} BEFORE INSERT OR UPDATE ON {table}\n  \
+             FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')\n  \
+             EXECUTE FUNCTION {RAISE}()"
+        ),
+        format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {RAISING}"),
     ]
 }
 
 /// What ends that.
-pub(crate) fn unwatch(table: &str) -> String {
-    format!("DROP TRIGGER {TRIGGER} ON {table}")
+pub(crate) fn unwatch(table: &str) -> [String; 2] {
+    TRIGGERS.map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {table}"))
+}
+
+/// A number for what the tables look like: another file, as TRUNCATE and ALTER TABLE make one, or
+/// another state of the trigger changes that.
+pub(crate) fn shape() -> String {
+    format!(
+        "(SELECT hashtextextended(coalesce(string_agg(concat_ws(':', c.oid, c.relfilenode, t.oid, \
+         t.tgenabled, t.xmin::text), ',' ORDER BY c.oid), ''), 0) \
+         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgname = '{TRIGGER}')"
+    )
 }
 
 /// Looks at what others have written since a snapshot, so many documents at most. Argument: the
@@ -87,16 +134,13 @@ pub(crate) fn unwatch(table: &str) -> String {
 /// whose transaction began early and committed late.
 ///
 /// Every row has the present snapshot, its oldest transaction, the time in milliseconds, when the
-/// server was started, and what the tables look like: another file, as TRUNCATE and ALTER TABLE make
-/// one, or another state of the trigger changes that.
+/// server was started, and what the tables look like.
 pub(crate) fn look(most: usize) -> String {
+    let shape = shape();
     format!(
         "SELECT pg_current_snapshot()::text, pg_snapshot_xmin(pg_current_snapshot())::text, \
          (extract(epoch FROM clock_timestamp()) * 1000)::bigint, \
-         pg_postmaster_start_time()::text, \
-         (SELECT hashtextextended(coalesce(string_agg(concat_ws(':', c.oid, c.relfilenode, t.oid, \
-         t.tgenabled, t.xmin::text), ',' ORDER BY c.oid), ''), 0) \
-         FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid WHERE t.tgname = '{TRIGGER}'), \
+         pg_postmaster_start_time()::text, {shape}, \
          o.is_noted, o.\"schema\", o.\"table\", o.id::text, o.transaction::text \
          FROM (VALUES (1)) AS one \
          LEFT JOIN (SELECT DISTINCT true AS is_noted, \"schema\", \"table\", id, transaction \

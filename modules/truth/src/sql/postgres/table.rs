@@ -6,7 +6,7 @@
 use nubo_core::{declare::IndexKind, field::FieldType, schema::Collection};
 use serde_json::Value as Json;
 
-use super::{Postgres, gate, others, types::Type};
+use super::{Postgres, gate, others, outbox, types::Type};
 use crate::{
     migrate::{
         declared::{self, Declares},
@@ -112,6 +112,7 @@ fn own_tables() -> Vec<String> {
         ),
     ];
     tables.extend(gate::create());
+    tables.extend(outbox::create());
     tables.extend(others::create());
     tables.extend(queue());
     tables
@@ -277,7 +278,7 @@ fn push(step: &Step, block: &mut Block) {
             Quoted(&key.name)
         )),
         Step::Watch(place) => block.statements.extend(others::watch(&named(place))),
-        Step::Unwatch(place) => say(others::unwatch(&named(place))),
+        Step::Unwatch(place) => block.statements.extend(others::unwatch(&named(place))),
         Step::Note { place, to, .. } => block.statements.extend(notes::note(FIELDS, place, to)),
     }
 }

@@ -3,19 +3,21 @@
 
 use std::fmt::Display;
 
-use nubo_core::{
-    coordination::Terms, document::Document, field::Field, schema::Collection, value::Value,
-};
+use nubo_core::{document::Document, field::Field, schema::Collection, value::Value};
 use uuid::Uuid;
 
 use super::{
     Argument, Postgres, decode,
     encode::{self, write_field, write_sized},
     gate::ENTER,
+    outbox,
     table::COMMITS,
     types::{Scalar, Type},
 };
-use crate::sql::{Dialect, Statement, column_of, select::columns};
+use crate::{
+    session::Ending,
+    sql::{Dialect, Statement, column_of, select::columns},
+};
 
 /// New rows.
 pub(crate) fn insert(collection: &Collection, documents: &[&Document]) -> Statement<Postgres> {
@@ -30,11 +32,11 @@ pub(crate) fn insert_alone(
     documents: &[&Document],
     lane: Uuid,
     batch: i64,
-    terms: Option<Terms>,
+    ending: Ending,
 ) -> Statement<Postgres> {
     let uuid = |uuid| Argument::new(Type::One(Scalar::Uuid), &Value::Uuid(uuid));
     let mut arguments = vec![uuid(lane), Argument::integer(batch)];
-    let note = match terms {
+    let note = match ending.terms {
         None => note_commit("$1", "$2"),
         Some(terms) => {
             arguments.extend([
@@ -46,7 +48,25 @@ pub(crate) fn insert_alone(
             note_commit_from("$1", "$2", format_args!("FROM {ENTER}($3, $4, $5, $6)"))
         }
     };
-    let mut statement = Statement::new(format!("WITH noted AS ({note}) "));
+    let mut text = format!("WITH noted AS ({note}) ");
+    // There is one collection, and so one table.
+    for ((schema, table), ids) in ending.note.iter().flat_map(|note| &note.documents) {
+        text = format!(
+            "{}, told AS ({}) ",
+            text.trim_end(),
+            outbox::add_by_arguments(arguments.len() + 1)
+        );
+        let ids = ids.iter().map(|id| Value::Uuid(id.uuid())).collect();
+        let note = ending.note.as_ref();
+        arguments.extend([
+            uuid(note.map_or(Uuid::nil(), |note| note.instance.uuid())),
+            Argument::integer(note.map_or(0, |note| note.batch.0.cast_signed())),
+            Argument::text(schema),
+            Argument::text(table),
+            Argument::new(Type::Array(Scalar::Uuid), &Value::List(ids)),
+        ]);
+    }
+    let mut statement = Statement::new(text);
     statement.arguments = arguments;
     push_insert(&mut statement, collection, documents);
     statement

@@ -1,0 +1,209 @@
+//! Bringing what is older than the recent tier, so that lists can be answered from it further back.
+//!
+//! A collection is walked from where the tier begins to where its window does, newest first. After each
+//! stretch it is noted that the tier has it, and never before: so whoever goes on later, or is
+//! interrupted, loses nothing but time. Documents that change meanwhile are brought by whoever changes
+//! them, and the newest version stays.
+
+use std::{collections::HashMap, sync::Arc};
+
+use nubo_core::{
+    Error, Result,
+    access::View,
+    clock::Clock,
+    coordination::Epoch,
+    document::Document,
+    filter::{Comparison, Expr, Path, Test},
+    outbox::Standing,
+    query::{Query, Start},
+    recent::{Fresh, Recent},
+    schema::{Catalog, Collection, CollectionId, SortKey},
+    time::Timestamp,
+    truth::Truth,
+    value::Value,
+};
+
+/// How many documents are brought at a time.
+const STRETCH: u32 = 1000;
+
+/// Brings what is older than the tier.
+pub struct Backfill {
+    pub catalog: Arc<Catalog>,
+    pub truth: Arc<dyn Truth>,
+    pub recent: Arc<dyn Recent>,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How far a collection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Filled {
+    pub collection: CollectionId,
+    /// How many documents were brought.
+    pub documents: u64,
+    /// Since when the tier has every document.
+    pub since: Timestamp,
+    /// Whether that is as far as its window reaches.
+    pub is_complete: bool,
+}
+
+impl Backfill {
+    /// Brings what collections are missing, and tells after each stretch how far it has come.
+    ///
+    /// # Errors
+    /// Where the tier is not in use, or cannot be asked. What was brought stays, and the next one goes
+    /// on from there.
+    pub async fn run(
+        &self,
+        collections: &[CollectionId],
+        mut tell: impl FnMut(Filled),
+    ) -> Result<()> {
+        let standing = self.standing().await?;
+        let epoch = standing.epoch;
+        for id in collections {
+            let collection = self.catalog.get(*id);
+            let Some(tier) = &collection.tiers.recent else {
+                continue;
+            };
+            let Some(covered) = standing.covered.get(id) else {
+                return Err(not_in_use());
+            };
+            let window = self.clock.now().millis().saturating_sub(tier.window);
+            let window = Timestamp::from_millis(window);
+            self.fill(epoch, collection, *covered, window, &mut tell)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn standing(&self) -> Result<Standing> {
+        let outbox = self.truth.outbox().ok_or_else(not_in_use)?;
+        let standing = outbox.standing().await?;
+        let sight = self.recent.look().await?;
+        if sight.epoch != Some(standing.epoch) || !standing.is_sound {
+            return Err(not_in_use());
+        }
+        self.recent.trust(&sight);
+        Ok(standing)
+    }
+
+    async fn fill(
+        &self,
+        epoch: Epoch,
+        collection: &Collection,
+        covered: Timestamp,
+        window: Timestamp,
+        tell: &mut impl FnMut(Filled),
+    ) -> Result<()> {
+        let mut filled = Filled {
+            collection: collection.id,
+            documents: 0,
+            since: covered,
+            is_complete: covered <= window,
+        };
+        let mut start = Start::First;
+        while !filled.is_complete {
+            let query = Query {
+                collection: collection.id,
+                filter: between(collection, window, covered),
+                sort: newest_first(collection),
+                start,
+                limit: STRETCH,
+                fields: None,
+            };
+            let documents = self.truth.find(query, &View::all()).await?;
+            let versions = documents.iter().filter_map(Fresh::there);
+            let versions: Vec<Fresh<'_>> = versions.collect();
+            if !versions.is_empty() {
+                let now = self.clock.now();
+                let refused = self.recent.bring(epoch, collection.id, &versions, now);
+                if let [first, ..] = refused.await?[..] {
+                    return Err(Error::unavailable(
+                        "recent_refused",
+                        format!("MongoDB cannot hold {first} of `{}`", collection.name),
+                    ));
+                }
+            }
+            filled.documents += documents.len() as u64;
+            filled.is_complete = documents.len() < STRETCH as usize;
+            let last = documents
+                .last()
+                .and_then(|last| created_at(collection, last));
+            filled.since = match (filled.is_complete, last) {
+                (true, _) => window,
+                // Others may have been created in the same millisecond.
+                (false, Some(last)) => Timestamp::from_millis(last.millis() + 1),
+                (false, None) => filled.since,
+            };
+            let Some(outbox) = self.truth.outbox() else {
+                return Err(not_in_use());
+            };
+            if !outbox.cover(epoch, collection.id, filled.since).await? {
+                return Err(not_in_use());
+            }
+            tell(filled);
+            start = match documents.last() {
+                Some(last) => Start::After(keys(collection, last)),
+                None => break,
+            };
+        }
+        Ok(())
+    }
+
+    /// The collections that the tier has.
+    pub fn collections(&self) -> Vec<CollectionId> {
+        let collections = self.catalog.collections().iter();
+        let recent = collections.filter(|collection| collection.tiers.recent.is_some());
+        recent.map(|collection| collection.id).collect()
+    }
+
+    /// Since when the tier has every document of collections.
+    ///
+    /// # Errors
+    /// Where the truth cannot be asked.
+    pub async fn covered(&self) -> Result<HashMap<CollectionId, Timestamp>> {
+        Ok(self.standing().await?.covered)
+    }
+}
+
+fn not_in_use() -> Error {
+    Error::unavailable(
+        "recent_not_in_use",
+        "the recent tier is not in use; a server that has it must run, and find MongoDB",
+    )
+}
+
+/// What was created in a time.
+fn between(collection: &Collection, from: Timestamp, until: Timestamp) -> Expr {
+    let field = collection.created_at();
+    let compare = |comparison, at| {
+        let path = Path::to_field(field, &collection.fields()[field]);
+        Expr::field(path, Test::Compare(comparison, Value::Timestamp(at)))
+    };
+    Expr::All(vec![
+        compare(Comparison::GreaterOrEqual, from),
+        compare(Comparison::Less, until),
+    ])
+}
+
+/// The order of newest first.
+pub(super) fn newest_first(collection: &Collection) -> Vec<SortKey> {
+    [collection.created_at(), Collection::ID]
+        .map(|field| SortKey {
+            field,
+            descending: true,
+        })
+        .to_vec()
+}
+
+fn keys(collection: &Collection, document: &Document) -> Vec<Value> {
+    let keys = newest_first(collection).into_iter();
+    keys.map(|key| document.value(key.field).clone()).collect()
+}
+
+/// When a document was created.
+pub(super) fn created_at(collection: &Collection, document: &Document) -> Option<Timestamp> {
+    match document.value(collection.created_at()) {
+        Value::Timestamp(created) => Some(*created),
+        _ => None,
+    }
+}

@@ -1,0 +1,239 @@
+//! The recent tier as the store uses it: what is read from there, and how it is kept up to date.
+//!
+//! A batch's documents are claimed in the *pending lists* before its commit, and noted in the truth's
+//! *outbox* by the commit itself. Behind the acknowledgement they are brought to the tier
+//! ([`settle`]); then the claims go, and the notes. What was left behind by whoever died, or could not
+//! be brought, is found by its note and brought as it is now. [`keep`] is the task that sees to that;
+//! it also judges whether the tier is what it should be, and begins another epoch where it is not.
+//! [`backfill`] brings what is older than the tier.
+//!
+//! A reader ([`crate::read`]) looks at the pending lists first. A document that is not pending then is
+//! in the tier as it was at that moment, or newer, or not at all.
+
+mod backfill;
+mod keep;
+mod settle;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use nubo_core::{
+    Error, Result,
+    access::View,
+    clock::{Clock, Random},
+    coordination::Epoch,
+    document::Document,
+    id::Id,
+    outbox::Outbox,
+    query::Query,
+    recent::{Found, Fresh, PendingLists, Recent, State},
+    schema::{Catalog, CollectionId, RecentTier},
+    time::Timestamp,
+    truth::Truth,
+};
+use tokio::sync::Notify;
+
+pub use backfill::{Backfill, Filled};
+pub use keep::{Keeping, RecentTask};
+use settle::Arriving;
+
+/// How many documents are asked for and brought at a time.
+const TOGETHER: usize = 500;
+
+/// What the store needs for a recent tier.
+pub struct RecentParts {
+    pub catalog: Arc<Catalog>,
+    pub truth: Arc<dyn Truth>,
+    pub recent: Arc<dyn Recent>,
+    pub lists: Arc<dyn PendingLists>,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+}
+
+/// The recent tier of a store.
+pub struct RecentStore {
+    catalog: Arc<Catalog>,
+    truth: Arc<dyn Truth>,
+    recent: Arc<dyn Recent>,
+    lists: Arc<dyn PendingLists>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    /// Who this is where marks are kept.
+    process: Id,
+    known: RwLock<Known>,
+    arriving: Mutex<Arriving>,
+    /// There is something to bring.
+    wake: Notify,
+}
+
+/// What is known of the tier.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    epoch: Option<Epoch>,
+    covered: Arc<HashMap<CollectionId, Timestamp>>,
+}
+
+/// A document, wherever it is.
+type Place = (CollectionId, Id);
+
+impl RecentStore {
+    /// A tier of which nothing is known yet.
+    pub fn new(parts: RecentParts) -> Self {
+        let RecentParts {
+            catalog,
+            truth,
+            recent,
+            lists,
+            clock,
+            random,
+        } = parts;
+        Self {
+            process: nubo_core::clock::new_id(&*clock, &*random),
+            catalog,
+            truth,
+            recent,
+            lists,
+            clock,
+            random,
+            known: RwLock::default(),
+            arriving: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// The tier of a collection, where it has it.
+    pub(crate) fn tier(&self, collection: CollectionId) -> Option<&RecentTier> {
+        self.catalog.get(collection).tiers.recent.as_ref()
+    }
+
+    /// The tier itself.
+    pub(crate) fn recent(&self) -> &dyn Recent {
+        &*self.recent
+    }
+
+    /// The pending lists.
+    pub(crate) fn lists(&self) -> &dyn PendingLists {
+        &*self.lists
+    }
+
+    /// The epoch that can be read at present.
+    pub(crate) fn epoch(&self) -> Option<Epoch> {
+        let known = self.known().epoch?;
+        (self.recent.epoch() == Some(known)).then_some(known)
+    }
+
+    /// Since when the tier has every document of a collection that was created in that time. The window
+    /// moves on, so that a reader asks once.
+    pub(crate) fn boundary(&self, epoch: Epoch, collection: CollectionId) -> Option<Timestamp> {
+        let tier = self.tier(collection)?;
+        let known = self.known();
+        if known.epoch != Some(epoch) {
+            return None;
+        }
+        let covered = *known.covered.get(&collection)?;
+        let begins = self.clock.now().millis().saturating_sub(tier.window);
+        Some(covered.max(Timestamp::from_millis(begins)))
+    }
+
+    /// Says that the tier has failed to answer. It is not asked before it was looked at again.
+    pub(crate) fn failed(&self, error: &Error) {
+        tracing::debug!(%error, "the recent tier does not answer");
+        self.recent.distrust();
+    }
+
+    fn known(&self) -> Known {
+        let known = self.known.read();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_known(&self, known: Known) {
+        // Nothing panics while it holds the lock.
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    fn arriving(&self) -> MutexGuard<'_, Arriving> {
+        // Nothing panics while it holds the lock and leaves it half changed.
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn outbox(&self) -> Result<&dyn Outbox> {
+        let none =
+            || Error::unavailable("not_started", "the truth notes nothing for a recent tier");
+        self.truth.outbox().ok_or_else(none)
+    }
+
+    /// Brings documents as they are now. Gives those that the tier cannot hold.
+    ///
+    /// Of one that is gone it is not known when that was. What the tier has of it is looked at before
+    /// it is found that it is gone, so that its end belongs behind that version, and a later life is
+    /// not touched.
+    async fn bring_now(&self, epoch: Epoch, places: &[Place]) -> Result<HashSet<Place>> {
+        let mut of_each: HashMap<CollectionId, Vec<Id>> = HashMap::new();
+        for (collection, id) in places {
+            of_each.entry(*collection).or_default().push(*id);
+        }
+        let mut refused = HashSet::new();
+        for (collection, mut ids) in of_each {
+            ids.sort_unstable();
+            ids.dedup();
+            for ids in ids.chunks(TOGETHER) {
+                let cannot = self.bring_some(epoch, collection, ids).await?;
+                refused.extend(cannot.into_iter().map(|id| (collection, id)));
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn bring_some(
+        &self,
+        epoch: Epoch,
+        collection: CollectionId,
+        ids: &[Id],
+    ) -> Result<Vec<Id>> {
+        let now = self.clock.now();
+        let mut documents = self.in_truth(collection, ids).await?;
+        let missing = without(ids, &documents);
+        let mut gone = Vec::new();
+        if !missing.is_empty() {
+            let before = self.recent.documents(epoch, collection, &missing).await?;
+            documents.extend(self.in_truth(collection, &missing).await?);
+            let still: HashSet<Id> = without(&missing, &documents).into_iter().collect();
+            gone.extend(
+                missing
+                    .iter()
+                    .zip(before)
+                    .filter_map(|(id, found)| match found {
+                        Found::Held(held) if still.contains(id) => Some(Fresh {
+                            id: *id,
+                            revision: held.revision,
+                            state: State::Gone(None),
+                        }),
+                        _ => None,
+                    }),
+            );
+        }
+        let mut versions: Vec<Fresh<'_>> = documents.iter().filter_map(Fresh::there).collect();
+        versions.extend(gone);
+        match versions.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.recent.bring(epoch, collection, &versions, now).await,
+        }
+    }
+
+    /// Documents as the truth has them now.
+    async fn in_truth(&self, collection: CollectionId, ids: &[Id]) -> Result<Vec<Document>> {
+        let query = Query::by_ids(self.catalog.get(collection), ids);
+        self.truth.find(query, &View::all()).await
+    }
+}
+
+/// The ids of which there is no document.
+fn without(ids: &[Id], documents: &[Document]) -> Vec<Id> {
+    let found: HashSet<Id> = documents.iter().filter_map(Document::id).collect();
+    ids.iter()
+        .filter(|id| !found.contains(id))
+        .copied()
+        .collect()
+}

@@ -1,0 +1,300 @@
+//! Bringing what was committed to the recent tier, behind the acknowledgement.
+//!
+//! Batches wait here with their documents until they are brought, many at a time. Where too many wait,
+//! or the tier does not take them, their documents are forgotten: their notes stay in the outbox, and
+//! who finds those brings the documents as they are then.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use nubo_core::{
+    Result,
+    coordination::{Epoch, Terms},
+    id::{Id, Revision},
+    observe::{BatchId, Fate, Foreign, Observer, Touched},
+    recent::{Claim, Fresh, State},
+    schema::CollectionId,
+};
+
+use super::{Place, RecentStore};
+
+/// How many documents may wait. Those of more are left to their notes.
+const MOST_WAITING: usize = 50_000;
+/// How many documents are brought at a time, about.
+const AT_ONCE: usize = 2000;
+/// How many documents that were read from the truth wait to be brought at most.
+const MOST_READ: usize = 2000;
+
+/// What is on its way to the tier.
+#[derive(Default)]
+pub(super) struct Arriving {
+    /// Batches that are announced and not settled.
+    announced: HashMap<BatchId, Batch>,
+    /// Those that are committed, in the order in which that became known.
+    committed: VecDeque<Batch>,
+    /// How many documents they have together.
+    waiting: usize,
+    /// Documents that others have written, and those that were asked for and are not in the tier.
+    looked_for: HashMap<Place, Option<Claim>>,
+    /// Notes of batches whose documents have arrived.
+    arrived: Vec<(Id, BatchId)>,
+}
+
+/// A batch, and under which instance it is claimed.
+struct Batch {
+    instance: Id,
+    number: BatchId,
+    touched: Vec<Arc<Touched>>,
+}
+
+impl Arriving {
+    /// Some batches whose documents are to be brought.
+    fn take_some(&mut self) -> Vec<Batch> {
+        let mut taken = Vec::new();
+        let mut documents = 0;
+        while documents < AT_ONCE
+            && let Some(batch) = self.committed.pop_front()
+        {
+            documents += batch.touched.len();
+            taken.push(batch);
+        }
+        self.waiting = self.waiting.saturating_sub(documents);
+        taken
+    }
+
+    /// Notes of batches that have arrived.
+    pub fn take_arrived(&mut self) -> Vec<(Id, BatchId)> {
+        std::mem::take(&mut self.arrived)
+    }
+
+    /// The same, which are to be removed another time.
+    pub fn put_back_arrived(&mut self, notes: Vec<(Id, BatchId)>) {
+        self.arrived.extend(notes);
+    }
+
+    /// Adds notes of batches that have arrived.
+    pub fn have_arrived(&mut self, notes: impl IntoIterator<Item = (Id, BatchId)>) {
+        self.arrived.extend(notes);
+    }
+
+    /// Forgets the documents that wait.
+    fn forget(&mut self) {
+        self.committed.clear();
+        self.waiting = 0;
+    }
+
+    /// Whether there is anything to bring.
+    fn is_empty(&self) -> bool {
+        self.committed.is_empty() && self.looked_for.is_empty()
+    }
+}
+
+impl RecentStore {
+    /// Has a document brought that was asked for and found in the truth alone.
+    pub(crate) fn promote(&self, collection: CollectionId, ids: impl Iterator<Item = Id>) {
+        let mut arriving = self.arriving();
+        for id in ids {
+            if arriving.looked_for.len() >= MOST_READ {
+                break;
+            }
+            arriving.looked_for.entry((collection, id)).or_insert(None);
+        }
+        drop(arriving);
+        self.wake.notify_one();
+    }
+
+    /// Brings some of what waits. Whether there is more.
+    ///
+    /// # Errors
+    /// When the tier does not take it, or the truth does not answer. What was tried is left to its
+    /// notes.
+    pub async fn settle_some(&self) -> Result<bool> {
+        let (batches, looked_for) = {
+            let mut arriving = self.arriving();
+            if self.recent.epoch().is_none() {
+                arriving.forget();
+                return Ok(false);
+            }
+            let looked_for = std::mem::take(&mut arriving.looked_for);
+            (arriving.take_some(), looked_for)
+        };
+        let Some(epoch) = self.epoch() else {
+            return Ok(false);
+        };
+        if !batches.is_empty() {
+            self.settle_batches(epoch, batches).await?;
+        }
+        if !looked_for.is_empty()
+            && let Err(error) = self.settle_others(epoch, &looked_for).await
+        {
+            // Their claims are in nobody else's hands.
+            let claimed = looked_for.into_iter().filter(|(_, claim)| claim.is_some());
+            self.arriving().looked_for.extend(claimed);
+            return Err(error);
+        }
+        Ok(!self.arriving().is_empty())
+    }
+
+    async fn settle_batches(&self, epoch: Epoch, batches: Vec<Batch>) -> Result<()> {
+        let mut newest: HashMap<CollectionId, HashMap<Id, &Touched>> = HashMap::new();
+        for touched in batches.iter().flat_map(|batch| &batch.touched) {
+            let Some(id) = touched.id() else { continue };
+            let of = newest.entry(touched.collection).or_default();
+            let known = of.entry(id).or_insert(touched);
+            if version(known) <= version(touched) {
+                *known = touched;
+            }
+        }
+        let now = self.clock.now();
+        let mut refused: HashSet<Place> = HashSet::new();
+        for (collection, documents) in &newest {
+            let versions = documents
+                .iter()
+                .filter_map(|(id, touched)| fresh(*id, touched));
+            let versions: Vec<Fresh<'_>> = versions.collect();
+            let cannot = self
+                .recent
+                .bring(epoch, *collection, &versions, now)
+                .await?;
+            refused.extend(cannot.into_iter().map(|id| (*collection, id)));
+        }
+        let mut claims = HashSet::new();
+        let mut notes = Vec::with_capacity(batches.len());
+        for batch in &batches {
+            let mut has_all = true;
+            for touched in &batch.touched {
+                let Some(id) = touched.id() else { continue };
+                let collection = touched.collection;
+                if refused.contains(&(collection, id)) {
+                    has_all = false;
+                    continue;
+                }
+                claims.insert(Claim {
+                    instance: batch.instance,
+                    batch: batch.number,
+                    collection,
+                    id,
+                });
+            }
+            if has_all {
+                notes.push((batch.instance, batch.number));
+            }
+        }
+        let claims: Vec<Claim> = claims.into_iter().collect();
+        self.lists.arrived(epoch, &claims).await?;
+        self.arriving().have_arrived(notes);
+        Ok(())
+    }
+
+    async fn settle_others(
+        &self,
+        epoch: Epoch,
+        looked_for: &HashMap<Place, Option<Claim>>,
+    ) -> Result<()> {
+        let places: Vec<Place> = looked_for.keys().copied().collect();
+        let refused = self.bring_now(epoch, &places).await?;
+        let claims = looked_for.iter();
+        let claims = claims.filter(|(place, _)| !refused.contains(place));
+        let claims: Vec<Claim> = claims.filter_map(|(_, claim)| *claim).collect();
+        match claims.is_empty() {
+            true => Ok(()),
+            false => self.lists.arrived(epoch, &claims).await,
+        }
+    }
+}
+
+/// Orders the states of a document.
+fn version(touched: &Touched) -> (Option<Revision>, bool) {
+    let document = touched.after.as_ref().or(touched.before.as_ref());
+    (
+        document.map(|document| document.revision()),
+        touched.after.is_none(),
+    )
+}
+
+/// What is brought of a document.
+fn fresh(id: Id, touched: &Touched) -> Option<Fresh<'_>> {
+    let document = touched.after.as_ref().or(touched.before.as_ref())?;
+    Some(Fresh {
+        id,
+        revision: document.revision(),
+        state: match &touched.after {
+            Some(after) => State::There(after),
+            None => State::Gone(Some(document)),
+        },
+    })
+}
+
+#[async_trait]
+impl Observer for RecentStore {
+    fn observes(&self, collection: CollectionId) -> bool {
+        self.tier(collection).is_some()
+    }
+
+    async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) -> Result<Option<Terms>> {
+        let instance = self.lists.claimed_by(batch);
+        let announced = Batch {
+            instance,
+            number: batch,
+            touched: changes.to_vec(),
+        };
+        self.arriving().announced.insert(batch, announced);
+        Ok(None)
+    }
+
+    async fn settle(&self, batch: BatchId, fate: Fate) {
+        let mut arriving = self.arriving();
+        let Some(batch) = arriving.announced.remove(&batch) else {
+            return;
+        };
+        let count = batch.touched.len();
+        if fate == Fate::Committed && arriving.waiting + count <= MOST_WAITING {
+            arriving.waiting += count;
+            arriving.committed.push_back(batch);
+            drop(arriving);
+            self.wake.notify_one();
+        }
+    }
+
+    async fn doubt(&self, batch: BatchId, documents: &[(CollectionId, Id)]) {
+        // Who claims it is not known any more when it is resolved.
+        let instance = self.lists.claimed_by(batch);
+        let announced = Batch {
+            instance,
+            number: batch,
+            touched: Vec::new(),
+        };
+        tracing::trace!(documents = documents.len(), "others have written");
+        self.arriving().announced.insert(batch, announced);
+    }
+
+    async fn resolve(&self, batch: BatchId, documents: &[Foreign]) {
+        let mut arriving = self.arriving();
+        let Some(Batch { instance, .. }) = arriving.announced.remove(&batch) else {
+            return;
+        };
+        for document in documents {
+            let claim = Claim {
+                instance,
+                batch,
+                collection: document.collection,
+                id: document.id,
+            };
+            // One that waits already has a claim of its own, whose note says what is to be done.
+            arriving
+                .looked_for
+                .entry((document.collection, document.id))
+                .and_modify(|known| *known = known.or(Some(claim)))
+                .or_insert(Some(claim));
+        }
+        drop(arriving);
+        self.wake.notify_one();
+    }
+
+    async fn overtaken(&self) {
+        self.wake.notify_one();
+    }
+}
