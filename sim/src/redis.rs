@@ -4,6 +4,8 @@
 //! What it holds is the cache of one process ([`Memory`]) for each epoch. Every command is noted, so
 //! that an earlier state is made by repeating those that came before it.
 
+mod claims;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -13,7 +15,7 @@ use std::{
 };
 
 use nubo_cache::{
-    Memory, Storage,
+    Claims, Memory, Storage,
     storage::{Announced, DocumentKey, Remote, Settled},
 };
 use nubo_core::{
@@ -24,8 +26,9 @@ use nubo_core::{
     id::{Id, Revision},
     observe::BatchId,
     position::Position,
+    recent::{Beginning, Claim, Condition},
     record::Version,
-    schema::Catalog,
+    schema::{Catalog, CollectionId},
 };
 use tokio::sync::oneshot;
 
@@ -74,6 +77,12 @@ enum Command {
     Read(DocumentKey),
     Fill(DocumentKey, u64, Arc<Held>, Option<i64>),
     Announce(Id, BatchId, Announced),
+    /// A batch claims what the recent tier is to have, and is under way from now on.
+    ClaimFor(Id, BatchId, Vec<DocumentKey>),
+    /// A batch that has no documents here is settled.
+    SettleNone(Id, BatchId),
+    /// The claims of a batch are taken back.
+    Unclaim(Id, BatchId, Vec<DocumentKey>),
     Settle(Id, BatchId, Settled),
     Abort(Id, BatchId, Announced),
     Scan(Vec<SetName>, Option<Position>, usize),
@@ -85,6 +94,14 @@ enum Command {
     /// A token runs out: a mistake.
     Expire(BatchId, DocumentKey),
     Clear,
+    Pending(Epoch, CollectionId, usize),
+    PendingAmong(Epoch, CollectionId, Vec<Id>),
+    Arrived(Epoch, Vec<Claim>),
+    Claim(Epoch, Vec<Claim>),
+    Condition,
+    BeginLists(Epoch),
+    IsUnderWay(Beginning),
+    OpenLists(Beginning),
 }
 
 enum Reply {
@@ -93,6 +110,10 @@ enum Reply {
     Yes(bool),
     Token(Option<u64>),
     Scan(Scan),
+    Ids(Option<Vec<Id>>),
+    Flags(Option<Vec<bool>>),
+    Condition(Condition),
+    Beginning(Option<Beginning>),
 }
 
 impl SimRedis {
@@ -259,7 +280,30 @@ impl Data {
                 // What is announced once more is in the record once.
                 batch_own.retain(|own| own.document != announced.document);
                 batch_own.push(announced.clone());
-                Reply::Yes(at_once(memory.announce(batch, &[announced]))? == [true])
+                Reply::Yes(at_once(memory.announce(batch, &[announced], &[]))? == [true])
+            }
+            Command::ClaimFor(instance, batch, claimed) => {
+                if self.fenced.contains(&instance) {
+                    return Err(away("the instance is fenced"));
+                }
+                let own = self.announced.entry(instance).or_default();
+                own.entry(batch).or_default();
+                at_once(memory.announce(batch, &[], &claimed))?;
+                Reply::Done
+            }
+            Command::SettleNone(instance, batch) => {
+                if let Some(own) = self.announced.get_mut(&instance) {
+                    own.remove(&batch);
+                }
+                at_once(memory.settle(batch, Vec::new()))?;
+                Reply::Done
+            }
+            Command::Unclaim(instance, batch, claimed) => {
+                if let Some(own) = self.announced.get_mut(&instance) {
+                    own.remove(&batch);
+                }
+                at_once(memory.abort(batch, &[], &claimed))?;
+                Reply::Done
             }
             Command::Settle(instance, batch, settled) => {
                 if self.take(instance, batch, settled.document).is_some() {
@@ -269,7 +313,7 @@ impl Data {
             }
             Command::Abort(instance, batch, announced) => {
                 if let Some(announced) = self.take(instance, batch, announced.document) {
-                    at_once(self.memory.abort(batch, &[announced]))?;
+                    at_once(self.memory.abort(batch, &[announced], &[]))?;
                 }
                 Reply::Done
             }
@@ -297,13 +341,31 @@ impl Data {
                 Reply::Done
             }
             Command::Expire(batch, document) => {
-                at_once(memory.abort(batch, &[bare(document)]))?;
+                at_once(memory.abort(batch, &[bare(document)], &[]))?;
                 Reply::Done
             }
             Command::Clear => {
                 at_once(memory.clear())?;
                 Reply::Done
             }
+            Command::Pending(epoch, collection, most) => {
+                Reply::Ids(at_once(memory.pending(epoch, collection, most))?)
+            }
+            Command::PendingAmong(epoch, collection, ids) => {
+                Reply::Flags(at_once(memory.pending_among(epoch, collection, &ids))?)
+            }
+            Command::Arrived(epoch, claims) => {
+                at_once(memory.arrived(epoch, &claims))?;
+                Reply::Done
+            }
+            Command::Claim(epoch, claims) => {
+                at_once(memory.claim(epoch, &claims))?;
+                Reply::Done
+            }
+            Command::Condition => Reply::Condition(at_once(memory.condition())?),
+            Command::BeginLists(epoch) => Reply::Beginning(at_once(memory.begin_lists(epoch))?),
+            Command::IsUnderWay(beginning) => Reply::Yes(at_once(memory.is_under_way(&beginning))?),
+            Command::OpenLists(beginning) => Reply::Yes(at_once(memory.open_lists(&beginning))?),
         })
     }
 
@@ -590,7 +652,16 @@ impl Storage for SimEpoch {
         Ok(counts)
     }
 
-    async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
+    async fn announce(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<Vec<bool>> {
+        if !claimed.is_empty() {
+            let command = Command::ClaimFor(self.instance, batch, claimed.to_vec());
+            self.act("claim", command).await?;
+        }
         let mut wanted = Vec::with_capacity(documents.len());
         for announced in documents {
             let command = Command::Announce(self.instance, batch, announced.clone());
@@ -607,6 +678,10 @@ impl Storage for SimEpoch {
     }
 
     async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {
+        if documents.is_empty() {
+            let command = Command::SettleNone(self.instance, batch);
+            return self.act("settle", command).await.map(drop);
+        }
         for settled in documents {
             let command = Command::Settle(self.instance, batch, settled);
             self.act("settle", command).await?;
@@ -614,10 +689,19 @@ impl Storage for SimEpoch {
         Ok(())
     }
 
-    async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
+    async fn abort(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<()> {
         for announced in documents {
             let command = Command::Abort(self.instance, batch, announced.clone());
             self.act("abort", command).await?;
+        }
+        if !claimed.is_empty() {
+            let command = Command::Unclaim(self.instance, batch, claimed.to_vec());
+            self.act("take claims back", command).await?;
         }
         Ok(())
     }
@@ -647,6 +731,11 @@ impl Storage for SimEpoch {
 
     async fn clear(&self) -> Result<()> {
         self.act("clear", Command::Clear).await.map(drop)
+    }
+
+    /// The whole epoch ends instead.
+    async fn distrust(&self) -> Result<()> {
+        self.clear().await
     }
 
     fn statistics(&self) -> Statistics {

@@ -1,6 +1,8 @@
 //! The real storage, a step at a time: each thing that it does to one document or one set is a step
 //! of its own, as it would be over a network.
 
+mod claims;
+
 use std::{
     collections::BTreeMap,
     sync::{
@@ -125,7 +127,7 @@ impl Stepping {
         let batches = self.tokens().get(&document).cloned().unwrap_or_default();
         for batch in &batches {
             let bare = bare(document);
-            let result = self.inner.abort(*batch, &[bare]).await;
+            let result = self.inner.abort(*batch, &[bare], &[]).await;
             debug_assert!(result.is_ok());
         }
         batches
@@ -137,7 +139,7 @@ impl Stepping {
         self.inner.settle(batch, vec![settled]).await?;
         for other in self.tear_tokens_off(document).await {
             if other != batch {
-                self.inner.announce(other, &[bare(document)]).await?;
+                self.inner.announce(other, &[bare(document)], &[]).await?;
             }
         }
         Ok(())
@@ -219,7 +221,16 @@ impl Storage for Stepping {
         Ok(counts)
     }
 
-    async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
+    async fn announce(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<Vec<bool>> {
+        if !claimed.is_empty() {
+            self.scheduler.step("claim").await;
+            self.inner.announce(batch, &[], claimed).await?;
+        }
         let mut wanted = Vec::with_capacity(documents.len());
         for announced in documents {
             self.scheduler.step("announce").await;
@@ -232,13 +243,16 @@ impl Storage for Stepping {
                 false => announced,
             };
             let one = std::slice::from_ref(changed);
-            wanted.extend(self.inner.announce(batch, one).await?);
+            wanted.extend(self.inner.announce(batch, one, &[]).await?);
         }
         self.scheduler.step("announce, answered").await;
         Ok(wanted)
     }
 
     async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {
+        if documents.is_empty() {
+            return self.inner.settle(batch, documents).await;
+        }
         for mut settled in documents {
             self.scheduler.step("settle").await;
             self.scheduler.note(|| {
@@ -267,13 +281,22 @@ impl Storage for Stepping {
         Ok(())
     }
 
-    async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
+    async fn abort(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<()> {
         for announced in documents {
             self.scheduler.step("abort").await;
             self.release(batch, announced.document);
             let mut announced = announced.clone();
             announced.places = self.not_lost(batch, announced.document, announced.places);
-            self.inner.abort(batch, &[announced]).await?;
+            self.inner.abort(batch, &[announced], &[]).await?;
+        }
+        if !claimed.is_empty() {
+            self.scheduler.step("take claims back").await;
+            self.inner.abort(batch, &[], claimed).await?;
         }
         Ok(())
     }
@@ -320,6 +343,11 @@ impl Storage for Stepping {
     async fn clear(&self) -> Result<()> {
         self.scheduler.step("clear").await;
         self.inner.clear().await
+    }
+
+    async fn distrust(&self) -> Result<()> {
+        self.scheduler.step("clear").await;
+        self.inner.distrust().await
     }
 
     fn statistics(&self) -> Statistics {

@@ -3,7 +3,8 @@
 //! The cache is [`Shelves`], written once against [`Storage`], which says what a place must be able
 //! to do to hold documents and sets. [`Memory`] is the one in this process, [`Redis`] the one that
 //! several instances share. Neither asks the truth anything: who reads puts there what was found, and
-//! the rules of [`nubo_core::cache`] say what of it counts.
+//! the rules of [`nubo_core::cache`] say what of it counts. Where there is a recent tier, the cache keeps
+//! what is on its way there, too: [`Claims`].
 //!
 //! [`LocalBus`] carries events from those who write to those who listen as long as both are in this
 //! process, and keeps the last minutes of what was heard; [`RedisBus`] does the same between several
@@ -15,6 +16,7 @@
 #![forbid(unsafe_code)]
 
 mod bus;
+mod claims;
 mod memory;
 mod others;
 mod redis;
@@ -33,6 +35,7 @@ pub use self::redis::{
     RedisStorage, RedisWatch, is_redis_address,
 };
 pub use bus::{LocalBus, LocalBusSettings, RedisBus, RedisBusSettings};
+pub use claims::Claims;
 pub use memory::{Budget, Memory, MemoryWatch};
 pub use shared::{Keeper, Shared};
 pub use shelves::Shelves;

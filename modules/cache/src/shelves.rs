@@ -33,7 +33,9 @@ use crate::{
 /// The cache over a storage.
 pub struct Shelves<S> {
     catalog: Arc<Catalog>,
-    storage: Arc<S>,
+    pub(crate) storage: Arc<S>,
+    /// Whether there is a recent tier, for which documents are claimed.
+    has_recent: bool,
     /// The batches that are announced and not yet settled.
     pending: Mutex<HashMap<BatchId, Pending>>,
     others: Others,
@@ -44,6 +46,8 @@ pub struct Shelves<S> {
 struct Pending {
     announced: Vec<Announced>,
     changes: Vec<Change>,
+    /// What the recent tier is to have, held here or not.
+    claimed: Vec<DocumentKey>,
 }
 
 /// What a batch does to a document.
@@ -62,15 +66,28 @@ impl<S: Storage> Shelves<S> {
         Self {
             catalog,
             storage,
+            has_recent: false,
             pending: Mutex::default(),
             others: Others::default(),
         }
+    }
+
+    /// The same beside a recent tier: what is on its way there is in the pending lists.
+    #[must_use]
+    pub fn with_recent(mut self) -> Self {
+        self.has_recent = true;
+        self
     }
 
     fn tier(&self, collection: CollectionId) -> Option<(&Collection, &CacheTier)> {
         let collection = self.catalog.get(collection);
         let cache = collection.tiers.cache.as_ref()?;
         Some((collection, cache))
+    }
+
+    /// Whether the recent tier is to have the documents of a collection.
+    fn claims(&self, collection: CollectionId) -> bool {
+        self.has_recent && self.catalog.get(collection).tiers.recent.is_some()
     }
 
     fn lifetime(&self, collection: CollectionId) -> Option<i64> {
@@ -83,15 +100,18 @@ impl<S: Storage> Shelves<S> {
         let mut places: HashMap<DocumentKey, usize> = HashMap::with_capacity(changes.len());
         let mut pending = Pending::default();
         for change in changes {
-            let Some((collection, cache)) = self.tier(change.collection) else {
-                continue;
-            };
             let document = change.after.as_ref().or(change.before.as_ref());
             let Some(document) = document else { continue };
             let Some(id) = document.id() else { continue };
             let key = DocumentKey {
-                collection: collection.id,
+                collection: change.collection,
                 id,
+            };
+            if self.claims(key.collection) {
+                pending.claimed.push(key);
+            }
+            let Some((collection, cache)) = self.tier(key.collection) else {
+                continue;
             };
             let revision = document.revision();
             let stands = places_of(change.after.as_ref(), collection, cache);
@@ -118,6 +138,8 @@ impl<S: Storage> Shelves<S> {
                 }
             }
         }
+        pending.claimed.sort_unstable();
+        pending.claimed.dedup();
         for announced in &mut pending.announced {
             if let Some(left) = &mut announced.left {
                 left.retain(|place| !announced.places.contains(place));
@@ -161,6 +183,13 @@ impl<S: Storage> Shelves<S> {
         };
         let places = places_of(Some(&held.excerpt), collection, cache);
         Some((places, held.revision))
+    }
+
+    async fn take_back(&self, batch: BatchId, pending: &Pending) -> Result<()> {
+        let aborted = self
+            .storage
+            .abort(batch, &pending.announced, &pending.claimed);
+        aborted.await
     }
 
     fn locked(&self) -> MutexGuard<'_, HashMap<BatchId, Pending>> {
@@ -216,12 +245,15 @@ pub(crate) fn places_of(
 #[async_trait]
 impl<S: Storage> Observer for Shelves<S> {
     fn observes(&self, collection: CollectionId) -> bool {
-        self.tier(collection).is_some()
+        self.tier(collection).is_some() || self.claims(collection)
     }
 
     async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) -> Result<Option<Terms>> {
         let mut pending = self.pending(changes);
-        let wanted = self.storage.announce(batch, &pending.announced).await;
+        let announced = self
+            .storage
+            .announce(batch, &pending.announced, &pending.claimed);
+        let wanted = announced.await;
         if let Ok(wanted) = &wanted {
             for (change, wanted) in pending.changes.iter_mut().zip(wanted) {
                 change.wanted = *wanted;
@@ -249,9 +281,9 @@ impl<S: Storage> Observer for Shelves<S> {
             }
             Fate::Refused => {
                 self.storage.refused(batch);
-                self.storage.abort(batch, &pending.announced).await
+                self.take_back(batch, &pending).await
             }
-            Fate::Aborted => self.storage.abort(batch, &pending.announced).await,
+            Fate::Aborted => self.take_back(batch, &pending).await,
         };
         // Its tokens stay, so that its documents are read from the truth.
         if let Err(error) = result {
@@ -271,6 +303,8 @@ impl<S: Storage> Observer for Shelves<S> {
             collection: *collection,
             id: *id,
         });
+        let claimed = keys.clone().filter(|key| self.claims(key.collection));
+        let claimed: Vec<DocumentKey> = claimed.collect();
         let keys = keys.filter(|key| self.tier(key.collection).is_some());
         let keys: Vec<DocumentKey> = keys.collect();
         let known = self.storage.read(&keys).await;
@@ -281,7 +315,7 @@ impl<S: Storage> Observer for Shelves<S> {
         });
         let doubted: Vec<Doubted> = doubted.collect();
         let announced: Vec<Announced> = doubted.iter().map(Doubted::announced).collect();
-        let result = self.storage.announce(batch, &announced).await;
+        let result = self.storage.announce(batch, &announced, &claimed).await;
         // Even what has failed on the way is to be taken back.
         self.others.doubt(batch, doubted);
         if let Err(error) = result {
@@ -308,7 +342,8 @@ impl<S: Storage> Observer for Shelves<S> {
         });
         let resolved: Vec<Resolved> = resolved.collect();
         let announced: Vec<Announced> = resolved.iter().map(Resolved::announced).collect();
-        let entered = self.storage.announce(batch, &announced).await;
+        // What was claimed arrives, or has arrived by now.
+        let entered = self.storage.announce(batch, &announced, &[]).await;
         let is_too_much = self.others.have_left_behind(&resolved);
         let settled = resolved.into_iter().map(Resolved::settled).collect();
         let settled = self.storage.settle(batch, settled).await;

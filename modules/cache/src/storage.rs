@@ -14,6 +14,8 @@
 //! | settle | what is newer is held; the batch's token and the fill token go | the old position goes, unless a later revision put it there |
 //! | abort | the batch's token goes | |
 //! | evict | all of it but the tokens of batches | all of it; what is under way is there again before anybody builds it |
+//!
+//! Beside them it keeps the pending lists of the recent tier ([`Claims`]), which are never evicted.
 
 use std::sync::Arc;
 
@@ -24,9 +26,12 @@ use nubo_core::{
     id::{Id, Revision},
     observe::BatchId,
     position::Position,
+    recent::Claim,
     record::Version,
     schema::CollectionId,
 };
+
+use crate::claims::Claims;
 
 /// Newer than every version that a batch brings.
 pub const LAST: Version = Version::gone(Revision::new(i64::MAX));
@@ -36,6 +41,18 @@ pub const LAST: Version = Version::gone(Revision::new(i64::MAX));
 pub struct DocumentKey {
     pub collection: CollectionId,
     pub id: Id,
+}
+
+impl DocumentKey {
+    /// That a batch has it on its way to the recent tier.
+    pub(crate) fn claim(self, instance: Id, batch: BatchId) -> Claim {
+        Claim {
+            instance,
+            batch,
+            collection: self.collection,
+            id: self.id,
+        }
+    }
 }
 
 /// Where a document stands in a set.
@@ -77,8 +94,8 @@ pub struct Settled {
     pub left_at: Revision,
 }
 
-/// Holds documents and sets.
-pub trait Storage: Send + Sync + 'static {
+/// Holds documents and sets, and what is pending of the recent tier.
+pub trait Storage: Claims {
     /// What is known of documents. One that is neither held nor about to be changed has a fill token
     /// afterwards, which may be one that was there already.
     fn read(&self, documents: &[DocumentKey]) -> impl Future<Output = Result<Vec<Lookup>>> + Send;
@@ -91,11 +108,13 @@ pub trait Storage: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Vec<bool>>> + Send;
 
     /// Of each document, whether it is worth holding: it was held, or stands in a set that somebody
-    /// has built.
+    /// has built. Those that the recent tier is to have are claimed, whether they are among the
+    /// documents or not.
     fn announce(
         &self,
         batch: BatchId,
         documents: &[Announced],
+        claimed: &[DocumentKey],
     ) -> impl Future<Output = Result<Vec<bool>>> + Send;
 
     /// What must hold when a batch is committed that was announced.
@@ -111,16 +130,19 @@ pub trait Storage: Send + Sync + 'static {
         true
     }
 
+    /// The claims stay: what is committed has not arrived in the recent tier by that.
     fn settle(
         &self,
         batch: BatchId,
         documents: Vec<Settled>,
     ) -> impl Future<Output = Result<()>> + Send;
 
+    /// The claims go as well.
     fn abort(
         &self,
         batch: BatchId,
         documents: &[Announced],
+        claimed: &[DocumentKey],
     ) -> impl Future<Output = Result<()>> + Send;
 
     /// What stands in any of these sets behind a position, all sets seen at one moment; and, where it is
@@ -144,14 +166,12 @@ pub trait Storage: Send + Sync + 'static {
         members: Members,
     ) -> impl Future<Output = Result<bool>> + Send;
 
-    /// Forgets everything that may be evicted.
+    /// Forgets everything that may be evicted. The pending lists stay.
     fn clear(&self) -> impl Future<Output = Result<()>> + Send;
 
     /// Makes sure that nothing counts any more that was read or committed before this, also where it
-    /// is on its way: somebody else has written, and nobody knows what.
-    fn distrust(&self) -> impl Future<Output = Result<()>> + Send {
-        self.clear()
-    }
+    /// is on its way: somebody else has written, and nobody knows what. The pending lists are closed.
+    fn distrust(&self) -> impl Future<Output = Result<()>> + Send;
 
     /// Whatever others had written at this moment, in ticks, is known of.
     fn watched(&self, _: i64) {}

@@ -6,6 +6,7 @@
 //! the [budget](budget).
 
 mod budget;
+mod claims;
 mod document;
 mod machine;
 mod set;
@@ -29,15 +30,18 @@ use nubo_core::{
     clock::Clock,
     observe::BatchId,
     position::Position,
+    recent::Claim,
     schema::Catalog,
 };
 
 pub use budget::{Budget, MemoryWatch};
 
 use crate::{
+    claims::NOBODY,
     sets::union,
     storage::{Announced, DocumentKey, Settled, Storage},
 };
+use claims::Lists;
 use document::Content;
 use shard::{Shard, Spread};
 
@@ -54,6 +58,7 @@ pub struct Memory {
     /// What all shards together may take, in bytes.
     budget: AtomicUsize,
     tokens: AtomicU64,
+    lists: Lists,
 }
 
 impl Memory {
@@ -76,6 +81,7 @@ impl Memory {
             clock,
             budget: AtomicUsize::new(budget),
             tokens: AtomicU64::new(1),
+            lists: Lists::default(),
         }
     }
 
@@ -143,6 +149,11 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The claims of a batch of this process.
+fn claims_of(batch: BatchId, claimed: &[DocumentKey]) -> impl Iterator<Item = Claim> {
+    claimed.iter().map(move |key| key.claim(NOBODY, batch))
+}
+
 impl Storage for Memory {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
         let read = |key: &DocumentKey| {
@@ -190,7 +201,13 @@ impl Storage for Memory {
         Ok(documents.into_iter().map(fill).collect())
     }
 
-    async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
+    async fn announce(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<Vec<bool>> {
+        self.lists.announce(batch, claims_of(batch, claimed));
         let announce = |announced: &Announced| {
             let mut read = false;
             for place in &announced.places {
@@ -207,6 +224,7 @@ impl Storage for Memory {
     }
 
     async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {
+        self.lists.settle(batch);
         for settled in documents {
             let until = self.until(settled.lifetime);
             let key = settled.document;
@@ -231,7 +249,13 @@ impl Storage for Memory {
         Ok(())
     }
 
-    async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
+    async fn abort(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<()> {
+        self.lists.abort(batch, claims_of(batch, claimed));
         for announced in documents {
             let key = announced.document;
             self.document_shard(key)
@@ -299,6 +323,7 @@ impl Storage for Memory {
     }
 
     async fn distrust(&self) -> Result<()> {
+        self.lists.close();
         for shard in &self.shards {
             lock(shard).distrust();
         }

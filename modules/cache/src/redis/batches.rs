@@ -1,11 +1,11 @@
-//! What a batch tells Redis: its records, its announcement, and that nothing came of it.
+//! What a batch tells Redis: its records with its claims, its announcement, and that nothing came of it.
 
 use std::{
     collections::HashMap,
     sync::{MutexGuard, PoisonError},
 };
 
-use nubo_core::{Error, Result, observe::BatchId};
+use nubo_core::{Error, Result, observe::BatchId, recent::Claim};
 use redis::{Cmd, Value};
 
 use super::{
@@ -21,23 +21,26 @@ use crate::storage::{Announced, DocumentKey, Settled};
 pub(super) type Entry = (Vec<u8>, Vec<u8>);
 
 impl RedisStorage {
-    /// Takes the tokens of a batch away, its records, and what its documents have entered. Where nobody knows whether it was committed,
-    /// its documents are not held afterwards.
+    /// Takes the tokens of a batch away, its records, its claims, and what its documents have entered.
+    /// Where nobody knows whether it was committed, its documents are not held afterwards, and no claims
+    /// are to be taken away.
     pub(super) async fn abort_all(
         &self,
         batch: BatchId,
         documents: impl Iterator<Item = (DocumentKey, Vec<Entry>)>,
         records: Vec<Vec<u8>>,
+        claims: &[Claim],
         doubtful: bool,
     ) -> Result<()> {
-        let begin = |records| {
+        let begin = |records, claims| {
             let mut call = self.begun(&SCRIPTS.abort);
             self.add_records(&mut call, records);
+            self.add_some_lists(&mut call, claims);
             call.argument(packed::batch(self.instance, batch));
             call.number(u8::from(doubtful));
             call
         };
-        let next = || begin(Vec::new());
+        let next = || begin(Vec::new(), &[]);
         let mut calls = calls_for_each(next(), next, documents, |call, (document, entered)| {
             call.key(self.keys.document(document));
             call.number(entered.len());
@@ -46,16 +49,28 @@ impl RedisStorage {
                 call.argument(entry);
             }
         });
+        calls.extend(claims.chunks(CHUNK).map(|claims| begin(Vec::new(), claims)));
         // What says what there is to do goes when it is done.
-        calls.push(begin(records));
+        calls.push(begin(records, &[]));
         self.call(&calls).await.map(drop)
     }
 
-    /// What puts down what a batch announces.
-    pub(super) fn records(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<Cmd>> {
+    /// What puts down what a batch announces, and claims what the recent tier is to have.
+    pub(super) fn records(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claims: &[Claim],
+    ) -> Result<Vec<Cmd>> {
         let too_large = || Error::internal("a document that is too large for its record");
         let mut commands = Vec::new();
-        for documents in documents.chunks(CHUNK) {
+        let mut claims = claims.chunks(CHUNK);
+        let mut documents = documents.chunks(CHUNK);
+        loop {
+            let (documents, claims) = match (documents.next(), claims.next()) {
+                (None, None) => return Ok(commands),
+                (documents, claims) => (documents.unwrap_or(&[]), claims.unwrap_or(&[])),
+            };
             let mut record = Record::default();
             for announced in documents {
                 record.add(announced).ok_or_else(too_large)?;
@@ -66,9 +81,9 @@ impl RedisStorage {
             let number = self.next_record(batch);
             call.argument(packed::record_name(self.instance, batch, number));
             call.argument(record.bytes().ok_or_else(too_large)?);
+            self.add_all_lists(&mut call, claims);
             commands.push(call.command());
         }
-        Ok(commands)
     }
 
     /// What announces documents that have records.

@@ -8,6 +8,8 @@
 //! | `…:m:…`, `…:b:…` | its coverage mark, its build tokens |
 //! | `…:g` | its stamp, where it has one |
 //! | `…:a` | the records: what was announced and is not settled, a hash |
+//! | `…:w` | the state of the pending lists, where they are kept |
+//! | `…:p:{collection}` | a pending list: of each document its claims, a hash |
 //! | `…:x:{instance}` | there once the instance is fenced |
 //!
 //! Collections and sets are numbers, their places; ids and values are bytes.
@@ -79,6 +81,19 @@ impl Keys {
         self.only(Kind::Records)
     }
 
+    /// The key of the state of the pending lists.
+    pub fn lists(&self) -> Vec<u8> {
+        self.only(Kind::Lists)
+    }
+
+    /// The key of a collection's pending list.
+    pub fn pending(&self, collection: CollectionId) -> Vec<u8> {
+        let mut key = self.begun(Kind::Pending, 6);
+        push_number(&mut key, collection.index());
+        key.pop();
+        key
+    }
+
     /// The key of something of which there is one.
     fn only(&self, kind: Kind) -> Vec<u8> {
         let mut key = self.begun(kind, 0);
@@ -135,17 +150,21 @@ pub(super) enum Kind {
     Builders = b'b',
     Stamp = b'g',
     Records = b'a',
+    Lists = b'w',
+    Pending = b'p',
     Fence = b'x',
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Document,
         Self::Entries,
         Self::Mark,
         Self::Builders,
         Self::Stamp,
         Self::Records,
+        Self::Lists,
+        Self::Pending,
         Self::Fence,
     ];
 }
@@ -271,6 +290,8 @@ mod tests {
         for (key, kind, expected) in [
             (keys.document(document), Kind::Document, Some(document)),
             (keys.records(), Kind::Records, None),
+            (keys.lists(), Kind::Lists, None),
+            (keys.pending(collection), Kind::Pending, None),
         ] {
             let found = Found::parse("a:b*", &key).unwrap();
             assert_eq!((found.epoch, found.part.unwrap().0), (epoch, kind));

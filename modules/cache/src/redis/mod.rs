@@ -14,13 +14,14 @@
 //!
 //! Start with [keys], which says what is where, and `scripts/library.lua`. [reading] is what is asked,
 //! [gather] how questions go together and [lists] which need not be asked again; [batches] is what is
-//! announced.
+//! announced, [claims] what is on its way to the recent tier.
 
 mod answers;
 mod audit;
 mod batches;
 mod buckets;
 mod budget;
+mod claims;
 mod counts;
 mod gather;
 mod keys;
@@ -111,7 +112,7 @@ impl Redis {
 }
 
 /// Which way of laying things out in Redis this is.
-const LAYOUT: u32 = 2;
+const LAYOUT: u32 = 3;
 
 /// What tells those who write and read alike from others. The bytes that are held mean something only
 /// to those with the same collections and the same version of this code; so a server is another
@@ -125,9 +126,10 @@ fn meaning(catalog: &Catalog) -> Uuid {
         // Writing into a string cannot fail.
         let written = write!(
             text,
-            "\n{} {:?} {:?} {:?} {fields:?}",
+            "\n{} {:?} {} {:?} {:?} {fields:?}",
             collection.name,
             collection.tiers.cache,
+            collection.tiers.recent.is_some(),
             collection.order,
             collection.sent_fields()
         );

@@ -9,10 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use nubo_core::{
     cache::{Held, SetName},
+    coordination::Epoch,
     id::{Id, Revision},
     observe::BatchId,
     packed::{read, read_length, split, take, write, write_length},
     position::Position,
+    recent::{Claim, Condition},
     record::Version,
     schema::{CacheTier, Catalog, Collection},
 };
@@ -26,6 +28,8 @@ use crate::{
 
 /// Bytes of a revision.
 const REVISION: usize = 8;
+/// Bytes of a record's name.
+const NAME: usize = 28;
 /// Bytes of a stamp.
 const STAMP: usize = 16;
 
@@ -44,6 +48,43 @@ pub(super) fn version(version: Version) -> Vec<u8> {
 /// The token of a batch, which no batch of another instance has.
 pub(super) fn batch(instance: Id, batch: BatchId) -> Vec<u8> {
     [instance.uuid().as_bytes(), &batch.0.to_be_bytes()[..]].concat()
+}
+
+/// A claim: the token of the batch, and the document's id.
+pub(super) fn claim(claim: &Claim) -> Vec<u8> {
+    [
+        &batch(claim.instance, claim.batch)[..],
+        claim.id.uuid().as_bytes(),
+    ]
+    .concat()
+}
+
+/// An epoch of the recent tier.
+pub(super) fn epoch(epoch: Epoch) -> Vec<u8> {
+    [&epoch.number.to_be_bytes()[..], &epoch.nonce.to_be_bytes()].concat()
+}
+
+/// What the state of the pending lists says.
+pub(super) fn read_lists(mut state: &[u8]) -> Option<Condition> {
+    let [stage] = take(&mut state)?;
+    let epoch = Epoch {
+        number: u64::from_be_bytes(take(&mut state)?),
+        nonce: u32::from_be_bytes(take(&mut state)?),
+    };
+    match stage {
+        b'B' => Some(Condition::Begun(epoch)),
+        b'O' if state.is_empty() => Some(Condition::Open(epoch)),
+        _ => None,
+    }
+}
+
+/// Ids, one behind the other.
+pub(super) fn read_ids(bytes: &[u8]) -> Option<Vec<Id>> {
+    let (ids, []) = bytes.as_chunks() else {
+        return None;
+    };
+    let id = |bytes: &[u8; 16]| Id::from_uuid(Uuid::from_bytes(*bytes));
+    Some(ids.iter().map(id).collect())
 }
 
 /// A document: its revision, what questions ask about unless its JSON says that, and its JSON.
@@ -144,6 +185,14 @@ pub(super) fn read_member(bytes: &[u8]) -> Option<Position> {
 /// What a record is called: the token of the batch, and which of its records it is.
 pub(super) fn record_name(instance: Id, batch: BatchId, number: u32) -> Vec<u8> {
     [&self::batch(instance, batch)[..], &number.to_be_bytes()].concat()
+}
+
+/// The names of records, one behind the other.
+pub(super) fn read_record_names(bytes: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let (names, []) = bytes.as_chunks::<NAME>() else {
+        return None;
+    };
+    Some(names.iter().map(|name| name.to_vec()).collect())
 }
 
 /// The instance and the batch of a record with this name.

@@ -7,7 +7,10 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
-use crate::sets::{KEPT, MOST};
+use crate::{
+    claims::{MOST_CLAIMS, MOST_PENDING},
+    sets::{KEPT, MOST},
+};
 
 /// How long a fill token is there, in milliseconds. A document that takes longer to be read is not
 /// held.
@@ -42,6 +45,13 @@ pub(super) struct Scripts {
     pub drop: Script,
     pub forget: Script,
     pub fence: Script,
+    pub claim: Script,
+    pub arrived: Script,
+    pub begin_lists: Script,
+    pub open_lists: Script,
+    pub under_way: Script,
+    pub pending: Script,
+    pub pending_among: Script,
     pub take_token: Script,
     pub give_back_token: Script,
 }
@@ -59,6 +69,13 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     drop: Script::new(include_str!("scripts/drop.lua")),
     forget: Script::new(include_str!("scripts/forget.lua")),
     fence: Script::new(include_str!("scripts/fence.lua")),
+    claim: Script::new(include_str!("scripts/claim.lua")),
+    arrived: Script::new(include_str!("scripts/arrived.lua")),
+    begin_lists: Script::new(include_str!("scripts/begin_lists.lua")),
+    open_lists: Script::new(include_str!("scripts/open_lists.lua")),
+    under_way: Script::new(include_str!("scripts/under_way.lua")),
+    pending: Script::new(include_str!("scripts/pending.lua")),
+    pending_among: Script::new(include_str!("scripts/pending_among.lua")),
     take_token: Script::alone(include_str!("scripts/take_token.lua").to_owned()),
     give_back_token: Script::alone(include_str!("scripts/give_back_token.lua").to_owned()),
 });
@@ -71,6 +88,7 @@ impl Script {
         let text = format!(
             "{first}\n\
              local KEPT, MOST = {KEPT}, {MOST}\n\
+             local MOST_PENDING, MOST_CLAIMS = {MOST_PENDING}, {MOST_CLAIMS}\n\
              local FILL_TIME, BUILD_TIME, BUILDS = {FILL_TIME}, {BUILD_TIME}, {BUILDS}\n\
              {library}\n{rest}"
         );
@@ -100,6 +118,13 @@ impl Scripts {
             &self.drop,
             &self.forget,
             &self.fence,
+            &self.claim,
+            &self.arrived,
+            &self.begin_lists,
+            &self.open_lists,
+            &self.under_way,
+            &self.pending,
+            &self.pending_among,
             &self.take_token,
             &self.give_back_token,
         ];

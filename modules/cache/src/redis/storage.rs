@@ -189,13 +189,19 @@ impl Storage for RedisStorage {
         Ok(counts)
     }
 
-    async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
+    async fn announce(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<Vec<bool>> {
         let mut worth = vec![false; documents.len()];
         let (new, known): (Vec<_>, Vec<_>) = documents
             .iter()
             .enumerate()
             .partition(|(_, announced)| announced.is_new);
-        let mut commands = self.records(batch, documents)?;
+        let claims = self.claims_of(batch, claimed);
+        let mut commands = self.records(batch, documents, &claims)?;
         let records = commands.len();
         commands.extend(self.announcements(batch, &known));
         let calls = commands.len() - records;
@@ -254,7 +260,12 @@ impl Storage for RedisStorage {
         self.call(&calls).await.map(drop)
     }
 
-    async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
+    async fn abort(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<()> {
         let documents = documents.iter().map(|announced| {
             let places = match announced.is_new {
                 true => &announced.places[..],
@@ -267,7 +278,9 @@ impl Storage for RedisStorage {
             (announced.document, entered.collect())
         });
         let records = self.records_of(batch);
-        self.abort_all(batch, documents, records, false).await
+        let claims = self.claims_of(batch, claimed);
+        self.abort_all(batch, documents, records, &claims, false)
+            .await
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
@@ -346,6 +359,11 @@ impl Storage for RedisStorage {
     }
 
     async fn clear(&self) -> Result<()> {
+        self.forget_all().await
+    }
+
+    async fn distrust(&self) -> Result<()> {
+        self.close_lists().await?;
         self.forget_all().await
     }
 

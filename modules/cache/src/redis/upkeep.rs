@@ -188,9 +188,10 @@ impl RedisStorage {
             let (next, entries) = step(answers)?;
             cursor = next;
             for record in self.own(entries)? {
-                // Their places stay: they may be right.
+                // Their places stay: they may be right. So do their claims, which go when the recent
+                // tier has what was committed of them.
                 let documents = record.documents.into_iter().map(|key| (key, Vec::new()));
-                self.abort_all(record.batch, documents, vec![record.name], true)
+                self.abort_all(record.batch, documents, vec![record.name], &[], true)
                     .await?;
             }
         }

@@ -12,6 +12,7 @@
 //! A batch that cannot be announced makes the instance close the gate, waits until that is done and
 //! goes on without. [`keeper`] is the task that renews the lease, and moves the gate.
 
+mod claims;
 mod keeper;
 #[cfg(test)]
 mod tests;
@@ -350,7 +351,12 @@ impl<R: Remote> Storage for Shared<R> {
         Ok(counts.await.unwrap_or_else(|| vec![false; count]))
     }
 
-    async fn announce(&self, batch: BatchId, documents: &[Announced]) -> Result<Vec<bool>> {
+    async fn announce(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<Vec<bool>> {
         let until = self.clock.ticks().saturating_add(PATIENCE);
         loop {
             let view = self.view.borrow().clone();
@@ -371,7 +377,7 @@ impl<R: Remote> Storage for Shared<R> {
                     // Even what has failed on the way may be there, and is to be taken back.
                     let kept = (Some(Arc::clone(storage)), terms(*epoch, true));
                     self.announced().insert(batch, kept);
-                    match storage.announce(batch, documents).await {
+                    match storage.announce(batch, documents, claimed).await {
                         Ok(wanted) => return Ok(wanted),
                         Err(error) => {
                             tracing::warn!(%error, "a batch could not be announced");
@@ -398,11 +404,16 @@ impl<R: Remote> Storage for Shared<R> {
         settled.inspect_err(|_| self.condemn(terms.epoch))
     }
 
-    async fn abort(&self, batch: BatchId, documents: &[Announced]) -> Result<()> {
+    async fn abort(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+        claimed: &[DocumentKey],
+    ) -> Result<()> {
         let Some((Some(storage), terms)) = self.announced().remove(&batch) else {
             return Ok(());
         };
-        let aborted = storage.abort(batch, documents).await;
+        let aborted = storage.abort(batch, documents, claimed).await;
         aborted.inspect_err(|_| self.condemn(terms.epoch))
     }
 

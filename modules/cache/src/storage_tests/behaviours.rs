@@ -325,7 +325,11 @@ async fn change_many<S: Storage>(world: &World<S>, batch: BatchId, numbers: &[u1
         .iter()
         .map(|n| world.announced(u128::from(*n), &[i64::from(*n)]));
     let announced: Vec<Announced> = announced.collect();
-    world.storage.announce(batch, &announced).await.unwrap();
+    world
+        .storage
+        .announce(batch, &announced, &[])
+        .await
+        .unwrap();
     let settled = numbers.iter().map(|n| {
         let number = u128::from(*n);
         world.settled(number, there(10), &[i64::from(*n)], &[])
@@ -338,7 +342,11 @@ async fn change_many<S: Storage>(world: &World<S>, batch: BatchId, numbers: &[u1
 async fn leave_many<S: Storage>(world: &World<S>, batch: BatchId, numbers: &[u16]) {
     let announced = numbers.iter().map(|n| world.announced(u128::from(*n), &[]));
     let announced: Vec<Announced> = announced.collect();
-    world.storage.announce(batch, &announced).await.unwrap();
+    world
+        .storage
+        .announce(batch, &announced, &[])
+        .await
+        .unwrap();
     let settled = numbers.iter().map(|n| {
         let mut settled = world.settled(u128::from(*n), gone(10), &[], &[i64::from(*n)]);
         settled.left_at = there(10).revision;
@@ -360,13 +368,21 @@ pub(crate) async fn what_others_have_written_is_nowhere_held_and_missing_nowhere
     // A batch is under way that was committed before, and moves the document.
     world.announce(OTHER, 1, &[2]).await;
     let announced = [doubted(1).announced()];
-    world.storage.announce(BATCH, &announced).await.unwrap();
+    world
+        .storage
+        .announce(BATCH, &announced, &[])
+        .await
+        .unwrap();
     assert!(world.is_busy(1).await);
     // They have moved it as well, as is known only now.
     let now = world.document(1, 3, 9);
     let resolved = doubted(1).resolved(Some(&now), world.places(1, &[3]));
     let announced = [resolved.announced()];
-    world.storage.announce(BATCH, &announced).await.unwrap();
+    world
+        .storage
+        .announce(BATCH, &announced, &[])
+        .await
+        .unwrap();
     world.settle(BATCH, resolved.settled()).await;
     assert!(world.is_busy(1).await, "the batch is still under way");
     let late = world.settled(1, there(9), &[2], &[1, 3]);
@@ -384,7 +400,7 @@ pub(crate) async fn what_others_have_written_is_nowhere_held_and_missing_nowhere
         let announced = [gone.announced()];
         world
             .storage
-            .announce(BatchId(7), &announced)
+            .announce(BatchId(7), &announced, &[])
             .await
             .unwrap();
         world.settle(BatchId(7), gone.settled()).await;

@@ -4,6 +4,7 @@
 //! against one another.
 
 mod behaviours;
+mod claims;
 pub(crate) mod model;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use uuid::Uuid;
 use crate::storage::{Announced, DocumentKey, Place, Settled, Storage};
 
 pub(crate) use behaviours::*;
+pub(crate) use claims::*;
 
 pub(crate) const BATCH: BatchId = BatchId(1);
 pub(crate) const OTHER: BatchId = BatchId(2);
@@ -35,7 +37,7 @@ pub(crate) fn catalog() -> Catalog {
             "name": name,
             "fields": { "kind": kind, "size": "int", "words": "text" },
             "order": "size",
-            "tiers": { "cache": { "sets": ["kind"] } },
+            "tiers": { "cache": { "sets": ["kind"] }, "recent": {} },
         })
     };
     let declarations = json!([
@@ -147,7 +149,10 @@ impl<S: Storage> World<S> {
 
     pub async fn announce(&self, batch: BatchId, number: u128, sizes: &[i64]) -> bool {
         let announced = self.announced(number, sizes);
-        self.storage.announce(batch, &[announced]).await.unwrap()[0]
+        self.storage
+            .announce(batch, &[announced], &[])
+            .await
+            .unwrap()[0]
     }
 
     pub fn announced(&self, number: u128, sizes: &[i64]) -> Announced {
@@ -170,7 +175,7 @@ impl<S: Storage> World<S> {
 
     pub async fn abort(&self, batch: BatchId, number: u128, sizes: &[i64]) {
         let announced = self.announced(number, sizes);
-        self.storage.abort(batch, &[announced]).await.unwrap();
+        self.storage.abort(batch, &[announced], &[]).await.unwrap();
     }
 
     pub async fn settle(&self, batch: BatchId, settled: Settled) {
@@ -249,6 +254,15 @@ macro_rules! test_behaviours {
             what_is_cleared_is_gone_but_for_tokens
             what_others_have_written_is_nowhere_held_and_missing_nowhere
             many_documents_are_read_and_changed_at_once
+            what_is_announced_is_pending_until_it_has_arrived
+            a_document_is_pending_until_all_of_its_claims_are_gone
+            what_was_taken_back_is_not_pending
+            what_is_claimed_later_is_pending_in_its_own_epoch_alone
+            lists_that_are_too_long_are_closed
+            a_document_that_too_many_claim_closes_the_lists
+            lists_are_opened_as_they_were_begun_and_once
+            who_begins_the_lists_knows_the_batches_that_are_under_way
+            lists_stay_when_the_cache_is_cleared_and_are_closed_when_it_is_distrusted
         );
     };
     ($world:path: $($behaviour:ident)*) => {$(

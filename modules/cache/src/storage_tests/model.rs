@@ -150,8 +150,13 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
             left: Some(settled.left.clone()),
         });
         let announced: Vec<Announced> = announced.collect();
-        let worth = self.one.storage.announce(batch, &announced).await.unwrap();
-        let also = self.other.storage.announce(batch, &announced).await;
+        let worth = self
+            .one
+            .storage
+            .announce(batch, &announced, &[])
+            .await
+            .unwrap();
+        let also = self.other.storage.announce(batch, &announced, &[]).await;
         assert_eq!(worth, also.unwrap());
         self.pending
             .insert(batch, documents.into_values().collect());
@@ -175,8 +180,16 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
                 left: Some(settled.left),
             });
             let announced: Vec<Announced> = announced.collect();
-            self.one.storage.abort(batch, &announced).await.unwrap();
-            self.other.storage.abort(batch, &announced).await.unwrap();
+            self.one
+                .storage
+                .abort(batch, &announced, &[])
+                .await
+                .unwrap();
+            self.other
+                .storage
+                .abort(batch, &announced, &[])
+                .await
+                .unwrap();
         }
     }
 

@@ -6,14 +6,15 @@
 -- New documents leave the sets that they have not entered after all. What others have too much they
 -- keep: the place may have been the document's before.
 --
--- Keys: the epoch, the records; of each document its own, then the entries of sets that it leaves.
--- Arguments: how many records are done with, and their names; the batch's token, 1 where it may have
--- been committed, else 0; of each document the number of those sets, and its entry in each.
+-- Keys: the epoch, the records; the pending lists that claims go from; of each document its own, then the entries of sets that it leaves.
+-- Arguments: how many records are done with, and their names; how many pending lists there are, of each
+-- the number of claims, and these; the batch's token, 1 where it may have been committed, else 0; of each document the number of those sets, and its entry in each.
 
 local records = key()
 for _ = 1, tonumber(argument()) do
   redis.call('HDEL', records, argument())
 end
+take_claims()
 local token, is_doubtful = argument(), argument() == '1'
 while is_more() do
   local document = key()

@@ -1,5 +1,6 @@
 -- What all scripts stand on. The server that loads them puts it in front of each, together with the
--- numbers KEPT and MOST (see `sets.rs`) and FILL_TIME and BUILD_TIME, in milliseconds, and BUILDS.
+-- numbers KEPT and MOST (see `sets.rs`), MOST_PENDING and MOST_CLAIMS (see `claims.rs`), and FILL_TIME
+-- and BUILD_TIME, in milliseconds, and BUILDS.
 --
 -- The first key is the epoch's. Where it is not there, nothing is done: what comes late, or comes to
 -- a server that has lost its data, comes for an epoch that is over. Its value counts tokens.
@@ -25,6 +26,11 @@
 --
 -- Whatever is announced gives the marks of the sets that it touches another stamp: who has read such a
 -- set knows by it whether anything may have changed.
+--
+-- The pending lists of the recent tier are there as long as they have a state: 'B', the epoch of the
+-- recent tier (12 bytes) and a nonce where they were begun, 'O' and the epoch where they are open. Each
+-- is a hash: by the id (16 bytes) of a document the tokens of the batches that claim it, one behind the
+-- other. A claim that is named is a token and an id.
 --
 -- Revisions and versions are bytes that compare as they do.
 
@@ -188,5 +194,77 @@ local function release(document, settled, tokens, packed, lifetime)
     hold(document, packed, lifetime)
   else
     redis.call('DEL', document)
+  end
+end
+
+-- Pending lists ---------------------------------------------------------------------------------
+
+local RECENT = 12
+
+-- Whether the lists are kept; where an epoch of the recent tier is named, for that.
+local function are_kept(state, epoch)
+  local known = redis.call('GET', state)
+  return known and (not epoch or known:sub(2, RECENT + 1) == epoch)
+end
+
+-- Adds a claim. False where the document has too many.
+local function add_claim(list, id, token)
+  if redis.call('HSETNX', list, id, token) == 1 then
+    return true
+  end
+  local tokens = redis.call('HGET', list, id)
+  if without(tokens, token) then
+    return true
+  end
+  redis.call('HSET', list, id, tokens .. token)
+  return #tokens < MOST_CLAIMS * TOKEN
+end
+
+local function take_claim(list, id, token)
+  local rest = without(redis.call('HGET', list, id) or '', token)
+  if rest == '' then
+    redis.call('HDEL', list, id)
+  elseif rest then
+    redis.call('HSET', list, id, rest)
+  end
+end
+
+-- Does something with each claim that the arguments have of a list. How many those are.
+local function each_claim(list, act)
+  local count, all = tonumber(argument()), true
+  for _ = 1, count do
+    local claim = argument()
+    all = act(list, claim:sub(TOKEN + 1), claim:sub(1, TOKEN)) and all
+  end
+  return count, all
+end
+
+-- Adds the claims that are named next, if the lists are kept. One that is too long closes all of them,
+-- so that all have to be named.
+local function add_claims(epoch)
+  local count = tonumber(argument())
+  if count == 0 then
+    return
+  end
+  local state, lists, is_too_much = key(), {}, false
+  if not are_kept(state, epoch) then
+    return
+  end
+  for at = 1, count do
+    lists[at] = key()
+    local claims, all = each_claim(lists[at], add_claim)
+    if not all or (claims > 0 and redis.call('HLEN', lists[at]) > MOST_PENDING) then
+      is_too_much = true
+    end
+  end
+  if is_too_much then
+    redis.call('UNLINK', state, unpack(lists))
+  end
+end
+
+-- Takes the claims back that are named next.
+local function take_claims()
+  for _ = 1, tonumber(argument()) do
+    each_claim(key(), take_claim)
   end
 end

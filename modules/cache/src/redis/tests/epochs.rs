@@ -42,9 +42,9 @@ async fn assert_all_refused(world: &World<RedisStorage>) {
     let results = [
         storage.read(&[world.key(1)]).await.map(drop),
         storage.fill(fill, None).await.map(drop),
-        storage.announce(BATCH, &announced).await.map(drop),
+        storage.announce(BATCH, &announced, &[]).await.map(drop),
         storage.settle(BATCH, settled).await,
-        storage.abort(BATCH, &announced).await,
+        storage.abort(BATCH, &announced, &[]).await,
         storage
             .scan(std::slice::from_ref(&set), None, 9)
             .await
@@ -173,7 +173,7 @@ async fn what_a_fenced_instance_has_announced_is_taken_back() {
     other.miss(2).await;
     // It may announce nothing any more, and what it says late changes nothing.
     let announced = [world.announced(3, &[3])];
-    let refused = world.storage.announce(BATCH, &announced).await;
+    let refused = world.storage.announce(BATCH, &announced, &[]).await;
     assert!(refused.unwrap_err().to_string().contains("fenced"));
     world
         .settle(BATCH, world.settled(1, there(30), &[1], &[2]))
@@ -236,7 +236,11 @@ async fn however_much_was_announced_all_of_it_is_taken_back() {
             .map(|number| world.announced(u128::try_from(number).unwrap(), &[number]))
             .collect();
         let batch = BatchId(u64::from(batch));
-        world.storage.announce(batch, &announced).await.unwrap();
+        world
+            .storage
+            .announce(batch, &announced, &[])
+            .await
+            .unwrap();
     }
     assert_eq!(count(server, &[Kind::Document]), 700);
     redis
@@ -261,7 +265,7 @@ async fn who_announces_meanwhile_is_refused_or_taken_back() {
         let mut announced = 0;
         for number in 0.. {
             let document = world.announced(number, &[1]);
-            match world.storage.announce(BATCH, &[document]).await {
+            match world.storage.announce(BATCH, &[document], &[]).await {
                 Ok(_) => announced += 1,
                 Err(_) => break,
             }
@@ -305,7 +309,11 @@ async fn what_is_new_and_nobody_reads_leaves_nothing_but_its_record() {
     let mut announced = world.announced(1, &[1]);
     announced.is_new = true;
     let announced = [announced];
-    let worth = world.storage.announce(BATCH, &announced).await.unwrap();
+    let worth = world
+        .storage
+        .announce(BATCH, &announced, &[])
+        .await
+        .unwrap();
     assert!(!worth[0]);
     let keys = [Kind::Document, Kind::Entries, Kind::Mark, Kind::Builders];
     assert_eq!(count(server, &keys), 0);
@@ -323,7 +331,11 @@ async fn what_is_new_and_nobody_reads_leaves_nothing_but_its_record() {
     // Now that somebody reads the set the next one is kept.
     let mut announced = world.announced(2, &[2]);
     announced.is_new = true;
-    let worth = world.storage.announce(OTHER, &[announced]).await.unwrap();
+    let worth = world
+        .storage
+        .announce(OTHER, &[announced], &[])
+        .await
+        .unwrap();
     assert!(worth[0]);
     assert!(world.is_busy(2).await);
     world

@@ -62,8 +62,16 @@ async fn a_server_that_hangs_is_not_waited_for() {
     assert_eq!(late.code(), "cache_unavailable");
     // A batch that cannot be announced is taken back, however late the server learns of it.
     let announced = [world.announced(1, &[1])];
-    world.storage.announce(BATCH, &announced).await.unwrap_err();
-    world.storage.abort(BATCH, &announced).await.unwrap_err();
+    world
+        .storage
+        .announce(BATCH, &announced, &[])
+        .await
+        .unwrap_err();
+    world
+        .storage
+        .abort(BATCH, &announced, &[])
+        .await
+        .unwrap_err();
     // The connection is given up, and another is not to be had.
     for _ in 0..2 {
         refusal(&redis).await;
@@ -226,7 +234,11 @@ async fn a_full_server_takes_nothing_more_and_lets_everything_go() {
     test.other.announce(BATCH, 3, &[3]).await;
     let _: i64 = test.server.ask(&["SETBIT", "ballast", "48000000", "1"]);
     let announced = [world.announced(4, &[4])];
-    let refused = world.storage.announce(BATCH, &announced).await.unwrap_err();
+    let refused = world
+        .storage
+        .announce(BATCH, &announced, &[])
+        .await
+        .unwrap_err();
     assert!(refused.to_string().contains("OOM"), "{refused}");
     assert!(world.is_busy(1).await);
     let settled = world.settled(1, there(10), &[1], &[]);

@@ -71,7 +71,7 @@ async fn who_leaves_is_not_remembered_whether_or_not_anybody_knows_where_it_stoo
         };
         test.other
             .storage
-            .announce(BATCH, &[announced])
+            .announce(BATCH, &[announced], &[])
             .await
             .unwrap();
         assert!(matches!(first(&test.world).await, Some(Lookup::Busy)));
@@ -91,13 +91,17 @@ async fn a_new_document_of_which_nothing_comes_leaves_the_list_as_it_was() {
         let announced = [announced];
         test.other
             .storage
-            .announce(BATCH, &announced)
+            .announce(BATCH, &announced, &[])
             .await
             .unwrap();
         let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
         let position = world.position(number, number as i64);
         assert!(scan.positions.contains(&position));
-        test.other.storage.abort(BATCH, &announced).await.unwrap();
+        test.other
+            .storage
+            .abort(BATCH, &announced, &[])
+            .await
+            .unwrap();
         let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
         let before = [1, 2].map(|number| world.position(number, number as i64));
         assert_eq!(scan.positions, before);

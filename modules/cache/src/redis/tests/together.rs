@@ -255,12 +255,16 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
             places: places(size),
             left: left(before.size.filter(|_| before.size != size)),
         }];
-        let worth = world.storage.announce(batch, &announced).await.unwrap()[0];
+        let worth = world
+            .storage
+            .announce(batch, &announced, &[])
+            .await
+            .unwrap()[0];
         truth.pause().await;
         match truth.draw(40) {
             0 => return None,
             1..4 => {
-                world.storage.abort(batch, &announced).await.unwrap();
+                world.storage.abort(batch, &announced, &[]).await.unwrap();
                 return Some(());
             }
             _ => {}
