@@ -1,11 +1,14 @@
 //! What holds the recent tier.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use nubo_core::{module::SetupError, schema::Catalog};
 use nubo_recent::{MongoRecent, MongoSettings};
 
 use crate::config::{Loaded, RecentDriver};
+
+/// How long a read may take. The truth is asked then, which is what a slow answer costs.
+const READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// The recent tier as the settings want it, not connected yet. None where they want none.
 ///
@@ -30,6 +33,7 @@ pub(super) fn of(
         selection_limit: mongodb.server_selection_timeout.0,
         connect_limit: mongodb.connect_timeout.0,
         command_limit: mongodb.socket_timeout.0,
+        read_limit: mongodb.socket_timeout.0.min(READ_LIMIT),
     };
     Ok(Some(MongoRecent::new(settings, catalog.clone())))
 }

@@ -4,21 +4,32 @@ use std::{sync::Arc, time::Duration};
 
 use nubo_core::{
     cache::Held,
+    coordination::Epoch,
     document::Document,
     id::Id,
     query::{Query, Start},
-    record::Excerpts,
+    recent::{Found, Founding, Fresh, Recent, State},
     schema::{Catalog, Collection},
     time::Timestamp,
     value::Value,
 };
-use nubo_recent::{Fresh, MongoRecent, MongoSettings, Question as RecentQuestion, State};
+use nubo_recent::{MongoRecent, MongoSettings};
 use proptest::{prelude::*, test_runner::TestCaseResult};
 
 use crate::{Question, world::choices::Choices, written};
 
 #[path = "../../../tests/services/mongodb.rs"]
 mod mongodb_server;
+
+/// The epoch that is read. There is something of an earlier one besides.
+const EPOCH: Epoch = Epoch {
+    number: 2,
+    nonce: 5,
+};
+const EARLIER: Epoch = Epoch {
+    number: 1,
+    nonce: 6,
+};
 
 /// A recent tier in a database of its own.
 pub struct Mongo {
@@ -39,9 +50,15 @@ impl Mongo {
             selection_limit: minute,
             connect_limit: minute,
             command_limit: minute,
+            read_limit: minute,
         };
         let tier = MongoRecent::new(settings, catalog);
         tier.start().await.unwrap();
+        let founding = Founding {
+            epoch: EPOCH,
+            truth: "the truth".into(),
+        };
+        assert!(tier.found(&founding).await.unwrap());
         Self { tier, database }
     }
 
@@ -54,8 +71,16 @@ impl Mongo {
         client.shutdown().await;
     }
 
+    /// Makes sure that it can be read, whatever connections were made.
+    async fn trust(&self) {
+        while self.tier.epoch().is_none() {
+            let sight = self.tier.look().await.unwrap();
+            self.tier.trust(&sight);
+        }
+    }
+
     /// Brings documents, in any order and some of them twice, and what is no part of any answer: the
-    /// ends of others.
+    /// ends of others, and what belongs to an earlier epoch.
     pub async fn fill(
         &self,
         choices: &mut Choices<'_>,
@@ -79,24 +104,29 @@ impl Mongo {
         // What was used of late stays.
         let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
         let now = Timestamp::from_millis(now as i64);
-        let refused = self.tier.bring(collection.id, &versions, now).await;
-        prop_assert_eq!(refused.unwrap(), []);
+        let mut outdated = documents.iter().take(2).cloned().collect::<Vec<_>>();
+        for (number, document) in outdated.iter_mut().enumerate() {
+            document.set(Collection::ID, uuid(0x01d_0000 + number as u128));
+        }
+        let outdated: Vec<Fresh> = outdated.iter().map(there).collect();
+        for (epoch, versions) in [(EARLIER, &outdated), (EPOCH, &versions)] {
+            let refused = self.tier.bring(epoch, collection.id, versions, now).await;
+            prop_assert_eq!(refused.unwrap(), []);
+        }
+        self.trust().await;
         let ids: Vec<Id> = documents.iter().filter_map(Document::id).collect();
-        let found = self
-            .tier
-            .documents(collection.id, &ids, &all(collection))
-            .await;
+        let found = self.tier.documents(EPOCH, collection.id, &ids).await;
         for (found, document) in found.unwrap().into_iter().zip(documents) {
-            let found =
-                found.ok_or_else(|| TestCaseError::fail(format!("{document:?} is lost")))?;
+            let Found::Held(found) = found else {
+                return Err(TestCaseError::fail(format!("{document:?} is lost")));
+            };
             same(collection, &found, document, "by id")?;
         }
         let ends: Vec<Id> = deleted.iter().filter_map(Document::id).collect();
-        let found = self
-            .tier
-            .documents(collection.id, &ends, &all(collection))
-            .await;
-        prop_assert!(found.unwrap().iter().all(Option::is_none));
+        let found = self.tier.documents(EPOCH, collection.id, &ends).await;
+        for (found, document) in found.unwrap().into_iter().zip(&deleted) {
+            prop_assert_eq!(found, Found::Gone(document.revision()));
+        }
         Ok(())
     }
 
@@ -167,12 +197,9 @@ impl Mongo {
         created_since: Timestamp,
         expected: &[&Document],
     ) -> TestCaseResult {
-        let asked = RecentQuestion {
-            query,
-            created_since,
-        };
         let about = &question.about;
-        let found = self.tier.list(&asked, &all(question.collection)).await;
+        self.trust().await;
+        let found = self.tier.list(EPOCH, query, created_since).await;
         let found = found.map_err(|error| TestCaseError::fail(format!("{error:?}\n{about}")))?;
         let ids = |json: &[u8]| String::from_utf8_lossy(json).into_owned();
         prop_assert_eq!(
@@ -197,28 +224,19 @@ fn same(collection: &Collection, found: &Held, document: &Document, about: &str)
     let json = String::from_utf8_lossy(&found.json).into_owned();
     let expected = String::from_utf8(written(document, collection)).unwrap();
     prop_assert_eq!(json, expected, "{}", about);
-    prop_assert_eq!(found.excerpt.values(), document.values(), "{}", about);
+    let excerpts = &collection.tiers.recent.as_ref().unwrap().excerpts;
+    prop_assert_eq!(&found.excerpt, &excerpts.of(document), "{}", about);
     prop_assert_eq!(found.revision, document.revision());
     Ok(())
 }
 
-/// Every field.
-fn all(collection: &Collection) -> Excerpts {
-    let count = collection.fields().len();
-    Excerpts::new((0..count).collect(), count)
-}
-
 fn there(document: &Document) -> Fresh<'_> {
-    Fresh {
-        id: document.id().unwrap(),
-        revision: document.revision(),
-        state: State::There(document),
-    }
+    Fresh::there(document).unwrap()
 }
 
 fn gone(document: &Document) -> Fresh<'_> {
     Fresh {
-        state: State::Gone(document),
+        state: State::Gone(Some(document)),
         ..there(document)
     }
 }

@@ -1,6 +1,9 @@
 //! Opening the connection, and making sure that the server behind it will do.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use mongodb::{
     Client,
@@ -22,10 +25,14 @@ pub(crate) struct Server {
 }
 
 /// Reads the settings. Nothing is asked of a server, but the names of a cluster may be looked up.
+/// Connections that are made are counted.
 ///
 /// # Errors
 /// Where the address cannot be read.
-pub(crate) async fn client(settings: &MongoSettings) -> Result<Client, SetupError> {
+pub(crate) async fn client(
+    settings: &MongoSettings,
+    made: Arc<AtomicU64>,
+) -> Result<Client, SetupError> {
     // The cause may repeat the address, and with it the password.
     let unreadable = || {
         SetupError::new(
@@ -54,7 +61,12 @@ pub(crate) async fn client(settings: &MongoSettings) -> Result<Client, SetupErro
     options.write_concern = Some(WriteConcern::majority());
     options.read_concern = Some(ReadConcern::majority());
     options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
+    // What fails is for those to repeat who know what it was: the driver would ask another server, or
+    // the same one over another connection.
+    options.retry_reads = Some(false);
+    options.retry_writes = Some(false);
     options.command_event_handler = monitor::commands();
+    options.cmap_event_handler = Some(monitor::connections(made));
     Client::with_options(options).map_err(|_| unreadable())
 }
 

@@ -1,6 +1,6 @@
 //! From the driver's errors to the product's.
 
-use mongodb::error::{Error as DriverError, ErrorKind};
+use mongodb::error::{Error as DriverError, ErrorKind, WriteFailure};
 use nubo_core::Error;
 
 /// MongoDB's numbers of errors that this tier meets:
@@ -51,7 +51,9 @@ pub(crate) fn failure(error: DriverError) -> Error {
         | ErrorKind::ConnectionPoolCleared { .. }
         | ErrorKind::ServerSelection { .. }
         | ErrorKind::DnsResolve { .. } => unreachable(&error),
-        ErrorKind::Command(command) if is_passing(command.code) => unreachable(&error),
+        // Most servers may have it or not.
+        ErrorKind::Write(WriteFailure::WriteConcernError(_)) => unreachable(&error),
+        _ if code_of(&error).is_some_and(is_passing) => unreachable(&error),
         _ => Error::internal(error),
     }
 }
@@ -66,6 +68,14 @@ pub(crate) fn gone() -> Error {
     Error::unavailable("recent_unavailable", "MongoDB cannot be reached")
 }
 
+/// 503 for what may have been asked of a server that has lost what it had.
+pub(crate) fn uncertain() -> Error {
+    Error::unavailable(
+        "recent_unavailable",
+        "it is not certain that MongoDB is what it was",
+    )
+}
+
 fn unreachable(error: &DriverError) -> Error {
     tracing::debug!(%error, "MongoDB has gone");
     gone()
@@ -75,6 +85,7 @@ fn unreachable(error: &DriverError) -> Error {
 pub(crate) fn code_of(error: &DriverError) -> Option<i32> {
     match &*error.kind {
         ErrorKind::Command(command) => Some(command.code),
+        ErrorKind::Write(WriteFailure::WriteError(error)) => Some(error.code),
         _ => None,
     }
 }

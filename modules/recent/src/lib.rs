@@ -8,6 +8,9 @@
 //! * [`sharding`] has a cluster spread them.
 //! * [`write`](mod@write) brings versions of documents, of which the newest stays, in whatever order
 //!   and however often they come.
+//! * [`read`] reads documents and lists; [`trust`] says whether what was read counts.
+//! * [`state`] is what the store says of itself: its epoch, and how far each process has come.
+//! * [`upkeep`] notes what is used and deletes what is outdated.
 //! * [`connect`] opens the connection, [`monitor`] logs what is said on it.
 //!
 //! It never decides which questions it may answer. A tier that lags behind the truth would have to
@@ -20,15 +23,18 @@ mod connect;
 mod fault;
 mod filter;
 mod indexes;
+mod limit;
 mod monitor;
 mod query;
+mod read;
 mod recent;
 mod settings;
 mod sharding;
+mod state;
 mod stored;
+mod trust;
+mod upkeep;
 mod write;
 
-pub use query::Question;
 pub use recent::MongoRecent;
 pub use settings::{MongoSettings, is_mongo_address};
-pub use write::{Fresh, Refused, State};

@@ -1,7 +1,12 @@
 //! What is said between us and MongoDB, in the log: which command, how long, with what outcome.
-//! Never what is in it.
+//! Never what is in it. And how many connections there were.
 
-use mongodb::event::{EventHandler, command::CommandEvent};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use mongodb::event::{EventHandler, cmap::CmapEvent, command::CommandEvent};
 use tracing::Level;
 
 use crate::fault;
@@ -10,6 +15,17 @@ use crate::fault;
 /// apart for those who listen.
 pub(crate) fn commands() -> Option<EventHandler<CommandEvent>> {
     tracing::enabled!(Level::DEBUG).then(|| EventHandler::callback(log))
+}
+
+/// Counts connections when they can be used, which the driver tells before it hands them out. Not
+/// earlier: one that is counted while it is only being opened might lead to a server that was not
+/// there yet.
+pub(crate) fn connections(made: Arc<AtomicU64>) -> EventHandler<CmapEvent> {
+    EventHandler::callback(move |event| {
+        if matches!(event, CmapEvent::ConnectionReady(_)) {
+            made.fetch_add(1, Ordering::SeqCst);
+        }
+    })
 }
 
 fn log(event: CommandEvent) {

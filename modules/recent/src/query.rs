@@ -1,4 +1,9 @@
 //! Lists: what is asked, in which order, and from where on.
+//!
+//! Each is of what was created since some moment. That is how a list knows down to where this tier
+//! has everything, and it keeps what deleted documents have left behind out of lists: that has no
+//! time of creation. And each is of one epoch; no index has that in it, as nearly everything that is
+//! found belongs to it.
 
 use mongodb::bson::{Bson, Document, doc};
 use nubo_core::{
@@ -14,16 +19,6 @@ use crate::{
     stored,
 };
 
-/// A list of what was created since some moment.
-///
-/// There is always such a moment. It is how a list knows down to where this tier has everything, and
-/// it keeps what deleted documents have left behind out of lists: that has no time of creation.
-#[derive(Debug, Clone)]
-pub struct Question<'a> {
-    pub query: &'a Query,
-    pub created_since: Timestamp,
-}
-
 /// A question as MongoDB is asked it.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Find {
@@ -33,10 +28,14 @@ pub(crate) struct Find {
 }
 
 impl Find {
-    pub fn new(question: &Question<'_>, collection: &Collection) -> Result<Self, Unanswerable> {
-        let query = question.query;
+    pub fn new(
+        epoch: i64,
+        query: &Query,
+        created_since: Timestamp,
+        collection: &Collection,
+    ) -> Result<Self, Unanswerable> {
         let created_at = stored::name(collection, collection.created_at());
-        let since = Value::Timestamp(question.created_since);
+        let since = Value::Timestamp(created_since);
         let mut parts = vec![filter::compare(
             created_at,
             Comparison::GreaterOrEqual,
@@ -49,6 +48,7 @@ impl Find {
         if let Start::After(values) = &query.start {
             parts.extend(after(&query.sort, values, collection));
         }
+        parts.push(doc! { stored::EPOCH: epoch });
         Ok(Self {
             filter: doc! { "$and": parts },
             sort: sort(&query.sort, collection),
@@ -141,21 +141,21 @@ mod tests {
             limit: 20,
             fields: None,
         };
-        let question = Question {
-            query: &query,
-            created_since: Timestamp::from_millis(5),
-        };
-        Find::new(&question, collection).unwrap()
+        Find::new(4, &query, Timestamp::from_millis(5), collection).unwrap()
     }
 
     fn since() -> Document {
         doc! { "created_at": { "$gte": DateTime::from_millis(5) } }
     }
 
+    fn epoch() -> Document {
+        doc! { "_epoch": 4_i64 }
+    }
+
     #[test]
     fn a_list_is_of_what_was_created_since_a_moment() {
         let find = asked("-year,title", Start::Offset(3));
-        assert_eq!(find.filter, doc! { "$and": [since()] });
+        assert_eq!(find.filter, doc! { "$and": [since(), epoch()] });
         assert_eq!(find.sort, doc! { "year": -1, "title": 1, "_id": 1 });
         assert_eq!(find.skip, 3);
     }
@@ -169,7 +169,7 @@ mod tests {
             { "$and": [{ "year": 1967_i64 }, { "_id": { "$lt": 7_i64 } }] },
         ] };
         let first = doc! { "year": { "$lte": 1967_i64 } };
-        assert_eq!(find.filter, doc! { "$and": [since(), first, place] });
+        assert_eq!(find.filter, doc! { "$and": [since(), first, place, epoch()] });
     }
 
     #[test]
@@ -179,18 +179,18 @@ mod tests {
             { "$and": [{ "title": { "$ne": null } }] },
             { "$and": [{ "title": null }, { "_id": { "$gt": 7_i64 } }] },
         ] };
-        assert_eq!(after_null.filter, doc! { "$and": [since(), place] });
+        assert_eq!(after_null.filter, doc! { "$and": [since(), place, epoch()] });
         let after_null = asked("-title", Start::After(vec![Value::Null, Value::Int(7)]));
         let place = doc! { "$or": [
             { "$and": [{ "title": null }, { "_id": { "$lt": 7_i64 } }] },
         ] };
-        assert_eq!(after_null.filter, doc! { "$and": [since(), place] });
+        assert_eq!(after_null.filter, doc! { "$and": [since(), place, epoch()] });
         let text = Value::Text("x".into());
         let after_text = asked("-title", Start::After(vec![text, Value::Int(7)]));
         let place = doc! { "$or": [
             { "$and": [{ "$or": [{ "title": { "$lt": "x" } }, { "title": null }] }] },
             { "$and": [{ "title": "x" }, { "_id": { "$lt": 7_i64 } }] },
         ] };
-        assert_eq!(after_text.filter, doc! { "$and": [since(), place] });
+        assert_eq!(after_text.filter, doc! { "$and": [since(), place, epoch()] });
     }
 }

@@ -1,44 +1,47 @@
 //! The recent tier of a server.
 
 use std::{
-    collections::HashMap,
     future::Future,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
-use mongodb::{
-    Client, Collection as MongoCollection, Database,
-    bson::{Bson, RawDocumentBuf, doc},
-};
+use async_trait::async_trait;
+use mongodb::{Client, Collection as MongoCollection, Database, bson::doc};
 use nubo_core::{
     Error, Result,
     cache::Held,
+    coordination::Epoch,
     id::Id,
     module::SetupError,
-    record::{Excerpts, Version},
-    schema::{Catalog, Collection, CollectionId},
+    query::Query,
+    recent::{Found, Founding, Fresh, Recent, Sight},
+    schema::{Catalog, Collection, CollectionId, RecentTier},
     time::Timestamp,
-    value::Value,
 };
+use tokio::sync::OnceCell;
 
 use crate::{
     connect::{self, CheckError, Server},
-    fault, indexes,
-    query::{Find, Question},
+    fault, indexes, limit,
+    query::Find,
+    read::Reader,
     settings::MongoSettings,
-    sharding,
-    stored::{self, Row},
-    write::{self, Fresh, Refused},
+    sharding, state,
+    stored::{self, Stamp},
+    trust::Trust,
+    upkeep,
+    write::{self, Refused},
 };
-
-/// How many documents come with one answer.
-const AT_ONCE: u32 = 10_000;
 
 /// Documents of late, in MongoDB.
 pub struct MongoRecent {
     settings: MongoSettings,
     catalog: Arc<Catalog>,
     running: OnceLock<Running>,
+    /// Set as soon as the collections are what they should be.
+    prepared: OnceCell<()>,
+    trust: Trust,
 }
 
 /// What exists between start and stop.
@@ -56,16 +59,18 @@ impl MongoRecent {
             settings,
             catalog,
             running: OnceLock::new(),
+            prepared: OnceCell::new(),
+            trust: Trust::default(),
         }
     }
 
     /// Connects, and makes the collections what they should be. Where nobody answers the tier starts
-    /// all the same, and is not to be used before [`MongoRecent::prepare`] has succeeded.
+    /// all the same, and [looking](Recent::look) at it makes up for that as soon as somebody does.
     ///
     /// # Errors
     /// Where somebody must change something: the address, the account, the server's version.
     pub async fn start(&self) -> Result<(), SetupError> {
-        let client = connect::client(&self.settings).await?;
+        let client = connect::client(&self.settings, self.trust.counter()).await?;
         let running = Running {
             database: client.database(&self.settings.database),
             client,
@@ -106,12 +111,26 @@ impl MongoRecent {
     /// Whether it answers: an error says why not.
     pub async fn ping(&self) -> Result<()> {
         let ping = self.running()?.database.run_command(doc! { "ping": 1 });
-        self.in_time(async { ping.await.map(drop).map_err(fault::failure) })
-            .await
+        let asking = async { ping.await.map(drop).map_err(fault::failure) };
+        limit::in_time(self.settings.command_limit, asking).await
     }
 
-    /// Makes the collections what they should be, with their indexes.
+    /// Makes the collections what they should be, with their indexes, unless that was done since the
+    /// start.
+    ///
+    /// # Errors
+    /// Where the server does not answer, or would not do.
     pub async fn prepare(&self) -> Result<()> {
+        let preparing = self.prepared.get_or_try_init(|| self.make_collections());
+        preparing.await.copied()
+    }
+
+    /// Whether the collections are what they should be.
+    pub fn is_prepared(&self) -> bool {
+        self.prepared.initialized()
+    }
+
+    async fn make_collections(&self) -> Result<()> {
         self.greet().await.map_err(|error| match error {
             CheckError::Refused(error) => Error::internal(error),
             CheckError::Away(error) => error,
@@ -150,97 +169,6 @@ impl MongoRecent {
 }
 
 impl MongoRecent {
-    /// Documents by their ids, each in its place, with those of their values that are asked about.
-    /// One that is not here may be elsewhere.
-    pub async fn documents(
-        &self,
-        collection: CollectionId,
-        ids: &[Id],
-        excerpts: &Excerpts,
-    ) -> Result<Vec<Option<Held>>> {
-        let collection = self.catalog.get(collection);
-        let asked = ids.iter().map(|id| stored::bson(&Value::Uuid(id.uuid())));
-        let filter = doc! { stored::ID: { "$in": asked.collect::<Vec<Bson>>() } };
-        let mut newest: HashMap<Id, (Version, Option<Held>)> = HashMap::with_capacity(ids.len());
-        let reading = async {
-            let mut cursor = self
-                .place(collection)?
-                .find(filter)
-                .max_time(self.settings.command_limit)
-                .await
-                .map_err(fault::failure)?;
-            while cursor.advance().await.map_err(fault::failure)? {
-                let row = Row::read(cursor.current(), collection).map_err(Error::internal)?;
-                let (version, held) = seen(&row, excerpts)?;
-                // On a cluster the end of a document may lie elsewhere than its next life.
-                let id = Id::from_uuid(row.id().map_err(Error::internal)?);
-                if newest.get(&id).is_none_or(|(other, _)| *other < version) {
-                    newest.insert(id, (version, held));
-                }
-            }
-            Ok(())
-        };
-        self.in_time(reading).await?;
-        let found = ids
-            .iter()
-            .map(|id| newest.get(id).and_then(|(_, held)| held.clone()));
-        Ok(found.collect())
-    }
-
-    /// A list, in its order, with those values of each document that are asked about.
-    ///
-    /// # Errors
-    /// Where MongoDB does not answer, and where the filter looks other documents up
-    /// ([`has_sub_query`](nubo_core::filter::Expr::has_sub_query)), which cannot be asked here.
-    pub async fn list(&self, question: &Question<'_>, excerpts: &Excerpts) -> Result<Vec<Held>> {
-        let collection = self.catalog.get(question.query.collection);
-        let find = Find::new(question, collection).map_err(Error::internal)?;
-        let limit = question.query.limit;
-        if limit == 0 {
-            // To MongoDB that would mean all.
-            return Ok(Vec::new());
-        }
-        let mut found = Vec::new();
-        let reading = async {
-            let mut cursor = self
-                .place(collection)?
-                .find(find.filter)
-                .sort(find.sort)
-                .skip(find.skip)
-                .limit(limit.into())
-                // All at once: a list is one question and one answer.
-                .batch_size(limit.min(AT_ONCE))
-                .max_time(self.settings.command_limit)
-                .await
-                .map_err(fault::failure)?;
-            while cursor.advance().await.map_err(fault::failure)? {
-                let row = Row::read(cursor.current(), collection).map_err(Error::internal)?;
-                found.push(row.held(excerpts).map_err(Error::internal)?);
-            }
-            Ok(())
-        };
-        self.in_time(reading).await?;
-        Ok(found)
-    }
-
-    /// Brings versions of documents, of which the newest stay. Returns those that MongoDB cannot
-    /// hold.
-    ///
-    /// # Errors
-    /// Where it is not known which of them have arrived. They may be brought again.
-    pub async fn bring(
-        &self,
-        collection: CollectionId,
-        versions: &[Fresh<'_>],
-        now: Timestamp,
-    ) -> Result<Vec<Refused>> {
-        let collection = self.catalog.get(collection);
-        let database = &self.running()?.database;
-        let is_sharded = self.is_sharded()?;
-        let writing = write::write(database, collection, is_sharded, versions, now);
-        self.in_time(writing).await
-    }
-
     /// Learns what the server is, once.
     async fn greet(&self) -> Result<(), CheckError> {
         let running = self.running().map_err(CheckError::Away)?;
@@ -264,31 +192,156 @@ impl MongoRecent {
             .ok_or_else(|| Error::unavailable("recent_unavailable", "MongoDB has not answered yet"))
     }
 
-    /// Where documents of a collection are.
-    fn place(&self, collection: &Collection) -> Result<MongoCollection<RawDocumentBuf>> {
-        let tier = collection.tiers.recent.as_ref().ok_or_else(|| {
-            Error::internal(format!("`{}` is not in the recent tier", collection.name))
-        })?;
-        Ok(self.running()?.database.collection(&tier.collection))
+    /// How long a write may take.
+    fn write_limit(&self) -> Duration {
+        self.settings.command_limit.min(limit::WRITE)
     }
 
-    /// Waits for the server as long as a command may take.
-    async fn in_time<T>(&self, asking: impl Future<Output = Result<T>>) -> Result<T> {
-        match tokio::time::timeout(self.settings.command_limit, asking).await {
-            Ok(answered) => answered,
-            Err(_) => Err(fault::too_slow()),
-        }
+    /// What the tier keeps of a collection.
+    fn tier<'a>(&self, collection: &'a Collection) -> Result<&'a RecentTier> {
+        collection.tiers.recent.as_ref().ok_or_else(|| {
+            Error::internal(format!("`{}` is not in the recent tier", collection.name))
+        })
+    }
+
+    /// Where documents of a collection are.
+    fn place<T: Send + Sync>(&self, collection: &Collection) -> Result<MongoCollection<T>> {
+        let name = &self.tier(collection)?.collection;
+        Ok(self.running()?.database.collection(name))
+    }
+
+    fn reader<'a>(&self, collection: &'a Collection) -> Result<Reader<'a>> {
+        Ok(Reader {
+            place: self.place(collection)?,
+            collection,
+            excerpts: &self.tier(collection)?.excerpts,
+            limit: self.settings.read_limit,
+        })
+    }
+
+    /// Reads what belongs to an epoch. It counts only if after the answer that can still be read.
+    async fn read<T>(
+        &self,
+        epoch: Epoch,
+        reading: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        self.trust.holds(epoch)?;
+        let answer = limit::in_time(self.settings.read_limit, reading).await?;
+        self.trust.holds(epoch)?;
+        Ok(answer)
     }
 }
 
-/// The version that a row is, and the document where it is one.
-fn seen(row: &Row<'_>, excerpts: &Excerpts) -> Result<(Version, Option<Held>)> {
-    let revision = row.revision().map_err(Error::internal)?;
-    Ok(match row.gone {
-        true => (Version::gone(revision), None),
-        false => {
-            let held = row.held(excerpts).map_err(Error::internal)?;
-            (Version::there(revision), Some(held))
+#[async_trait]
+impl Recent for MongoRecent {
+    fn epoch(&self) -> Option<Epoch> {
+        self.trust.epoch()
+    }
+
+    /// Where MongoDB was away at the start, the collections are made first.
+    async fn look(&self) -> Result<Sight> {
+        self.prepare().await?;
+        let connections = self.trust.connections();
+        let limit = self.settings.read_limit;
+        let reading = state::read(&self.running()?.database, connections, limit);
+        limit::in_time(limit, reading).await
+    }
+
+    fn trust(&self, sight: &Sight) {
+        self.trust.put(sight);
+    }
+
+    fn distrust(&self) {
+        self.trust.withdraw();
+    }
+
+    /// The collections are made what they should be: this may be another server than the one that
+    /// was prepared.
+    async fn found(&self, founding: &Founding) -> Result<bool> {
+        self.make_collections().await?;
+        let limit = self.settings.read_limit;
+        let finding = state::found(&self.running()?.database, founding, limit);
+        limit::in_time(self.write_limit(), finding).await
+    }
+
+    async fn mark(&self, epoch: Epoch, process: Id, from: i64) -> Result<bool> {
+        let limit = self.settings.read_limit;
+        let marking = state::mark(&self.running()?.database, epoch, process, from, limit);
+        limit::in_time(self.write_limit(), marking).await
+    }
+
+    async fn documents(
+        &self,
+        epoch: Epoch,
+        collection: CollectionId,
+        ids: &[Id],
+    ) -> Result<Vec<Found>> {
+        let reader = self.reader(self.catalog.get(collection))?;
+        let reading = reader.documents(stored::epoch(epoch), ids);
+        self.read(epoch, reading).await
+    }
+
+    async fn list(
+        &self,
+        epoch: Epoch,
+        query: &Query,
+        created_since: Timestamp,
+    ) -> Result<Vec<Arc<Held>>> {
+        let collection = self.catalog.get(query.collection);
+        let find = Find::new(stored::epoch(epoch), query, created_since, collection);
+        let reader = self.reader(collection)?;
+        let reading = reader.list(find.map_err(Error::internal)?, query.limit);
+        self.read(epoch, reading).await
+    }
+
+    async fn bring(
+        &self,
+        epoch: Epoch,
+        collection: CollectionId,
+        versions: &[Fresh<'_>],
+        now: Timestamp,
+    ) -> Result<Vec<Id>> {
+        let collection = self.catalog.get(collection);
+        let name = &self.tier(collection)?.collection;
+        let database = &self.running()?.database;
+        let stamp = Stamp {
+            epoch: stored::epoch(epoch),
+            last_use: now,
+        };
+        let writing = write::write(database, collection, self.is_sharded()?, versions, stamp);
+        let refused = limit::in_time(self.write_limit(), writing).await?;
+        for Refused { id, code } in &refused {
+            tracing::warn!(collection = name, %id, code, "MongoDB cannot hold a document");
         }
-    })
+        Ok(refused.into_iter().map(|refused| refused.id).collect())
+    }
+
+    async fn touch(
+        &self,
+        epoch: Epoch,
+        collection: CollectionId,
+        ids: &[Id],
+        now: Timestamp,
+    ) -> Result<()> {
+        let place = self.place(self.catalog.get(collection))?;
+        let epoch = stored::epoch(epoch);
+        upkeep::touch(&place, epoch, ids, now, self.write_limit()).await
+    }
+
+    /// What has no other place stays, whatever its epoch. Finding what is to go may take as long as a
+    /// command may.
+    async fn clean(
+        &self,
+        epoch: Epoch,
+        collection: CollectionId,
+        used_before: Option<Timestamp>,
+    ) -> Result<u64> {
+        let collection = self.catalog.get(collection);
+        if !collection.tiers.truth {
+            return Ok(0);
+        }
+        let place = self.place(collection)?;
+        let epoch = stored::epoch(epoch);
+        upkeep::clean(&place, epoch, used_before, self.settings.command_limit).await
+    }
 }

@@ -6,6 +6,8 @@
 //! Where a newer one is there, nothing would be found, and MongoDB would try to put a second one
 //! beside it; and of two that both find nothing, the newer might lose. So the search is for the id
 //! alone, and the comparison is part of the change.
+//!
+//! What belongs to an earlier epoch is older than anything of a later one, whatever its revision.
 
 use mongodb::{
     Database,
@@ -14,14 +16,17 @@ use mongodb::{
 use nubo_core::{
     Error, Result,
     document::Document as CoreDocument,
-    id::{Id, Revision},
+    field::Field,
+    id::Id,
+    recent::{Fresh, State},
     schema::Collection,
     time::Timestamp,
+    value::Value,
 };
 
 use crate::{
     fault::{self, code},
-    stored,
+    stored::{self, Stamp},
 };
 
 /// How many versions go together.
@@ -33,26 +38,9 @@ const MOST_OF_ONE: usize = 16 << 20;
 /// How often those are brought again that lost a race for an id.
 const RACES: usize = 5;
 
-/// A version of a document, or its end.
-#[derive(Debug, Clone)]
-pub struct Fresh<'a> {
-    pub id: Id,
-    /// The version; of an end the last one before it.
-    pub revision: Revision,
-    pub state: State<'a>,
-}
-
-/// What a document is in a version.
-#[derive(Debug, Clone)]
-pub enum State<'a> {
-    There(&'a CoreDocument),
-    /// It is gone. What it was says where its end belongs on a sharded cluster.
-    Gone(&'a CoreDocument),
-}
-
 /// A version that MongoDB did not take, and will not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub(crate) struct Refused {
     pub id: Id,
     /// MongoDB's number for the reason; none where it was not even asked.
     pub code: Option<i32>,
@@ -67,12 +55,12 @@ pub(crate) async fn write(
     collection: &Collection,
     is_sharded: bool,
     versions: &[Fresh<'_>],
-    now: Timestamp,
+    stamp: Stamp,
 ) -> Result<Vec<Refused>> {
     let mut refused = Vec::new();
     let mut waiting = Vec::new();
     for version in versions {
-        match statement(collection, is_sharded, version, now) {
+        match statement(collection, is_sharded, version, stamp) {
             Ok(statement) => waiting.push((version.id, statement)),
             Err(Unfit) => refused.push(Refused {
                 id: version.id,
@@ -186,35 +174,42 @@ fn statement(
     collection: &Collection,
     is_sharded: bool,
     version: &Fresh<'_>,
-    now: Timestamp,
+    stamp: Stamp,
 ) -> std::result::Result<RawDocumentBuf, Unfit> {
-    let (State::There(document) | State::Gone(document)) = version.state;
-    let shard = collection
-        .tiers
-        .recent
-        .as_ref()
-        .and_then(|recent| recent.shard_key);
-    let shard = shard.filter(|_| is_sharded);
-    let shard = shard.map(|field| (&collection.fields()[field], document.value(field)));
+    let shard = match is_sharded {
+        true => shard(collection, version)?,
+        false => None,
+    };
     // An end comes after the version that it ends.
     let (replacement, older) = match version.state {
-        State::There(document) => (stored::document(document, collection, now)?, cstr!("$lt")),
+        State::There(document) => {
+            let stamp = Stamp {
+                last_use: used(collection, document, stamp.last_use),
+                ..stamp
+            };
+            (stored::document(document, collection, stamp)?, cstr!("$lt"))
+        }
         State::Gone(_) => {
-            let end = stored::tombstone(version.id, version.revision, shard, now)?;
+            let end = stored::tombstone(version.id, version.revision, shard, stamp)?;
             (end, cstr!("$lte"))
         }
     };
     if replacement.as_bytes().len() > MOST_OF_ONE {
         return Err(Unfit);
     }
+    // Nothing is there where the document is new, and no epoch where it is older than those.
+    let epoch = rawdoc! { "$ifNull": ["$_epoch", 0_i64] };
+    let revision = rawdoc! { "$ifNull": ["$_rev", -1_i64] };
+    let is_of_earlier = rawdoc! { "$lt": [epoch.clone(), stamp.epoch] };
+    let is_of_this = rawdoc! { "$eq": [epoch, stamp.epoch] };
     let mut is_older = RawDocumentBuf::new();
     is_older.append(older, {
         let mut operands = RawArrayBuf::new();
-        // Nothing is there where the document is new.
-        operands.push(rawdoc! { "$ifNull": ["$_rev", -1_i64] });
+        operands.push(revision);
         operands.push(version.revision.number());
         operands
     });
+    let is_older = rawdoc! { "$or": [is_of_earlier, { "$and": [is_of_this, is_older] }] };
     let replaced = rawdoc! { "$replaceWith": { "$cond": [
         is_older,
         { "$literal": replacement },
@@ -225,4 +220,31 @@ fn statement(
         stored::add(&mut place, field, value)?;
     }
     Ok(rawdoc! { "q": place, "u": [replaced], "upsert": true })
+}
+
+/// What says where a document belongs on a cluster that spreads them by a field. The end of one of
+/// which that is not known has no place there: elsewhere it would not hide the document from lists.
+fn shard<'a>(
+    collection: &'a Collection,
+    version: &'a Fresh<'_>,
+) -> std::result::Result<Option<(&'a Field, &'a Value)>, Unfit> {
+    let tier = collection.tiers.recent.as_ref();
+    let Some(field) = tier.and_then(|recent| recent.shard_key) else {
+        return Ok(None);
+    };
+    match version.state {
+        State::There(document) | State::Gone(Some(document)) => {
+            Ok(Some((&collection.fields()[field], document.value(field))))
+        }
+        State::Gone(None) => Err(Unfit),
+    }
+}
+
+/// When a document was last of use that is brought now. One that says it was created later is not
+/// thrown out before its time.
+fn used(collection: &Collection, document: &CoreDocument, now: Timestamp) -> Timestamp {
+    match document.value(collection.created_at()) {
+        Value::Timestamp(created) => now.max(*created),
+        _ => now,
+    }
 }

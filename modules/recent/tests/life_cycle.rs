@@ -7,8 +7,8 @@ mod place;
 use std::time::Duration;
 
 use mongodb::{IndexModel, bson::doc};
-use nubo_core::Error;
-use place::{Place, id_of, notes, server, settings, there};
+use nubo_core::{Error, recent::Recent};
+use place::{EPOCH, Place, id_of, notes, server, settings, there};
 use serde_json::{Value as Json, json};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -23,7 +23,7 @@ async fn a_server_that_is_away_keeps_nothing_from_starting() {
     let versions = [there(&note)];
     let asked = place
         .tier
-        .bring(place.collection().id, &versions, place::now())
+        .bring(EPOCH, place.collection().id, &versions, place::now())
         .await;
     assert!(matches!(asked, Err(Error::Unavailable { .. })), "{asked:?}");
     let pinged = place.tier.ping().await;
@@ -31,9 +31,15 @@ async fn a_server_that_is_away_keeps_nothing_from_starting() {
         matches!(pinged, Err(Error::Unavailable { .. })),
         "{pinged:?}"
     );
-    // It comes, and is used like any other.
+    let looked = place.tier.look().await;
+    assert!(matches!(looked, Err(Error::Unavailable { .. })), "{looked:?}");
+    assert!(!place.tier.is_prepared());
+    // It comes, and is used like any other as soon as somebody looks.
     server.resume();
-    place.tier.prepare().await.unwrap();
+    assert_eq!(place.tier.look().await.unwrap().epoch, None);
+    assert!(place.tier.is_prepared());
+    assert_eq!(place.indexes().await.len(), 5);
+    place.found(EPOCH).await;
     place.bring(&versions).await;
     assert!(place.held(id_of(1)).await.is_some());
     // It goes and comes again, with what it had.
@@ -41,6 +47,7 @@ async fn a_server_that_is_away_keeps_nothing_from_starting() {
     assert!(place.tier.ping().await.is_err());
     server.resume();
     place.tier.ping().await.unwrap();
+    assert_eq!(place.tier.epoch(), None);
     assert!(place.held(id_of(1)).await.is_some());
     place.end().await;
 }

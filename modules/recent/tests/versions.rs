@@ -5,9 +5,12 @@
 mod place;
 
 use mongodb::bson::doc;
-use nubo_core::{document::Document, id::Revision};
-use nubo_recent::Fresh;
-use place::{Place, gone, id_of, notes, there};
+use nubo_core::{
+    document::Document,
+    id::Revision,
+    recent::{Found, Fresh, Recent, State},
+};
+use place::{EPOCH, Place, gone, id_of, notes, there};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -41,6 +44,33 @@ async fn the_newest_version_stays() {
         let revision = held.map(|held| held.revision);
         assert_eq!(revision, expected.map(Revision::new), "{versions:?}");
     }
+    place.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_end_of_a_document_is_told() {
+    let place = Place::new(notes()).await;
+    let note = place.note(id_of(1), 5, json!({}));
+    // Whether or not it is known what it was.
+    let unknown = Fresh {
+        id: id_of(2),
+        revision: Revision::new(9),
+        state: State::Gone(None),
+    };
+    place.bring(&[gone(&note), unknown]).await;
+    let epoch = place.trust().await;
+    let ids = [3, 2, 1, 2].map(id_of);
+    let found = place.tier.documents(epoch, place.collection().id, &ids);
+    let ends = [5, 9].map(|revision| Found::Gone(Revision::new(revision)));
+    assert_eq!(
+        found.await.unwrap(),
+        [
+            Found::Missing,
+            ends[1].clone(),
+            ends[0].clone(),
+            ends[1].clone()
+        ]
+    );
     place.end().await;
 }
 
@@ -85,11 +115,10 @@ async fn many_go_together_and_what_is_too_large_is_told() {
     let versions: Vec<Fresh> = documents.iter().map(there).collect();
     let refused = place
         .tier
-        .bring(place.collection().id, &versions, place::now())
+        .bring(EPOCH, place.collection().id, &versions, place::now())
         .await
         .unwrap();
-    let ids: Vec<_> = refused.iter().map(|refused| refused.id).collect();
-    assert_eq!(ids, [id_of(9_999)]);
+    assert_eq!(refused, [id_of(9_999)]);
     let notes = place.database.collection::<()>("notes_recent");
     assert_eq!(notes.count_documents(doc! {}).await.unwrap(), 2_500);
     place.end().await;

@@ -18,7 +18,7 @@ use serde_json::{Map, Value as Json};
 use smallvec::SmallVec;
 use uuid::Uuid;
 
-use super::{GONE, ID, decimal, encode::DAY};
+use super::{EPOCH, GONE, ID, decimal, encode::DAY};
 
 /// How many bytes a document's JSON has room for before its buffer grows.
 const JSON_CAPACITY: usize = 512;
@@ -50,6 +50,8 @@ pub(crate) struct Row<'a> {
     values: SmallVec<[Option<RawBsonRef<'a>>; FIELDS]>,
     /// Whether it is what a deleted document has left behind.
     pub gone: bool,
+    /// The number of the epoch that it belongs to. None where it belongs to none.
+    pub epoch: Option<i64>,
 }
 
 impl<'a> Row<'a> {
@@ -60,6 +62,7 @@ impl<'a> Row<'a> {
             collection,
             values: SmallVec::from_elem(None, fields.len()),
             gone: false,
+            epoch: None,
         };
         // They come in the order of the collection as long as it has not changed.
         let mut next = 0;
@@ -71,6 +74,11 @@ impl<'a> Row<'a> {
                 (ID, _) => Collection::ID,
                 (GONE, _) => {
                     row.gone = true;
+                    continue;
+                }
+                (EPOCH, _) => {
+                    let number = element.value().map_err(|cause| row.malformed(cause))?;
+                    row.epoch = number.as_i64();
                     continue;
                 }
                 (_, Some(distance)) => next + distance,

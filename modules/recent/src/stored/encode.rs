@@ -10,12 +10,12 @@ use nubo_core::{
     field::{Field, FieldType},
     id::{Id, Revision},
     schema::Collection,
-    time::{Date, Timestamp},
+    time::Date,
     value::{self, Value},
 };
 use serde_json::Value as Json;
 
-use super::{GONE, LAST_USE, REVISION, decimal, holds, name};
+use super::{EPOCH, GONE, LAST_USE, REVISION, Stamp, date, decimal, holds, name};
 
 /// Milliseconds of a day.
 pub(super) const DAY: i64 = 86_400_000;
@@ -32,7 +32,7 @@ pub struct Unstorable;
 pub(crate) fn document(
     document: &Document,
     collection: &Collection,
-    last_use: Timestamp,
+    stamp: Stamp,
 ) -> Result<RawDocumentBuf, Unstorable> {
     let mut out = RawDocumentBuf::new();
     for (index, field) in collection.fields().iter().enumerate() {
@@ -41,8 +41,14 @@ pub(crate) fn document(
             put(place, &field.kind, document.value(index))?;
         }
     }
-    Entry::new(&mut out, LAST_USE)?.put(date(last_use.millis()));
+    put_stamp(&mut out, stamp)?;
     Ok(out)
+}
+
+fn put_stamp(out: &mut RawDocumentBuf, stamp: Stamp) -> Result<(), Unstorable> {
+    Entry::new(out, LAST_USE)?.put(date(stamp.last_use));
+    Entry::new(out, EPOCH)?.put(stamp.epoch);
+    Ok(())
 }
 
 /// What a deleted document leaves behind. On a sharded cluster it lies where the document did, and
@@ -54,7 +60,7 @@ pub(crate) fn tombstone(
     id: Id,
     revision: Revision,
     shard: Option<(&Field, &Value)>,
-    now: Timestamp,
+    stamp: Stamp,
 ) -> Result<RawDocumentBuf, Unstorable> {
     let mut out = by_id(id);
     if let Some((field, value)) = shard {
@@ -62,7 +68,7 @@ pub(crate) fn tombstone(
     }
     Entry::new(&mut out, REVISION)?.put(revision.number());
     Entry::new(&mut out, GONE)?.put(true);
-    Entry::new(&mut out, LAST_USE)?.put(date(now.millis()));
+    put_stamp(&mut out, stamp)?;
     Ok(out)
 }
 
@@ -98,7 +104,7 @@ pub(crate) fn bson(value: &Value) -> Bson {
             subtype: BinarySubtype::Uuid,
             bytes: id.as_bytes().to_vec(),
         }),
-        Value::Timestamp(time) => Bson::DateTime(date(time.millis())),
+        Value::Timestamp(time) => Bson::DateTime(date(*time)),
         Value::Date(day) => Bson::DateTime(midnight(*day)),
         Value::Duration(duration) => Bson::Int64(duration.millis()),
         Value::Ip(address) => Bson::String(address.to_string()),
@@ -159,7 +165,7 @@ fn put(place: impl Place, kind: &FieldType, value: &Value) -> Result<(), Unstora
         (_, Value::Decimal(number)) => place.put(decimal::write(number)),
         (_, Value::Text(text)) => place.put(text.as_str()),
         (_, Value::Uuid(id)) => place.put(uuid(id.as_bytes())),
-        (_, Value::Timestamp(time)) => place.put(date(time.millis())),
+        (_, Value::Timestamp(time)) => place.put(date(*time)),
         (_, Value::Date(day)) => place.put(midnight(*day)),
         (_, Value::Duration(duration)) => place.put(duration.millis()),
         (_, Value::Ip(address)) => place.put(address.to_string()),
@@ -228,10 +234,6 @@ const fn uuid(bytes: &[u8; 16]) -> RawBinaryRef<'_> {
         subtype: BinarySubtype::Uuid,
         bytes,
     }
-}
-
-const fn date(millis: i64) -> DateTime {
-    DateTime::from_millis(millis)
 }
 
 fn midnight(day: Date) -> DateTime {

@@ -17,10 +17,11 @@
 //! | bytes | binary, subtype 0 |
 //! | object, json, lists | document, array |
 //!
-//! What has no value is not there. Besides, there is `_last_use`, by which MongoDB throws out what
-//! was not used for long. What was deleted leaves a **tombstone**: `_id`, `_rev`, `_gone`,
-//! `_last_use` and, on a cluster, what says where it lies. It has no time of creation, which every
-//! list asks for.
+//! What has no value is not there. Besides, there are `_last_use`, by which MongoDB throws out what
+//! was not used for long, and `_epoch`, the number of the epoch that it belongs to. What was deleted
+//! leaves a **tombstone**: `_id`, `_rev`, `_gone`, `_last_use`, `_epoch` and, on a cluster, what says
+//! where it lies. It has no time of creation, which every list asks for. What has no `_epoch` is older
+//! than any and seen in none.
 //!
 //! In MongoDB numbers, texts, times and ids compare as the filter language wants it: numbers by
 //! their value whatever their type, text by its UTF-8 bytes, UUIDs by their bytes. Whole numbers in
@@ -32,9 +33,12 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
+use mongodb::bson::DateTime;
 use nubo_core::{
+    coordination::Epoch,
     field::FieldType,
     schema::{Collection, Tiers},
+    time::Timestamp,
 };
 
 pub(crate) use decode::Row;
@@ -46,8 +50,29 @@ pub(crate) const ID: &str = "_id";
 pub(crate) const REVISION: &str = "_rev";
 /// When it was last of use. The index that throws documents out is on this.
 pub(crate) const LAST_USE: &str = "_last_use";
+/// The number of the epoch that it belongs to.
+pub(crate) const EPOCH: &str = "_epoch";
 /// Stands in tombstones alone.
 pub(crate) const GONE: &str = "_gone";
+
+/// What is noted of a document besides its fields.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stamp {
+    /// The number of its epoch, as [`epoch`] gives it.
+    pub epoch: i64,
+    /// When it was last of use.
+    pub last_use: Timestamp,
+}
+
+/// The number of an epoch as it is stored. None is as large as the largest.
+pub(crate) fn epoch(epoch: Epoch) -> i64 {
+    i64::try_from(epoch.number).unwrap_or(i64::MAX)
+}
+
+/// A moment as it is stored.
+pub(crate) const fn date(time: Timestamp) -> DateTime {
+    DateTime::from_millis(time.millis())
+}
 
 /// What a field is called in MongoDB.
 pub(crate) fn name(collection: &Collection, field: usize) -> &str {

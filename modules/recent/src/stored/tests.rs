@@ -62,8 +62,15 @@ fn everything(collection: &Collection) -> Excerpts {
     Excerpts::new((0..count).collect(), count)
 }
 
+fn stamp(last_use: i64) -> Stamp {
+    Stamp {
+        epoch: 4,
+        last_use: Timestamp::from_millis(last_use),
+    }
+}
+
 fn stored(collection: &Collection) -> RawDocumentBuf {
-    document(&film(collection), collection, Timestamp::from_millis(3_000)).unwrap()
+    document(&film(collection), collection, stamp(3_000)).unwrap()
 }
 
 #[test]
@@ -95,6 +102,7 @@ fn people_can_read_what_is_stored() {
             "updated_at": date(2_000),
             "_rev": 77_i64,
             "_last_use": date(3_000),
+            "_epoch": 4_i64,
         }
     );
 }
@@ -111,6 +119,7 @@ fn what_is_read_is_what_was_sent() {
         film.write_json(&collection, &mut json);
         assert_eq!(held.json, json);
         assert_eq!(held.revision, Revision::new(77));
+        assert_eq!(row.epoch, Some(4));
         // Passwords stay with the truth, where there is one.
         let mut values = film.values().to_vec();
         if collection.tiers.truth {
@@ -144,17 +153,18 @@ fn the_end_of_a_document_is_no_document() {
     let collection = collection(json!({}));
     let id: Id = "019aa8c4-5d5e-7c3a-9f6e-1b0f5f2f8f11".parse().unwrap();
     let year = &collection.fields()[field(&collection, "year")];
-    let now = Timestamp::from_millis(5);
-    let raw = tombstone(id, Revision::new(9), Some((year, &Value::Int(1))), now).unwrap();
+    let year = Some((year, &Value::Int(1)));
+    let raw = tombstone(id, Revision::new(9), year, stamp(5)).unwrap();
     let row = Row::read(&raw, &collection).unwrap();
     assert!(row.gone);
+    assert_eq!(row.epoch, Some(4));
     assert_eq!(row.revision().unwrap(), Revision::new(9));
     assert_eq!(row.id().unwrap(), id.uuid());
     let fields: Vec<_> = raw
         .iter_elements()
         .map(|e| e.unwrap().key().to_string())
         .collect();
-    assert_eq!(fields, ["_id", "year", "_rev", "_gone", "_last_use"]);
+    assert_eq!(fields, ["_id", "year", "_rev", "_gone", "_last_use", "_epoch"]);
 }
 
 #[test]

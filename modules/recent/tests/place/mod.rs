@@ -10,20 +10,26 @@ use mongodb::{
 };
 use nubo_core::{
     cache::Held,
+    coordination::Epoch,
     declare::CollectionDeclaration,
     document::Document,
     field::Source,
     id::{Id, Revision},
-    record::Excerpts,
+    recent::{Found, Founding, Fresh, Recent, State},
     schema::{Catalog, Collection},
     time::Timestamp,
-    value::Value,
 };
-use nubo_recent::{Fresh, MongoRecent, MongoSettings, State};
+use nubo_recent::{MongoRecent, MongoSettings};
 use serde_json::{Value as Json, json};
 
 #[path = "../../../../tests/services/mongodb.rs"]
 pub mod server;
+
+/// The epoch that is read, unless a test says otherwise.
+pub const EPOCH: Epoch = Epoch {
+    number: 3,
+    nonce: 77,
+};
 
 /// A tier, and the same database without it.
 pub struct Place {
@@ -45,6 +51,7 @@ pub fn settings(uri: &str) -> MongoSettings {
         selection_limit: limit,
         connect_limit: limit,
         command_limit: limit,
+        read_limit: limit,
     }
 }
 
@@ -67,12 +74,33 @@ pub fn catalog(declarations: Json) -> Arc<Catalog> {
 }
 
 impl Place {
-    /// A new one on the server that tests share.
+    /// A new one on the server that tests share, which can be read.
     pub async fn new(declarations: Json) -> Self {
         let settings = settings(server::shared());
         let place = Self::at(settings, declarations).await;
         place.tier.start().await.unwrap();
+        place.found(EPOCH).await;
         place
+    }
+
+    /// Has it belong to an epoch.
+    pub async fn found(&self, epoch: Epoch) {
+        let truth = "the truth".into();
+        let founding = Founding { epoch, truth };
+        assert!(self.tier.found(&founding).await.unwrap());
+    }
+
+    /// Looks at it, and goes by what is seen.
+    pub async fn trust(&self) -> Epoch {
+        // Looking may take a new connection, and the next look does not.
+        for _ in 0..100 {
+            let sight = self.tier.look().await.unwrap();
+            self.tier.trust(&sight);
+            if let Some(epoch) = self.tier.epoch() {
+                return epoch;
+            }
+        }
+        panic!("there is always another connection");
     }
 
     /// One that is not started yet.
@@ -117,21 +145,38 @@ impl Place {
         document
     }
 
-    /// What is held of a document.
-    pub async fn held(&self, id: Id) -> Option<Held> {
-        let fields = Excerpts::new(Vec::new(), self.collection().fields().len());
+    /// What is there of a document.
+    pub async fn find(&self, id: Id) -> Found {
+        let epoch = self.trust().await;
         let ids = [id];
-        let found = self
-            .tier
-            .documents(self.collection().id, &ids, &fields)
-            .await;
-        found.unwrap().remove(0)
+        let found = self.tier.documents(epoch, self.collection().id, &ids);
+        found.await.unwrap().remove(0)
+    }
+
+    /// What is held of a document.
+    pub async fn held(&self, id: Id) -> Option<Arc<Held>> {
+        match self.find(id).await {
+            Found::Held(held) => Some(held),
+            Found::Gone(_) | Found::Missing => None,
+        }
     }
 
     /// Brings versions, which must all be held.
     pub async fn bring(&self, versions: &[Fresh<'_>]) {
-        let refused = self.tier.bring(self.collection().id, versions, now());
+        self.bring_to(EPOCH, versions).await;
+    }
+
+    /// The same for an epoch.
+    pub async fn bring_to(&self, epoch: Epoch, versions: &[Fresh<'_>]) {
+        let refused = self.tier.bring(epoch, self.collection().id, versions, now());
         assert_eq!(refused.await.unwrap(), []);
+    }
+
+    /// A document as it stands in the database.
+    pub async fn stored(&self, id: Id) -> Option<BsonDocument> {
+        let documents = self.database.collection::<BsonDocument>("notes_recent");
+        let id = mongodb::bson::Uuid::from_bytes(*id.uuid().as_bytes());
+        documents.find_one(doc! { "_id": id }).await.unwrap()
     }
 
     /// The indexes that are there, as the server tells of them.
@@ -148,16 +193,12 @@ impl Place {
 }
 
 pub fn there(document: &Document) -> Fresh<'_> {
-    Fresh {
-        id: document.id().unwrap(),
-        revision: document.revision(),
-        state: State::There(document),
-    }
+    Fresh::there(document).unwrap()
 }
 
 pub fn gone(document: &Document) -> Fresh<'_> {
     Fresh {
-        state: State::Gone(document),
+        state: State::Gone(Some(document)),
         ..there(document)
     }
 }
@@ -172,9 +213,4 @@ pub fn id_of(number: u64) -> Id {
 pub fn now() -> Timestamp {
     let millis = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
     Timestamp::from_millis(millis as i64)
-}
-
-/// A uuid as a filter has it.
-pub fn uuid(id: Id) -> Value {
-    Value::Uuid(id.uuid())
 }
