@@ -13,6 +13,7 @@ mod layout;
 pub mod migrate;
 mod orders;
 mod progress;
+mod recent;
 pub mod schema;
 mod sync;
 pub mod users;
@@ -88,6 +89,8 @@ enum Command {
     Dlq(dlq::Dlq),
     #[command(subcommand)]
     Sync(sync::Sync),
+    #[command(subcommand)]
+    Recent(recent::Recent),
     /// Prints the version
     Version,
 }
@@ -208,6 +211,10 @@ fn execute(arguments: Arguments, modules: Modules) -> anyhow::Result<ExitCode> {
         },
         Command::Sync(sync) => match load_quietly(&options, &modules)? {
             Some(loaded) => return runtime()?.block_on(sync.run(&loaded, &mut out)),
+            None => return Ok(ExitCode::FAILURE),
+        },
+        Command::Recent(recent) => match load_quietly(&options, &modules)? {
+            Some(loaded) => return runtime()?.block_on(recent.run(loaded, &mut out)),
             None => return Ok(ExitCode::FAILURE),
         },
         Command::Serve => match load(&options, &modules)? {

@@ -420,6 +420,23 @@ impl<'a> Loading<'a> {
                 "must be an address such as redis://:password@host:6379/0 or host:6379",
             ));
         }
+        if tiers.recent.resolved() == RecentDriver::Mongodb {
+            let pointer = "/tiers/recent/driver";
+            let named = || Place::Named("tiers.recent.driver".to_owned());
+            let place = || self.layers.written(pointer).unwrap_or_else(named);
+            if truth.driver == TruthDriver::Sqlite {
+                problems.push(Problem::error(
+                    place(),
+                    "a recent tier in MongoDB needs PostgreSQL below it (tiers.truth.driver)",
+                ));
+            } else if tiers.cache_driver() == CacheDriver::None {
+                problems.push(Problem::error(
+                    place(),
+                    "a recent tier needs a cache, which knows what is on its way there: Redis, or \
+                     `memory` where there is one server (tiers.cache.driver)",
+                ));
+            }
+        }
         for (setting, severity, message) in tiers.recent.examine() {
             let pointer = format!("/tiers/recent/{setting}");
             let named = || Place::Named(pointer.trim_start_matches('/').replace('/', "."));

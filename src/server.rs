@@ -35,19 +35,20 @@ use nubo_crud::Crud;
 use nubo_hub::WebSocketHub;
 use nubo_openapi::OpenApi;
 use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
-use nubo_recent::MongoRecent;
 use nubo_static::StaticFiles;
-use nubo_sync::{Applying, Behind, BehindSettings, Publisher, Retention, Tiers};
+use nubo_sync::{Applying, Behind, BehindSettings, Publisher, RecentTask, Retention, Tiers};
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
 pub use cache::audit;
 pub use listen::serve;
-pub use truth::{coordination, hold, index_rebuild, migrations};
+pub use recent::mongo;
+pub use truth::{coordination, hold, index_rebuild, migrations, of as truth};
 
 use bus::Line;
 use cache::Cached;
 use count::Counted;
+use recent::{Around, RecentTier};
 use sessions::LateSessions;
 
 use crate::{
@@ -114,7 +115,7 @@ pub struct Assembly {
     tiers: Arc<Tiers>,
     cached: Option<Cached>,
     behind: Option<Arc<Behind>>,
-    recent: Option<MongoRecent>,
+    recent: Option<RecentTier>,
     truth: Arc<dyn Truth>,
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
@@ -142,7 +143,14 @@ impl Assembly {
         let line = Line::new(&loaded, &catalog, &clock, &random)?;
         let bus = line.bus();
         let cached = Cached::new(&loaded, &catalog, &clock, &random)?;
-        let recent = recent::of(&loaded, &catalog)?;
+        let around = Around {
+            catalog: &catalog,
+            truth: &truth,
+            lists: cached.as_ref().map(|cached| cached.lists.clone()),
+            clock: &clock,
+            random: &random,
+        };
+        let recent = RecentTier::new(&loaded, around)?;
         let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
@@ -153,6 +161,9 @@ impl Assembly {
         );
         if let Some(cached) = &cached {
             tiers = tiers.with_cache(cached.cache.clone());
+        }
+        if let Some(recent) = &recent {
+            tiers = tiers.with_recent(recent.store.clone());
         }
         let queue = &loaded.settings.tiers.truth.queue;
         let settings = BehindSettings {
@@ -350,19 +361,23 @@ impl Assembly {
             .contributions
             .iter()
             .flat_map(|contribution| contribution.observers.iter().cloned());
-        let observers = cache.into_iter().chain(modules);
+        let recent = self.recent.as_ref();
+        let recent = recent.map(|recent| Arc::clone(&recent.store) as Arc<dyn Observer>);
+        // Who claims a batch is known to the recent tier when the cache has announced it.
+        let observers = cache.into_iter().chain(recent).chain(modules);
         // What others hear comes last: those who listen may ask the modules at once.
         let publisher: Arc<dyn Observer> =
             Arc::new(Publisher::new(self.catalog.clone(), self.line.bus()));
         let observers = observers.chain(std::iter::once(publisher));
         self.line.start();
         self.truth.start(observers.collect()).await?;
-        if let Some(recent) = &self.recent {
-            recent.start().await?;
-        }
         let counting = self.counted.start().await;
         let watch = match cached {
             Some(cached) => Some(cached.start().await?),
+            None => None,
+        };
+        let recent = match &self.recent {
+            Some(recent) => Some(recent.start().await?),
             None => None,
         };
         for module in &self.modules {
@@ -387,6 +402,7 @@ impl Assembly {
             applying,
             counting,
             watch,
+            recent,
             _lock: lock,
         })
     }
@@ -410,6 +426,9 @@ impl Assembly {
         if let Some(counting) = open.counting {
             counting.stop().await;
         }
+        if let Some(recent) = open.recent {
+            recent.stop().await;
+        }
         self.truth.stop().await;
         if let Some(recent) = &self.recent {
             recent.stop().await;
@@ -429,5 +448,6 @@ pub struct Open {
     applying: Option<Applying>,
     counting: Option<BucketWatch>,
     watch: Option<cache::Watch>,
+    recent: Option<RecentTask>,
     _lock: data::Lock,
 }

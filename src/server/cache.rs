@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nubo_cache::storage::Remote;
+use nubo_cache::storage::{Remote, Storage};
 use nubo_cache::{
     Audit, Budget, Keeper, Memory, MemoryWatch, Redis, RedisSettings, RedisWatch, Shared, Shelves,
 };
@@ -12,12 +12,13 @@ use nubo_core::{
     coordination::{Coordination, Gate},
     id::Id,
     module::SetupError,
+    recent::PendingLists,
     schema::Catalog,
 };
 use nubo_truth::PostgresCoordination;
 use uuid::Uuid;
 
-use super::truth;
+use super::{recent, truth};
 use crate::{
     config::{CacheDriver, Loaded},
     system::{SystemClock, SystemRandom},
@@ -26,6 +27,7 @@ use crate::{
 /// The cache, and what holds it.
 pub(super) struct Cached {
     pub cache: Arc<dyn Cache>,
+    pub lists: Arc<dyn PendingLists>,
     holder: Holder,
 }
 
@@ -60,10 +62,11 @@ impl Cached {
             CacheDriver::Auto | CacheDriver::None => None,
             CacheDriver::Memory => {
                 let memory = Arc::new(Memory::new(catalog, clock.clone(), budget.first()));
-                Some(Self {
-                    cache: Arc::new(Shelves::new(catalog.clone(), memory.clone())),
-                    holder: Holder::Memory(memory, budget),
-                })
+                Some(Self::over(
+                    loaded,
+                    Shelves::new(catalog.clone(), memory.clone()),
+                    Holder::Memory(memory, budget),
+                ))
             }
             CacheDriver::Redis => {
                 let redis = Redis::new(catalog.clone(), redis_settings(loaded)?);
@@ -75,12 +78,25 @@ impl Cached {
                     clock.clone(),
                     random.clone(),
                 ));
-                Some(Self {
-                    cache: Arc::new(Shelves::new(catalog.clone(), shared.clone())),
-                    holder: Holder::Redis(shared, coordination),
-                })
+                Some(Self::over(
+                    loaded,
+                    Shelves::new(catalog.clone(), shared.clone()),
+                    Holder::Redis(shared, coordination),
+                ))
             }
         })
+    }
+
+    fn over<S: Storage>(loaded: &Loaded, shelves: Shelves<S>, holder: Holder) -> Self {
+        let shelves = Arc::new(match recent::is_wanted(loaded) {
+            true => shelves.with_recent(),
+            false => shelves,
+        });
+        Self {
+            cache: shelves.clone(),
+            lists: shelves,
+            holder,
+        }
     }
 
     /// Begins to look after the cache. The truth must be open.

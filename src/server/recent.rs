@@ -2,27 +2,89 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nubo_core::{module::SetupError, schema::Catalog};
+use nubo_core::{
+    clock::{Clock, Random},
+    module::SetupError,
+    recent::PendingLists,
+    schema::Catalog,
+    truth::Truth,
+};
 use nubo_recent::{MongoRecent, MongoSettings};
+use nubo_sync::{RecentParts, RecentStore, RecentTask};
 
 use crate::config::{Loaded, RecentDriver};
 
 /// How long a read may take. The truth is asked then, which is what a slow answer costs.
 const READ_LIMIT: Duration = Duration::from_secs(1);
 
-/// The recent tier as the settings want it, not connected yet. None where they want none.
+/// The recent tier, and what holds it.
+pub(super) struct RecentTier {
+    pub store: Arc<RecentStore>,
+    mongo: Arc<MongoRecent>,
+}
+
+/// What the store and the tier need of each other.
+pub(super) struct Around<'a> {
+    pub catalog: &'a Arc<Catalog>,
+    pub truth: &'a Arc<dyn Truth>,
+    pub lists: Option<Arc<dyn PendingLists>>,
+    pub clock: &'a Arc<dyn Clock>,
+    pub random: &'a Arc<dyn Random>,
+}
+
+impl RecentTier {
+    /// The tier as the settings want it, not connected yet. None where they want none.
+    ///
+    /// # Errors
+    /// Where settings are missing.
+    pub fn new(loaded: &Loaded, around: Around<'_>) -> Result<Option<Self>, SetupError> {
+        let Some(mongo) = mongo(loaded, around.catalog)? else {
+            return Ok(None);
+        };
+        let mongo = Arc::new(mongo);
+        let lists = around.lists.ok_or_else(|| {
+            SetupError::new("the recent tier needs a cache: set tiers.cache.driver")
+        })?;
+        let store = Arc::new(RecentStore::new(RecentParts {
+            catalog: around.catalog.clone(),
+            truth: around.truth.clone(),
+            recent: mongo.clone(),
+            lists,
+            clock: around.clock.clone(),
+            random: around.random.clone(),
+        }));
+        Ok(Some(Self { store, mongo }))
+    }
+
+    /// Connects and begins to keep the tier. The truth must be open.
+    ///
+    /// # Errors
+    /// Where somebody must change something.
+    pub async fn start(&self) -> Result<RecentTask, SetupError> {
+        self.mongo.start().await?;
+        Ok(RecentTask::start(self.store.clone()))
+    }
+
+    /// Closes the connections.
+    pub async fn stop(&self) {
+        self.mongo.stop().await;
+    }
+}
+
+/// Whether the settings want a recent tier.
+pub(super) fn is_wanted(loaded: &Loaded) -> bool {
+    loaded.settings.tiers.recent.resolved() == RecentDriver::Mongodb
+}
+
+/// What holds the tier, not connected yet. None where the settings want none.
 ///
 /// # Errors
 /// Where settings are missing.
-pub(super) fn of(
-    loaded: &Loaded,
-    catalog: &Arc<Catalog>,
-) -> Result<Option<MongoRecent>, SetupError> {
-    let settings = &loaded.settings.tiers.recent;
-    if settings.resolved() != RecentDriver::Mongodb {
+pub fn mongo(loaded: &Loaded, catalog: &Arc<Catalog>) -> Result<Option<MongoRecent>, SetupError> {
+    if !is_wanted(loaded) {
         return Ok(None);
     }
-    let mongodb = &settings.mongodb;
+    let mongodb = &loaded.settings.tiers.recent.mongodb;
     let uri = mongodb.uri.clone();
     let settings = MongoSettings {
         uri: uri.ok_or_else(|| SetupError::new("MongoDB needs an address: set MONGODB_URI"))?,

@@ -28,7 +28,7 @@ const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// When settings are missing.
-pub(super) fn of(
+pub fn of(
     loaded: &Loaded,
     catalog: &Arc<Catalog>,
     clock: &Arc<dyn Clock>,

@@ -169,7 +169,10 @@ mod tests {
             { "$and": [{ "year": 1967_i64 }, { "_id": { "$lt": 7_i64 } }] },
         ] };
         let first = doc! { "year": { "$lte": 1967_i64 } };
-        assert_eq!(find.filter, doc! { "$and": [since(), first, place, epoch()] });
+        assert_eq!(
+            find.filter,
+            doc! { "$and": [since(), first, place, epoch()] }
+        );
     }
 
     #[test]
@@ -179,18 +182,27 @@ mod tests {
             { "$and": [{ "title": { "$ne": null } }] },
             { "$and": [{ "title": null }, { "_id": { "$gt": 7_i64 } }] },
         ] };
-        assert_eq!(after_null.filter, doc! { "$and": [since(), place, epoch()] });
+        assert_eq!(
+            after_null.filter,
+            doc! { "$and": [since(), place, epoch()] }
+        );
         let after_null = asked("-title", Start::After(vec![Value::Null, Value::Int(7)]));
         let place = doc! { "$or": [
             { "$and": [{ "title": null }, { "_id": { "$lt": 7_i64 } }] },
         ] };
-        assert_eq!(after_null.filter, doc! { "$and": [since(), place, epoch()] });
+        assert_eq!(
+            after_null.filter,
+            doc! { "$and": [since(), place, epoch()] }
+        );
         let text = Value::Text("x".into());
         let after_text = asked("-title", Start::After(vec![text, Value::Int(7)]));
         let place = doc! { "$or": [
             { "$and": [{ "$or": [{ "title": { "$lt": "x" } }, { "title": null }] }] },
             { "$and": [{ "title": "x" }, { "_id": { "$lt": 7_i64 } }] },
         ] };
-        assert_eq!(after_text.filter, doc! { "$and": [since(), place, epoch()] });
+        assert_eq!(
+            after_text.filter,
+            doc! { "$and": [since(), place, epoch()] }
+        );
     }
 }

@@ -39,11 +39,7 @@ const TRUTH: &str = "truth";
 const MARK: &str = "mark";
 
 /// Reads the state and the marks of its epoch.
-pub(crate) async fn read(
-    database: &Database,
-    connections: u64,
-    limit: Duration,
-) -> Result<Sight> {
+pub(crate) async fn read(database: &Database, connections: u64, limit: Duration) -> Result<Sight> {
     let Some(founding) = founding(database, limit).await? else {
         return Ok(Sight {
             connections,
@@ -78,7 +74,8 @@ pub(crate) async fn found(
         .write_concern(lasting())
         .await;
     // There is one that is not earlier. It may be ours, of which we have not heard.
-    if is_there_already(replaced)? && self::founding(database, limit).await?.as_ref() != Some(founding)
+    if is_there_already(replaced)?
+        && self::founding(database, limit).await?.as_ref() != Some(founding)
     {
         return Ok(false);
     }

@@ -32,7 +32,10 @@ async fn a_server_that_is_away_keeps_nothing_from_starting() {
         "{pinged:?}"
     );
     let looked = place.tier.look().await;
-    assert!(matches!(looked, Err(Error::Unavailable { .. })), "{looked:?}");
+    assert!(
+        matches!(looked, Err(Error::Unavailable { .. })),
+        "{looked:?}"
+    );
     assert!(!place.tier.is_prepared());
     // It comes, and is used like any other as soon as somebody looks.
     server.resume();

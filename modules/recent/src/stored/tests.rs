@@ -164,7 +164,10 @@ fn the_end_of_a_document_is_no_document() {
         .iter_elements()
         .map(|e| e.unwrap().key().to_string())
         .collect();
-    assert_eq!(fields, ["_id", "year", "_rev", "_gone", "_last_use", "_epoch"]);
+    assert_eq!(
+        fields,
+        ["_id", "year", "_rev", "_gone", "_last_use", "_epoch"]
+    );
 }
 
 #[test]

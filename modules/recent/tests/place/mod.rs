@@ -168,7 +168,9 @@ impl Place {
 
     /// The same for an epoch.
     pub async fn bring_to(&self, epoch: Epoch, versions: &[Fresh<'_>]) {
-        let refused = self.tier.bring(epoch, self.collection().id, versions, now());
+        let refused = self
+            .tier
+            .bring(epoch, self.collection().id, versions, now());
         assert_eq!(refused.await.unwrap(), []);
     }
 
