@@ -1,0 +1,330 @@
+-- 0004_outbox: planned by `nubo migrate plan`.
+-- Read it, change it where you know better, and apply it with `nubo migrate up`, which puts it
+-- into one transaction. Once it has been applied it must stay as it is.
+
+-- What the server notes for itself.
+CREATE TABLE IF NOT EXISTS nubo.tombstones (
+  collection text COLLATE "C" NOT NULL,
+  id uuid NOT NULL,
+  revision bigint NOT NULL,
+  deleted_at bigint NOT NULL,
+  PRIMARY KEY (id, collection)
+);
+CREATE INDEX IF NOT EXISTS tombstones_deleted_at_idx ON nubo.tombstones (deleted_at);
+CREATE TABLE IF NOT EXISTS nubo.fields (
+  "table" text COLLATE "C" NOT NULL,
+  field text COLLATE "C" NOT NULL,
+  kind text NOT NULL,
+  PRIMARY KEY ("table", field)
+);
+CREATE TABLE IF NOT EXISTS nubo.commits (
+  lane uuid PRIMARY KEY,
+  batch bigint NOT NULL,
+  at timestamp with time zone NOT NULL
+) WITH (fillfactor = 20);
+CREATE TABLE IF NOT EXISTS nubo.gate (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  state text NOT NULL CHECK (state IN ('open', 'closing', 'closed')),
+  number bigint NOT NULL,
+  nonce bigint NOT NULL,
+  incarnation text CHECK ((incarnation IS NOT NULL) = (state = 'open'))
+);
+INSERT INTO nubo.gate (state, number, nonce) VALUES ('closed', 0, 0) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS nubo.instances (
+  instance uuid PRIMARY KEY,
+  seen timestamp with time zone NOT NULL,
+  reaches text,
+  fenced boolean NOT NULL DEFAULT false
+) WITH (fillfactor = 20);
+CREATE OR REPLACE FUNCTION nubo.enter(as_instance uuid, of_number bigint, of_nonce bigint, as_open bigint)
+  RETURNS boolean LANGUAGE plpgsql VOLATILE AS $enter$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(7959376147062551653);
+  -- What is read here is read after the lock was taken.
+  PERFORM FROM nubo.gate g, nubo.instances i
+    WHERE g.number = of_number AND g.nonce = of_nonce
+      AND g.state = CASE as_open WHEN 1 THEN 'open' ELSE 'closed' END
+      AND i.instance = as_instance AND NOT i.fenced;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'the gate of the shared cache has moved, or this instance is fenced'
+      USING ERRCODE = 'NB001';
+  END IF;
+  RETURN true;
+END
+$enter$;
+CREATE TABLE IF NOT EXISTS nubo.outbox (
+  instance uuid NOT NULL,
+  batch bigint NOT NULL,
+  "schema" text COLLATE "C" NOT NULL,
+  "table" text COLLATE "C" NOT NULL,
+  ids uuid[] NOT NULL,
+  at timestamp with time zone NOT NULL DEFAULT now(),
+  PRIMARY KEY (instance, batch, "schema", "table")
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE TABLE IF NOT EXISTS nubo.recent (
+  one boolean PRIMARY KEY DEFAULT true CHECK (one),
+  identity uuid NOT NULL DEFAULT gen_random_uuid(),
+  number bigint NOT NULL,
+  nonce bigint NOT NULL,
+  shape bigint,
+  sound boolean NOT NULL,
+  cleaned timestamp with time zone
+);
+INSERT INTO nubo.recent (number, nonce, sound) VALUES (0, 0, false) ON CONFLICT DO NOTHING;
+CREATE TABLE IF NOT EXISTS nubo.recent_marks (
+  process uuid PRIMARY KEY,
+  mark bigint NOT NULL
+) WITH (fillfactor = 20);
+CREATE TABLE IF NOT EXISTS nubo.recent_covered (
+  "schema" text COLLATE "C" NOT NULL,
+  "table" text COLLATE "C" NOT NULL,
+  since bigint NOT NULL,
+  PRIMARY KEY ("schema", "table")
+);
+CREATE TABLE IF NOT EXISTS nubo.by_others (
+  transaction xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  number bigint GENERATED ALWAYS AS IDENTITY,
+  "schema" text COLLATE "C",
+  "table" text COLLATE "C",
+  id uuid,
+  at timestamp with time zone NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (transaction, number)
+);
+CREATE OR REPLACE FUNCTION nubo.note_by_others() RETURNS trigger
+  LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $note$
+DECLARE
+  noted integer := coalesce(nullif(current_setting('nubo.noted', true), ''), '0');
+BEGIN
+  IF noted > 1000 THEN
+    RETURN NULL;
+  END IF;
+  PERFORM set_config('nubo.noted', (noted + 1)::text, true);
+  IF noted = 1000 THEN
+    -- More than anybody wants to look at one by one.
+    INSERT INTO nubo.by_others DEFAULT VALUES;
+    UPDATE nubo.recent SET sound = false WHERE sound;
+    RETURN NULL;
+  END IF;
+  -- Where there is a recent tier it is to be brought up to date, whoever is there to do so.
+  IF EXISTS (SELECT FROM nubo.recent WHERE sound) THEN
+    INSERT INTO nubo.outbox (instance, batch, "schema", "table", ids)
+      VALUES (gen_random_uuid(), 0, TG_TABLE_SCHEMA, TG_TABLE_NAME,
+        CASE TG_OP WHEN 'INSERT' THEN ARRAY[NEW.id] WHEN 'DELETE' THEN ARRAY[OLD.id]
+          ELSE ARRAY[OLD.id, NEW.id] END);
+  END IF;
+  IF TG_OP <> 'INSERT' THEN
+    INSERT INTO nubo.by_others ("schema", "table", id)
+      VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, OLD.id);
+  END IF;
+  IF TG_OP = 'INSERT' OR (TG_OP = 'UPDATE' AND NEW.id <> OLD.id) THEN
+    INSERT INTO nubo.by_others ("schema", "table", id)
+      VALUES (TG_TABLE_SCHEMA, TG_TABLE_NAME, NEW.id);
+  END IF;
+  RETURN NULL;
+END
+$note$;
+CREATE OR REPLACE FUNCTION nubo.raise_revision() RETURNS trigger
+  LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $raise$
+DECLARE
+  clock bigint := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    NEW._rev := greatest(NEW._rev, clock);
+  ELSIF coalesce(NEW._rev, OLD._rev) <= OLD._rev THEN
+    NEW._rev := greatest(OLD._rev + 1, clock);
+  END IF;
+  RETURN NEW;
+END
+$raise$;
+CREATE TABLE IF NOT EXISTS nubo.queue (
+  number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  queued_at bigint NOT NULL,
+  packed bytea NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE TABLE IF NOT EXISTS nubo.dead_letters (
+  number bigint PRIMARY KEY,
+  queued_at bigint NOT NULL,
+  refused_at bigint NOT NULL,
+  problem text NOT NULL,
+  packed bytea NOT NULL
+);
+
+-- What others write to `admin_actions` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "moderation"."admin_actions"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "moderation"."admin_actions" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "moderation"."admin_actions"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "moderation"."admin_actions" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `audit_logs` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "moderation"."audit_logs"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "moderation"."audit_logs" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "moderation"."audit_logs"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "moderation"."audit_logs" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `comments` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "content"."comments"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "content"."comments" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "content"."comments"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "content"."comments" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `conversation_members` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "messaging"."conversation_members"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "messaging"."conversation_members" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "messaging"."conversation_members"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "messaging"."conversation_members" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `conversations` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "messaging"."conversations_meta"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "messaging"."conversations_meta" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "messaging"."conversations_meta"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "messaging"."conversations_meta" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `feed_cache` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "content"."feed_cache"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "content"."feed_cache" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "content"."feed_cache"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "content"."feed_cache" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `likes` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "content"."likes"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "content"."likes" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "content"."likes"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "content"."likes" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `media` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "content"."media"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "content"."media" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "content"."media"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "content"."media" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `media_metadata` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "content"."media_metadata"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "content"."media_metadata" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "content"."media_metadata"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "content"."media_metadata" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `messages` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "messaging"."message_index"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "messaging"."message_index" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "messaging"."message_index"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "messaging"."message_index" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `notifications` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "messaging"."notifications"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "messaging"."notifications" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "messaging"."notifications"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "messaging"."notifications" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `posts` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "content"."posts"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "content"."posts" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "content"."posts"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "content"."posts" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `relations` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "auth"."relations"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "auth"."relations" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "auth"."relations"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "auth"."relations" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `reports` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "moderation"."reports"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "moderation"."reports" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "moderation"."reports"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "moderation"."reports" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `sessions` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "auth"."sessions"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "auth"."sessions" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "auth"."sessions"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "auth"."sessions" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `user_activity_logs` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "moderation"."user_activity_logs"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "moderation"."user_activity_logs" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "moderation"."user_activity_logs"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "moderation"."user_activity_logs" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `user_settings` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "auth"."user_settings"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "auth"."user_settings" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "auth"."user_settings"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "auth"."user_settings" ENABLE ALWAYS TRIGGER nubo_raised;
+
+-- What others write to `users` is noted.
+CREATE OR REPLACE TRIGGER nubo_by_others AFTER INSERT OR UPDATE OR DELETE ON "auth"."users"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.note_by_others();
+ALTER TABLE "auth"."users" ENABLE ALWAYS TRIGGER nubo_by_others;
+CREATE OR REPLACE TRIGGER nubo_raised BEFORE INSERT OR UPDATE ON "auth"."users"
+  FOR EACH ROW WHEN (current_setting('nubo.hand', true) IS DISTINCT FROM 'own')
+  EXECUTE FUNCTION nubo.raise_revision();
+ALTER TABLE "auth"."users" ENABLE ALWAYS TRIGGER nubo_raised;
