@@ -109,3 +109,149 @@ impl<S: Storage> PendingLists for Shelves<S> {
         self.storage.open_lists(beginning).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, atomic::AtomicI64};
+
+    use nubo_core::{
+        clock::Clock,
+        document::Document,
+        id::Revision,
+        observe::{Fate, Foreign, Observer, Touched},
+        schema::{Catalog, Collection},
+        value::Value,
+    };
+    use serde_json::json;
+
+    use super::*;
+    use crate::{Memory, storage_tests::RECENT};
+
+    const BATCH: BatchId = BatchId(1);
+
+    struct At(AtomicI64);
+
+    impl Clock for At {
+        fn micros(&self) -> i64 {
+            self.0.load(std::sync::atomic::Ordering::Relaxed)
+        }
+    }
+
+    /// Collections that are cached, are in the recent tier, or both.
+    fn catalog() -> Arc<Catalog> {
+        let collection = |name: &str, tiers: serde_json::Value| json!({ "name": name, "fields": { "size": "int" }, "order": "size", "tiers": tiers });
+        let declarations = json!([
+            collection("cached", json!({ "cache": {} })),
+            collection("recent", json!({ "recent": {} })),
+            collection("both", json!({ "cache": {}, "recent": {} })),
+        ]);
+        let declarations: Vec<_> = serde_json::from_value(declarations).unwrap();
+        Arc::new(Catalog::compile(&declarations, &[]).unwrap())
+    }
+
+    fn shelves(catalog: &Arc<Catalog>) -> Shelves<Memory> {
+        let memory = Memory::new(catalog, Arc::new(At(AtomicI64::new(0))), usize::MAX);
+        Shelves::new(catalog.clone(), Arc::new(memory))
+    }
+
+    fn id(number: u128) -> Id {
+        Id::from_uuid(Uuid::from_u128(number))
+    }
+
+    /// A document of each collection, which a batch creates and changes.
+    fn touched(catalog: &Catalog) -> Vec<Arc<Touched>> {
+        let document = |collection: &Collection, revision| {
+            let mut document = Document::empty(collection);
+            document.set(Collection::ID, Value::Uuid(Uuid::from_u128(1)));
+            document.set_revision(Revision::new(revision));
+            document
+        };
+        let both = |collection: &Arc<Collection>| {
+            [(None, 1), (Some(1), 2)].map(|(before, after)| {
+                Arc::new(Touched {
+                    collection: collection.id,
+                    before: before.map(|revision| document(collection, revision)),
+                    after: Some(document(collection, after)),
+                })
+            })
+        };
+        catalog.collections().iter().flat_map(both).collect()
+    }
+
+    /// How many documents of each collection are pending.
+    async fn pending(shelves: &Shelves<Memory>, catalog: &Catalog) -> Vec<usize> {
+        let mut counts = Vec::new();
+        for collection in catalog.collections() {
+            let pending = shelves.pending(RECENT, collection.id, 9).await;
+            counts.push(pending.unwrap().unwrap().len());
+        }
+        counts
+    }
+
+    async fn open(shelves: &Shelves<Memory>) {
+        let beginning = shelves.begin(RECENT).await.unwrap().unwrap();
+        assert!(shelves.open(&beginning).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_batch_claims_what_the_recent_tier_is_to_have() {
+        let catalog = catalog();
+        for has_recent in [false, true] {
+            let mut shelves = shelves(&catalog);
+            if has_recent {
+                shelves = shelves.with_recent();
+            }
+            let observed = catalog.collections().iter();
+            let observed = observed.map(|collection| shelves.observes(collection.id));
+            assert_eq!(observed.collect::<Vec<_>>(), [true, has_recent, true]);
+            open(&shelves).await;
+            let claimed = usize::from(has_recent);
+            for fate in [Fate::Aborted, Fate::Refused, Fate::Committed] {
+                shelves.announce(BATCH, &touched(&catalog)).await.unwrap();
+                assert_eq!(pending(&shelves, &catalog).await, [0, claimed, claimed]);
+                shelves.settle(BATCH, fate).await;
+                let stays = if fate == Fate::Committed { claimed } else { 0 };
+                assert_eq!(pending(&shelves, &catalog).await, [0, stays, stays]);
+            }
+            let claims = catalog.collections().iter().map(|collection| Claim {
+                instance: shelves.claimed_by(BATCH),
+                batch: BATCH,
+                collection: collection.id,
+                id: id(1),
+            });
+            let claims: Vec<Claim> = claims.collect();
+            shelves.arrived(RECENT, &claims).await.unwrap();
+            assert_eq!(pending(&shelves, &catalog).await, [0, 0, 0]);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_others_have_written_is_pending_until_it_has_arrived() {
+        let catalog = catalog();
+        let shelves = shelves(&catalog).with_recent();
+        open(&shelves).await;
+        let collections = catalog.collections().iter();
+        let documents = collections.map(|collection| (collection.id, id(1)));
+        let documents: Vec<_> = documents.collect();
+        shelves.doubt(BATCH, &documents).await;
+        assert_eq!(pending(&shelves, &catalog).await, [0, 1, 1]);
+        let beginning = shelves.begin(RECENT).await.unwrap().unwrap();
+        assert!(shelves.is_under_way(&beginning).await.unwrap());
+        // It arrives before it is settled here.
+        let foreign = documents.iter().map(|(collection, id)| Foreign {
+            collection: *collection,
+            id: *id,
+            now: None,
+            transaction: 1,
+        });
+        shelves.resolve(BATCH, &foreign.collect::<Vec<_>>()).await;
+        assert!(!shelves.is_under_way(&beginning).await.unwrap());
+        assert!(shelves.open(&beginning).await.unwrap());
+        assert_eq!(pending(&shelves, &catalog).await, [0, 0, 0]);
+        shelves.doubt(BATCH, &documents).await;
+        shelves.resolve(BATCH, &[]).await;
+        assert_eq!(pending(&shelves, &catalog).await, [0, 1, 1]);
+        shelves.overtaken().await;
+        assert_eq!(shelves.condition().await.unwrap(), Condition::Closed);
+    }
+}

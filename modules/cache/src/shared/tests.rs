@@ -12,14 +12,17 @@ use nubo_core::{
     clock::{Clock, Random},
     coordination::{Coordination, Epoch, Gate, Incarnation, Look, Peer},
     id::Id,
+    observe::BatchId,
+    recent::Condition,
 };
 use uuid::Uuid;
 
 use super::{Shared, Steps, accepted, issued};
 use crate::{
-    Memory,
-    storage::{Remote, Storage},
-    storage_tests::catalog,
+    Claims, Memory,
+    claims::NOBODY,
+    storage::{DocumentKey, Remote, Storage},
+    storage_tests::{RECENT, catalog},
 };
 
 struct At(AtomicI64);
@@ -197,6 +200,77 @@ async fn who_has_not_looked_for_long_what_others_write_reads_nothing() {
         steps.step().await.unwrap();
         assert_eq!(shared.is_usable(), is_usable, "at {at}");
     }
+}
+
+#[tokio::test]
+async fn what_is_pending_is_known_while_there_is_a_lease() {
+    let (shared, agreed) = open(true, true);
+    let catalog = catalog();
+    let key = DocumentKey {
+        collection: catalog.collections()[0].id,
+        id: Id::from_uuid(Uuid::from_u128(1)),
+    };
+    let pending = async || {
+        let list = shared.pending(RECENT, key.collection, 9).await.unwrap();
+        let ids = [key.id];
+        let among = shared.pending_among(RECENT, key.collection, &ids);
+        let among = among.await.unwrap();
+        assert_eq!(list.is_some(), among.is_some());
+        list
+    };
+    // It has not looked yet.
+    assert_eq!(shared.condition().await.unwrap(), Condition::Away);
+    assert_eq!(shared.begin_lists(RECENT).await.unwrap(), None);
+    shared.arrived(RECENT, &[]).await.unwrap();
+    let mut steps = Steps::new(shared.clone());
+    steps.step().await.unwrap();
+    assert_eq!(shared.condition().await.unwrap(), Condition::Closed);
+    let beginning = shared.begin_lists(RECENT).await.unwrap().unwrap();
+    assert!(shared.open_lists(&beginning).await.unwrap());
+    let batch = BatchId(1);
+    shared.announce(batch, &[], &[key]).await.unwrap();
+    assert_eq!(pending().await, Some(vec![key.id]));
+    let claimed_by = shared.claimed_by(batch);
+    assert_eq!(
+        Some(claimed_by),
+        shared.terms(batch).map(|own| own.instance)
+    );
+    shared.settle(batch, Vec::new()).await.unwrap();
+    assert_eq!(shared.claimed_by(batch), NOBODY);
+    // The lease has run out.
+    shared.remote().0.0.store(10_000_000, Ordering::Relaxed);
+    assert_eq!(pending().await, None);
+    shared.watched(10_000_000);
+    assert_eq!(pending().await, None);
+    steps.step().await.unwrap();
+    assert_eq!(pending().await, Some(vec![key.id]));
+
+    // What was begun in one epoch does not open what is begun in the next.
+    let before = shared.begin_lists(RECENT).await.unwrap().unwrap();
+    *agreed.gate.lock().unwrap() = Gate::Open {
+        epoch: epoch(6),
+        incarnation: incarnation(),
+    };
+    steps.step().await.unwrap();
+    assert_eq!(shared.condition().await.unwrap(), Condition::Closed);
+    let mut now = shared.begin_lists(RECENT).await.unwrap().unwrap();
+    while accepted(now.nonce, 2) < accepted(before.nonce, 1) {
+        now = shared.begin_lists(RECENT).await.unwrap().unwrap();
+    }
+    assert_ne!(now.nonce, before.nonce);
+    assert!(!shared.open_lists(&before).await.unwrap());
+    assert!(shared.open_lists(&now).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_batch_has_an_instance_where_the_gate_is_closed() {
+    let (shared, agreed) = open(true, false);
+    *agreed.gate.lock().unwrap() = Gate::Closed(epoch(5));
+    Steps::new(shared.clone()).step().await.unwrap();
+    let batch = BatchId(1);
+    shared.announce(batch, &[], &[]).await.unwrap();
+    assert_eq!(shared.claimed_by(batch), shared.known().1);
+    assert_ne!(shared.claimed_by(batch), NOBODY);
 }
 
 #[test]

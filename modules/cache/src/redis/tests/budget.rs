@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     RedisWatch, Storage,
     redis::{budget::Eviction, keys::Keys},
-    storage_tests::{BATCH, there},
+    storage_tests::{BATCH, OTHER, there},
 };
 
 /// How many documents are held.
@@ -88,10 +88,13 @@ async fn the_least_recently_used_go_first() {
 #[tokio::test]
 async fn what_is_about_to_change_stays_whatever_the_budget() {
     let test = full().await;
+    test.world.open_lists().await;
+    test.world.announce_claims(OTHER, [1]).await;
     let test = test.limited(1).await;
     Eviction::new(&test.redis).make_room().await.unwrap();
     let world = &test.world;
     assert_eq!(held(world, 1..=MANY).await, 0);
+    assert_eq!(world.pending().await, Some(vec![1]));
     assert!(world.is_busy(MANY + 1).await);
     assert_eq!(world.scan(9).await.1, nubo_core::cache::Reach::Nowhere);
     let other = world

@@ -3,14 +3,15 @@
 use nubo_core::{
     cache::{Lookup, Members, Reach},
     observe::BatchId,
+    recent::Beginning,
 };
 
 use super::*;
 use crate::{
-    Storage,
+    Claims, Storage,
     redis::keys::{Found, Kind},
     storage::{Announced, DocumentKey},
-    storage_tests::{BATCH, OTHER, there},
+    storage_tests::{BATCH, OTHER, RECENT, there},
 };
 
 fn epoch(number: u64) -> Epoch {
@@ -39,6 +40,13 @@ async fn assert_all_refused(world: &World<RedisStorage>) {
     let set = world.set();
     let settled = vec![world.settled(1, there(10), &[1], &[2])];
     let fill = vec![(world.key(1), 1, held)];
+    let claims = world.claims(BATCH, [1]);
+    let beginning = Beginning {
+        epoch: RECENT,
+        nonce: 1,
+        under_way: vec![vec![0; 28]],
+    };
+    let things = world.things().id;
     let results = [
         storage.read(&[world.key(1)]).await.map(drop),
         storage.fill(fill, None).await.map(drop),
@@ -52,6 +60,21 @@ async fn assert_all_refused(world: &World<RedisStorage>) {
         storage.begin(&set).await.map(drop),
         storage.build(&set, 1, stretch).await.map(drop),
         storage.take_back().await,
+        storage
+            .announce(BATCH, &[], &[world.key(1)])
+            .await
+            .map(drop),
+        storage.pending(RECENT, things, 9).await.map(drop),
+        storage
+            .pending_among(RECENT, things, &[world.key(1).id])
+            .await
+            .map(drop),
+        storage.arrived(RECENT, &claims).await,
+        storage.claim(RECENT, &claims).await,
+        storage.condition().await.map(drop),
+        storage.begin_lists(RECENT).await.map(drop),
+        storage.is_under_way(&beginning).await.map(drop),
+        storage.open_lists(&beginning).await.map(drop),
     ];
     for (at, result) in results.into_iter().enumerate() {
         let error = result.expect_err(&at.to_string());

@@ -2,6 +2,7 @@
 
 mod buckets;
 mod budget;
+mod claims;
 mod epochs;
 mod failures;
 mod lists;
