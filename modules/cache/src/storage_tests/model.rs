@@ -4,8 +4,12 @@
 //! readers who fill late, builders who build from anywhere. Tokens are numbers of each storage's own;
 //! that two of them are the same, or not, must be so in both.
 //!
+//! So must the pending lists be, step by step.
+//!
 //! What a set has too much is each storage's own affair, so that of sets only how far they are complete
 //! is compared.
+
+mod claims;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -22,6 +26,7 @@ use nubo_core::{
 
 use super::{World, gone, there};
 use crate::storage::{Announced, DocumentKey, Place, Settled, Storage};
+use claims::Lists;
 
 /// How large things are.
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +65,9 @@ pub(crate) struct Model<'a, A, B> {
     other: &'a World<B>,
     revision: i64,
     batches: u64,
-    pending: BTreeMap<BatchId, Vec<Settled>>,
+    /// What each batch does that is under way, and what it claims.
+    pending: BTreeMap<BatchId, (Vec<Settled>, Vec<DocumentKey>)>,
+    lists: Lists,
     fills: Vec<(DocumentKey, [u64; 2])>,
     builds: Vec<(SetName, [u64; 2])>,
     /// Which token of one storage is which of the other.
@@ -77,6 +84,7 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
             revision: 1,
             batches: 0,
             pending: BTreeMap::new(),
+            lists: Lists::default(),
             fills: Vec::new(),
             builds: Vec::new(),
             tokens: Default::default(),
@@ -86,7 +94,8 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
     /// Does something drawn at random to both.
     pub async fn step(&mut self) {
         match self.random.u8(0..100) {
-            0..25 => self.read().await,
+            0..10 => self.change_lists().await,
+            10..25 => self.read().await,
             25..40 => self.fill().await,
             40..55 => self.announce().await,
             55..68 => self.settle().await,
@@ -150,28 +159,25 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
             left: Some(settled.left.clone()),
         });
         let announced: Vec<Announced> = announced.collect();
-        let worth = self
-            .one
-            .storage
-            .announce(batch, &announced, &[])
-            .await
-            .unwrap();
-        let also = self.other.storage.announce(batch, &announced, &[]).await;
-        assert_eq!(worth, also.unwrap());
-        self.pending
-            .insert(batch, documents.into_values().collect());
+        let claimed = self.claimed(documents.keys().copied());
+        let worth = self.one.storage.announce(batch, &announced, &claimed).await;
+        let also = self.other.storage.announce(batch, &announced, &claimed);
+        assert_eq!(worth.unwrap(), also.await.unwrap());
+        let settled = documents.into_values().collect();
+        self.pending.insert(batch, (settled, claimed));
     }
 
     async fn settle(&mut self) {
-        if let Some((batch, settled)) = self.take() {
+        if let Some((batch, settled, claimed)) = self.take() {
             let also = settled.clone();
             self.one.storage.settle(batch, settled).await.unwrap();
             self.other.storage.settle(batch, also).await.unwrap();
+            self.committed(batch, claimed);
         }
     }
 
     async fn abort(&mut self) {
-        if let Some((batch, settled)) = self.take() {
+        if let Some((batch, settled, claimed)) = self.take() {
             let announced = settled.into_iter().map(|settled| Announced {
                 document: settled.document,
                 is_new: false,
@@ -180,16 +186,9 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
                 left: Some(settled.left),
             });
             let announced: Vec<Announced> = announced.collect();
-            self.one
-                .storage
-                .abort(batch, &announced, &[])
-                .await
-                .unwrap();
-            self.other
-                .storage
-                .abort(batch, &announced, &[])
-                .await
-                .unwrap();
+            let aborted = self.one.storage.abort(batch, &announced, &claimed).await;
+            let also = self.other.storage.abort(batch, &announced, &claimed).await;
+            aborted.and(also).unwrap();
         }
     }
 
@@ -289,10 +288,11 @@ impl<'a, A: Storage, B: Storage> Model<'a, A, B> {
         }
     }
 
-    fn take(&mut self) -> Option<(BatchId, Vec<Settled>)> {
+    fn take(&mut self) -> Option<(BatchId, Vec<Settled>, Vec<DocumentKey>)> {
         let batches: Vec<BatchId> = self.pending.keys().copied().collect();
         let batch = *self.random.choice(&batches)?;
-        Some((batch, self.pending.remove(&batch)?))
+        let (settled, claimed) = self.pending.remove(&batch)?;
+        Some((batch, settled, claimed))
     }
 
     /// Notes that two tokens are the same, which no others are.
