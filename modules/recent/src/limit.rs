@@ -6,7 +6,7 @@ use nubo_core::Result;
 
 use crate::fault;
 
-/// How long a write may take at most: what waits behind it waits as long.
+/// How long a command that writes may take at most: what waits behind it waits as long.
 pub(crate) const WRITE: Duration = Duration::from_secs(10);
 
 /// Waits for an answer as long as it may take.

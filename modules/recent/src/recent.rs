@@ -192,7 +192,7 @@ impl MongoRecent {
             .ok_or_else(|| Error::unavailable("recent_unavailable", "MongoDB has not answered yet"))
     }
 
-    /// How long a write may take.
+    /// How long a command that writes may take.
     fn write_limit(&self) -> Duration {
         self.settings.command_limit.min(limit::WRITE)
     }
@@ -308,8 +308,10 @@ impl Recent for MongoRecent {
             epoch: stored::epoch(epoch),
             last_use: now,
         };
-        let writing = write::write(database, collection, self.is_sharded()?, versions, stamp);
-        let refused = limit::in_time(self.write_limit(), writing).await?;
+        let limit = self.write_limit();
+        let is_sharded = self.is_sharded()?;
+        let writing = write::write(database, collection, is_sharded, versions, stamp, limit);
+        let refused = writing.await?;
         for Refused { id, code } in &refused {
             tracing::warn!(collection = name, %id, code, "MongoDB cannot hold a document");
         }

@@ -19,7 +19,7 @@ pub struct MongoSettings {
     pub selection_limit: Duration,
     /// How long opening a connection may take.
     pub connect_limit: Duration,
-    /// How long one command may take. A write takes 10 s at most.
+    /// How long one command may take. One that writes takes 10 s at most.
     pub command_limit: Duration,
     /// How long a read may take. What is not answered by then is asked of the truth.
     pub read_limit: Duration,

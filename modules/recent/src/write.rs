@@ -9,6 +9,8 @@
 //!
 //! What belongs to an earlier epoch is older than anything of a later one, whatever its revision.
 
+use std::time::Duration;
+
 use mongodb::{
     Database,
     bson::{Document, RawArrayBuf, RawDocumentBuf, raw::cstr, rawdoc},
@@ -26,6 +28,7 @@ use nubo_core::{
 
 use crate::{
     fault::{self, code},
+    limit::in_time,
     stored::{self, Stamp},
 };
 
@@ -47,6 +50,7 @@ pub(crate) struct Refused {
 }
 
 /// Brings versions. Returns those that MongoDB cannot hold, such as documents that are too large.
+/// `limit` is for each command.
 ///
 /// # Errors
 /// Where it is not known which of them have arrived. They may be brought again.
@@ -56,6 +60,7 @@ pub(crate) async fn write(
     is_sharded: bool,
     versions: &[Fresh<'_>],
     stamp: Stamp,
+    limit: Duration,
 ) -> Result<Vec<Refused>> {
     let mut refused = Vec::new();
     let mut waiting = Vec::new();
@@ -72,7 +77,7 @@ pub(crate) async fn write(
     while !rest.is_empty() {
         let (batch, later) = rest.split_at(fitting(rest));
         rest = later;
-        bring(database, collection, batch, &mut refused).await?;
+        bring(database, collection, batch, limit, &mut refused).await?;
     }
     Ok(refused)
 }
@@ -93,6 +98,7 @@ async fn bring(
     database: &Database,
     collection: &Collection,
     batch: &[(Id, RawDocumentBuf)],
+    limit: Duration,
     refused: &mut Vec<Refused>,
 ) -> Result<()> {
     let name = collection.tiers.recent.as_ref();
@@ -102,9 +108,13 @@ async fn bring(
     let mut waiting: Vec<&(Id, RawDocumentBuf)> = batch.iter().collect();
     for race in 1.. {
         let command = command(name, !collection.tiers.truth, &waiting);
-        let answer = database.run_raw_command(command).await;
+        let asking = async {
+            let answer = database.run_raw_command(command).await;
+            answer.map_err(fault::failure)
+        };
+        let answer = in_time(limit, asking).await?;
         let mut again = Vec::new();
-        for (index, number) in failed(&answer.map_err(fault::failure)?)? {
+        for (index, number) in failed(&answer)? {
             let Some(statement) = waiting.get(index) else {
                 return Err(Error::internal(
                     "MongoDB names a statement that there is not",
