@@ -17,6 +17,16 @@ use serde_json::json;
 
 const NEXT: Epoch = EPOCH.next(1);
 
+/// A version that comes to an epoch.
+type Coming<'a> = (Epoch, Fresh<'a>);
+
+/// What is there in the end.
+#[derive(Debug, PartialEq)]
+struct Ending {
+    gone: bool,
+    revision: Revision,
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_belongs_to_another_epoch_is_not_seen() {
     let place = Place::new(notes()).await;
@@ -42,23 +52,45 @@ async fn a_later_epoch_is_newer_whatever_the_revision() {
     let place = Place::new(notes()).await;
     let id = id_of(7);
     let [low, middle, high] = [1, 5, 9].map(|n| place.note(id, n, json!({ "text": "x" })));
+    let [there_in, gone_in] = [false, true].map(|gone| {
+        move |number| Ending {
+            gone,
+            revision: Revision::new(number),
+        }
+    });
     // Each row: what comes, one after the other, and what is there of the next epoch in the end.
-    let there_in = |revision| Some((false, revision));
-    let gone_in = |revision| Some((true, revision));
-    let orders: [(&[(Epoch, Fresh)], Option<(bool, i64)>); 8] = [
-        (&[(EPOCH, there(&high)), (NEXT, there(&low))], there_in(1)),
-        (&[(NEXT, there(&low)), (EPOCH, there(&high))], there_in(1)),
-        (&[(EPOCH, gone(&high)), (NEXT, there(&low))], there_in(1)),
-        (&[(NEXT, there(&low)), (EPOCH, gone(&high))], there_in(1)),
-        (&[(EPOCH, there(&high)), (NEXT, gone(&low))], gone_in(1)),
-        (&[(NEXT, gone(&low)), (EPOCH, there(&high))], gone_in(1)),
+    let orders: [(&[Coming], Option<Ending>); 8] = [
+        (
+            &[(EPOCH, there(&high)), (NEXT, there(&low))],
+            Some(there_in(1)),
+        ),
+        (
+            &[(NEXT, there(&low)), (EPOCH, there(&high))],
+            Some(there_in(1)),
+        ),
+        (
+            &[(EPOCH, gone(&high)), (NEXT, there(&low))],
+            Some(there_in(1)),
+        ),
+        (
+            &[(NEXT, there(&low)), (EPOCH, gone(&high))],
+            Some(there_in(1)),
+        ),
+        (
+            &[(EPOCH, there(&high)), (NEXT, gone(&low))],
+            Some(gone_in(1)),
+        ),
+        (
+            &[(NEXT, gone(&low)), (EPOCH, there(&high))],
+            Some(gone_in(1)),
+        ),
         (
             &[
                 (NEXT, there(&middle)),
                 (EPOCH, there(&high)),
                 (NEXT, there(&low)),
             ],
-            there_in(5),
+            Some(there_in(5)),
         ),
         (&[(EPOCH, there(&high))], None),
     ];
@@ -70,12 +102,12 @@ async fn a_later_epoch_is_newer_whatever_the_revision() {
                 place.bring_to(*epoch, std::slice::from_ref(version)).await;
             }
         }
+        let ending = |gone, revision| Some(Ending { gone, revision });
         let found = match place.find(id).await {
-            Found::Held(held) => Some((false, held.revision)),
-            Found::Gone(revision) => Some((true, revision)),
+            Found::Held(held) => ending(false, held.revision),
+            Found::Gone(revision) => ending(true, revision),
             Found::Missing => None,
         };
-        let expected = expected.map(|(gone, number)| (gone, Revision::new(number)));
         assert_eq!(found, expected, "{versions:?}");
     }
     place.end().await;
