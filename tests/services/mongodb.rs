@@ -75,6 +75,11 @@ impl Server {
         format!("mongodb://127.0.0.1:{}/", self.port)
     }
 
+    /// On which port of this machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Starts it again, and waits until it listens.
     pub fn resume(&mut self) {
         let log = std::fs::OpenOptions::new()
@@ -112,11 +117,43 @@ impl Server {
 
     /// Stops it. What it holds stays.
     pub fn stop(&mut self) {
+        self.end("TERM");
+    }
+
+    /// Ends it as a power cut would. What it holds stays.
+    pub fn kill(&mut self) {
+        self.end("KILL");
+    }
+
+    fn end(&mut self, signal: &str) {
         if let Some(mut shell) = self.running.take() {
             let mut orders = shell.stdin.take().unwrap();
-            writeln!(orders, "TERM keep").unwrap();
+            writeln!(orders, "{signal} keep").unwrap();
             shell.wait().unwrap();
         }
+    }
+
+    /// Stops it, keeps a copy of what it holds in place of the last one, and starts it again.
+    pub fn save(&mut self) {
+        self.stop();
+        self.copy("data", "saved");
+        self.resume();
+    }
+
+    /// Ends it and starts it again with what it held when that was saved.
+    pub fn resume_saved(&mut self) {
+        self.kill();
+        self.copy("saved", "data");
+        self.resume();
+    }
+
+    fn copy(&self, from: &str, to: &str) {
+        let (from, to) = (self.folder.join(from), self.folder.join(to));
+        if to.exists() {
+            std::fs::remove_dir_all(&to).unwrap();
+        }
+        let copied = Command::new("cp").arg("-a").args([from, to]).status();
+        assert!(copied.unwrap().success());
     }
 }
 

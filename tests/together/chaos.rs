@@ -15,7 +15,7 @@ const WHILES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
 ];
-/// How many answers must have come from the cache before the next thing befalls, and how long that
+/// How many answers must have come from the tier above before the next thing befalls, and how long that
 /// is waited for at most.
 const CALM: u64 = 200;
 const LONGEST_CALM: Duration = Duration::from_secs(10);
@@ -37,6 +37,12 @@ pub enum Event {
     PostgresCutOffFromOneAndRedisFromTheOther,
     /// The same for one that does nothing meanwhile, and then goes on where it was.
     OneFrozenAndRedisCutOffFromTheOther,
+    MongoKilled,
+    MongoRestartedWithOldData,
+    MongoCutOffFromOne,
+    MongoStalledForBoth,
+    /// What is noted waits until somebody can bring it.
+    MongoCutOffFromBothAndOneKilled,
 }
 
 pub const EVENTS: [Event; 12] = [
@@ -54,17 +60,37 @@ pub const EVENTS: [Event; 12] = [
     Event::OneFrozenAndRedisCutOffFromTheOther,
 ];
 
+/// What may befall where there is a recent tier.
+pub const RECENT_EVENTS: [Event; 10] = [
+    Event::InstanceKilled,
+    Event::InstanceFrozen,
+    Event::RedisRestartedEmpty,
+    Event::RedisStalledForOne,
+    Event::PostgresCutOffFromOne,
+    Event::MongoKilled,
+    Event::MongoRestartedWithOldData,
+    Event::MongoCutOffFromOne,
+    Event::MongoStalledForBoth,
+    Event::MongoCutOffFromBothAndOneKilled,
+];
+
 /// Lets things befall until then, each once at least, and says how often what did. Everything runs
 /// afterwards.
-pub fn rage(scene: &mut Scene, world: &World, seed: u64, until: Instant) -> BTreeMap<Event, usize> {
+pub fn rage(
+    scene: &mut Scene,
+    world: &World,
+    events: &[Event],
+    seed: u64,
+    until: Instant,
+) -> BTreeMap<Event, usize> {
     let mut dice = Dice::new(seed, 0);
     let mut counts = BTreeMap::new();
     let mut deck = Vec::new();
     let mut snapshot = None;
-    while Instant::now() < until || counts.len() < EVENTS.len() {
+    while Instant::now() < until || counts.len() < events.len() {
         if deck.is_empty() {
             // Each comes once before any comes again.
-            deck.extend(EVENTS);
+            deck.extend(events);
         }
         let event = deck.swap_remove(dice.below(deck.len() as u64) as usize);
         // What is old by the time it is put back.
@@ -137,6 +163,38 @@ fn befall(event: Event, scene: &mut Scene, world: &World, dice: &mut Dice, old: 
             instance.thaw();
             other.to_redis.set(Way::Through);
         }
+        Event::MongoKilled => {
+            let mongo = scene.mongo.as_mut().unwrap();
+            mongo.kill();
+            mongo.resume();
+        }
+        Event::MongoRestartedWithOldData => {
+            let mongo = scene.mongo.as_mut().unwrap();
+            mongo.save();
+            std::thread::sleep(time);
+            mongo.resume_saved();
+        }
+        Event::MongoCutOffFromOne => {
+            let link = instance.to_mongo.as_ref().unwrap();
+            link.set(Way::Cut);
+            std::thread::sleep(time);
+            link.set(Way::Through);
+        }
+        Event::MongoStalledForBoth => {
+            let links = [&instance.to_mongo, &other.to_mongo].map(|link| link.as_ref().unwrap());
+            links.iter().for_each(|link| link.set(Way::Stalled));
+            std::thread::sleep(time);
+            links.iter().for_each(|link| link.set(Way::Through));
+        }
+        Event::MongoCutOffFromBothAndOneKilled => {
+            let links = [instance.to_mongo.clone(), other.to_mongo.clone()].map(Option::unwrap);
+            links.iter().for_each(|link| link.set(Way::Cut));
+            std::thread::sleep(time);
+            instance.kill();
+            links.iter().for_each(|link| link.set(Way::Through));
+            instance.start();
+            *world.doors[which].write().unwrap() = instance.server().client();
+        }
     }
 }
 
@@ -147,11 +205,11 @@ fn way(event: Event) -> Way {
     }
 }
 
-/// Waits until the cache is in use again, or has had the time for it.
+/// Waits until the tier above is in use again, or has had the time for it.
 fn calm(world: &World) {
-    let enough = world.cached.load(Ordering::Relaxed) + CALM;
+    let enough = world.from_tier.load(Ordering::Relaxed) + CALM;
     let end = Instant::now() + LONGEST_CALM;
-    while world.cached.load(Ordering::Relaxed) < enough && Instant::now() < end {
+    while world.from_tier.load(Ordering::Relaxed) < enough && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
     }
 }

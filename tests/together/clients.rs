@@ -15,7 +15,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     dice::Dice,
     register::{Moment, Outcome, Sight, Story, Version, Write},
-    scene::is_cached,
+    scene::is_from,
     server::{Answer, Client},
 };
 
@@ -37,8 +37,12 @@ pub struct World {
     pub ids: Vec<String>,
     pub begun: Instant,
     pub stop: AtomicBool,
-    /// How many answers came from the cache so far.
-    pub cached: AtomicU64,
+    /// The tier that is looked at.
+    pub tier: &'static str,
+    /// How many answers came from there so far.
+    pub from_tier: AtomicU64,
+    /// Lists are asked for what was created since then, where that matters.
+    pub since: Option<String>,
 }
 
 /// What a list was to show.
@@ -79,7 +83,7 @@ pub struct Record {
     pub listings: Vec<Listing>,
     pub reads: u64,
     pub writes: u64,
-    pub cached: u64,
+    pub from_tier: u64,
     /// How many were refused, by the codes of their problems.
     pub refused: BTreeMap<String, u64>,
     pub unknown: u64,
@@ -107,7 +111,7 @@ impl Record {
         self.wrong.extend(other.wrong);
         self.reads += other.reads;
         self.writes += other.writes;
-        self.cached += other.cached;
+        self.from_tier += other.from_tier;
         for (code, count) in other.refused {
             *self.refused.entry(code).or_default() += count;
         }
@@ -289,12 +293,12 @@ impl<'a> Worker<'a> {
         let returned = self.now();
         let is_from_cache = answer
             .as_ref()
-            .is_ok_and(|answer| answer.header("x-nubo-tier") == Some("cache"));
+            .is_ok_and(|answer| answer.header("x-nubo-tier") == Some(self.world.tier));
         self.by = match (instance, is_from_cache) {
             (0, false) => "the first",
-            (0, true) => "the first, from the cache",
+            (0, true) => "the first, from the tier above",
             (_, false) => "the second",
-            (_, true) => "the second, from the cache",
+            (_, true) => "the second, from the tier above",
         };
         if answer.is_err() {
             self.record.unanswered += 1;
@@ -305,9 +309,9 @@ impl<'a> Worker<'a> {
 
     fn count_read(&mut self, answer: &Answer) {
         self.record.reads += 1;
-        if is_cached(answer) {
-            self.record.cached += 1;
-            self.world.cached.fetch_add(1, Ordering::Relaxed);
+        if is_from(answer, self.world.tier) {
+            self.record.from_tier += 1;
+            self.world.from_tier.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -353,7 +357,7 @@ impl<'a> Worker<'a> {
     }
 
     fn list(&mut self, instance: usize, wanted: Wanted) {
-        let filter = match &wanted {
+        let mut filter = match &wanted {
             Wanted::Newest => None,
             Wanted::Shelf(shelf) => Some(json!({ "shelf": shelf })),
             Wanted::These(documents) => {
@@ -361,6 +365,10 @@ impl<'a> Worker<'a> {
                 Some(json!({ "id": { "$in": ids } }))
             }
         };
+        if let (Some(since), Wanted::Newest | Wanted::Shelf(_)) = (&self.world.since, &wanted) {
+            let filter = filter.get_or_insert_with(|| json!({}));
+            filter["created_at"] = json!({ "$gte": since });
+        }
         let filter = filter.map(|filter| crate::server::encode(&filter.to_string()));
         let filter = filter.map_or_else(String::new, |filter| format!("&filter={filter}"));
         let path = format!("/cells?limit={SHOWN}{filter}");

@@ -11,7 +11,7 @@ use serde_json::{Value as Json, json};
 use crate::{
     CELLS,
     link::Way,
-    scene::{Scene, Stop, cached, is_cached, wait},
+    scene::{Scene, Stop, cached, is_from, wait},
     server::Client,
 };
 
@@ -121,7 +121,7 @@ fn what_one_writes_the_other_shows_at_once_and_from_the_cache() {
         assert_eq!(answer.expect(200), changed);
         let list = other.get("/cells?filter[shelf]=1");
         assert_eq!(list.expect(200)["data"], json!([changed]));
-        from_cache += u32::from(is_cached(&answer)) + u32::from(is_cached(&list));
+        from_cache += u32::from(is_from(&answer, "cache")) + u32::from(is_from(&list, "cache"));
     }
     assert!(from_cache > 20, "{from_cache}");
     one.delete(&path(&id)).expect(204);
@@ -183,7 +183,7 @@ fn who_alone_cannot_reach_redis_keeps_the_others_from_it() {
         scene.instances[0].to_redis.set(way);
         let changed = one.patch(&path(&id), &change(number)).expect(200);
         let read = two.get(&path(&id));
-        assert!(!is_cached(&read));
+        assert!(!is_from(&read, "cache"));
         assert_eq!(read.expect(200), changed);
         scene.instances[0].to_redis.set(Way::Through);
         scene.wait_cached(&path(&id));
@@ -294,7 +294,7 @@ fn those_with_other_collections_share_no_cache() {
         };
         let changed = by.patch(&path(&id), &change(round)).expect(200);
         let answer = other.get(&path(&id));
-        assert!(!is_cached(&answer), "round {round}");
+        assert!(!is_from(&answer, "cache"), "round {round}");
         assert_eq!(answer.expect(200), changed);
     }
     // When the last of the old ones has gone, the new one has it to itself.

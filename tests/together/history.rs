@@ -12,8 +12,8 @@ use std::{
 };
 
 use crate::{
-    CELLS,
-    chaos::rage,
+    CELLS, RECENT_CELLS,
+    chaos::{EVENTS, Event, RECENT_EVENTS, rage},
     clients::{DOCUMENTS, Record, Worker, World},
     membership::Presence,
     register::{Moment, Sight, Version},
@@ -32,19 +32,46 @@ fn setting(name: &str, default: impl FnOnce() -> u64) -> u64 {
 
 #[test]
 fn nobody_is_told_anything_wrong_whatever_befalls() {
+    let scene = Scene::start(&[("cells", CELLS)]);
+    try_everything(scene, "cache", None, &EVENTS);
+}
+
+#[test]
+fn nor_with_a_recent_tier() {
+    let scene = Scene::start_recent(&[("cells", RECENT_CELLS)]);
+    scene.wait_from(&lately(&yesterday()), "recent");
+    try_everything(scene, "recent", Some(yesterday()), &RECENT_EVENTS);
+}
+
+/// A moment that is within every window, as filters have it.
+fn yesterday() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let millis = now.unwrap().as_millis() as i64 - 86_400_000;
+    nubo_core::time::Timestamp::from_millis(millis).to_string()
+}
+
+/// The list of what was created since a moment.
+fn lately(since: &str) -> String {
+    let filter = format!(r#"{{"created_at":{{"$gte":"{since}"}}}}"#);
+    format!("/cells?limit=20&filter={}", crate::server::encode(&filter))
+}
+
+/// Has clients of both servers do all they can while things befall, and judges what they were told.
+fn try_everything(mut scene: Scene, tier: &'static str, since: Option<String>, may: &[Event]) {
     let seconds = setting("NUBO_TOGETHER_SECONDS", || SECONDS);
     let seed = setting("NUBO_TOGETHER_SEED", || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         u64::from(now.unwrap().subsec_nanos())
     });
     println!("seed {seed}, {seconds} seconds");
-    let mut scene = Scene::start(&[("cells", CELLS)]);
     let world = World {
         doors: [0, 1].map(|instance| RwLock::new(scene.client(instance))),
         ids: (0..DOCUMENTS as u64).map(id).collect(),
         begun: Instant::now(),
         stop: AtomicBool::new(false),
-        cached: AtomicU64::new(0),
+        tier,
+        from_tier: AtomicU64::new(0),
+        since: since.clone(),
     };
     let mut record = Worker::new(&world, 0, seed).furnish(0..DOCUMENTS);
     let mut events = None;
@@ -57,7 +84,7 @@ fn nobody_is_told_anything_wrong_whatever_befalls() {
         {
             let _stop = Stop(&world.stop);
             let end = Instant::now() + Duration::from_secs(seconds);
-            events = Some(rage(&mut scene, &world, seed, end));
+            events = Some(rage(&mut scene, &world, may, seed, end));
         }
         for client in clients {
             record.add(client.join().unwrap());
@@ -70,10 +97,10 @@ fn nobody_is_told_anything_wrong_whatever_befalls() {
     look_at_the_truth(&scene, &world, &mut record);
 
     println!(
-        "{} reads, {} of them from the cache; {} writes; {} of unknown outcome, {} without an \
+        "{} reads, {} of them from the tier above; {} writes; {} of unknown outcome, {} without an \
          answer; refused: {:?}",
         record.reads,
-        record.cached,
+        record.from_tier,
         record.writes,
         record.unknown,
         record.unanswered,
@@ -95,9 +122,10 @@ fn nobody_is_told_anything_wrong_whatever_befalls() {
         }
         panic!("{} wrong answers", wrong.len());
     }
-    assert!(record.cached > 500, "little came from the cache");
+    assert!(record.from_tier > 500, "little came from the tier above");
     // Nothing is left that keeps answers from it.
-    scene.wait_cached("/cells?limit=20");
+    let list = since.map_or_else(|| "/cells?limit=20".to_owned(), |since| lately(&since));
+    scene.wait_from(&list, tier);
     for instance in &mut scene.instances {
         instance.stop();
     }

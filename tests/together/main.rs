@@ -1,4 +1,4 @@
-//! Several servers over one PostgreSQL and one Redis, all of them real and none of them safe: they
+//! Several servers over one PostgreSQL and one Redis, and with a recent tier one MongoDB, all of them real and none of them safe: they
 //! are killed, stopped for a while, restarted with old data, and cut off from each other.
 //!
 //! [`history`] records what clients of both servers are told meanwhile, and has it judged:
@@ -21,6 +21,8 @@ mod judge;
 mod link;
 mod listener;
 mod membership;
+#[path = "../services/mongodb.rs"]
+mod mongodb;
 mod order;
 #[path = "../hub/people.rs"]
 #[allow(dead_code)] // As below.
@@ -44,4 +46,14 @@ fields: { value: int!, shelf: int!, rank: int!, raised: { type: int, default: 0 
 indexes: [[-rank], [shelf, -rank]]
 access: { read: public, create: public, update: public, delete: public }
 tiers: { cache: { sets: [shelf] } }
+";
+
+/// The same in the recent tier, and not in the cache.
+pub const RECENT_CELLS: &str = "\
+name: cells
+order: -rank
+fields: { value: int!, shelf: int!, rank: int!, raised: { type: int, default: 0 } }
+indexes: [[-rank], [shelf, -rank]]
+access: { read: public, create: public, update: public, delete: public }
+tiers: { recent: { window: 30d } }
 ";

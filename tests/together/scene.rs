@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use crate::{
     link::Link,
+    mongodb,
     redis::{Redis, signal},
     server::{Answer, Client, Server, Site, truth::postgres::Database},
 };
@@ -21,6 +22,8 @@ pub struct Scene {
     pub instances: [Instance; 2],
     pub database: Database,
     pub redis: Redis,
+    /// What holds the recent tier, where there is one.
+    pub mongo: Option<mongodb::Server>,
 }
 
 /// One of the servers: what it runs in, and what it reaches the others by.
@@ -28,6 +31,7 @@ pub struct Instance {
     pub site: Site,
     pub to_redis: Link,
     pub to_postgres: Link,
+    pub to_mongo: Option<Link>,
     server: Option<Server>,
 }
 
@@ -42,26 +46,52 @@ impl Scene {
         })
     }
 
+    /// Two that run, with a recent tier beside the cache.
+    pub fn start_recent(collections: &[(&str, &str)]) -> Self {
+        Self::over(Some(mongodb::Server::start()), |site, mongo| {
+            let mongo = mongo.unwrap();
+            let settings = format!(
+                "crud: {{ explain: true }}\n\
+                 tiers:\n  recent:\n    mongodb:\n      \
+                 uri: mongodb://127.0.0.1:{}/?directConnection=true\n      \
+                 server_selection_timeout: 1s\n      connect_timeout: 1s\n",
+                mongo.port
+            );
+            site.file("nubo.yaml", &settings);
+            for (name, text) in collections {
+                site.collection(name, text);
+            }
+        })
+    }
+
     /// Two that run, in folders that are furnished alike.
     pub fn furnished(furnish: impl Fn(&Site)) -> Self {
+        Self::over(None, |site, _| furnish(site))
+    }
+
+    fn over(mongo: Option<mongodb::Server>, furnish: impl Fn(&Site, Option<&Link>)) -> Self {
         let database = Database::new();
         let redis = Redis::start();
         let instances = [0, 1].map(|_| {
             let to_redis = Link::start(format!("127.0.0.1:{}", redis.port));
             let (url, to_postgres) = link_to(&database.url);
             let site = Site::sharing(&url, &format!("127.0.0.1:{}", to_redis.port));
-            furnish(&site);
+            let to_mongo = mongo.as_ref();
+            let to_mongo = to_mongo.map(|mongo| Link::start(format!("127.0.0.1:{}", mongo.port())));
+            furnish(&site, to_mongo.as_ref());
             Instance {
                 server: Some(site.start()),
                 site,
                 to_redis,
                 to_postgres,
+                to_mongo,
             }
         });
         Self {
             instances,
             database,
             redis,
+            mongo,
         }
     }
 
@@ -83,8 +113,14 @@ impl Scene {
     /// Waits until both answer from the cache.
     #[track_caller]
     pub fn wait_cached(&self, path: &str) {
+        self.wait_from(path, "cache");
+    }
+
+    /// Waits until both answer from a tier.
+    #[track_caller]
+    pub fn wait_from(&self, path: &str, tier: &str) {
         for instance in 0..2 {
-            cached(&self.client(instance), path);
+            from_tier(&self.client(instance), path, tier);
         }
     }
 }
@@ -157,28 +193,34 @@ pub fn wait(what: &str, mut until: impl FnMut() -> bool) {
     }
 }
 
-/// Whether it came from the cache.
-pub fn is_cached(answer: &Answer) -> bool {
-    answer.status == 200 && answer.header("x-nubo-tier") == Some("cache")
+/// Whether it came from a tier.
+pub fn is_from(answer: &Answer, tier: &str) -> bool {
+    answer.status == 200 && answer.header("x-nubo-tier") == Some(tier)
 }
 
 /// Waits until this comes from the cache, and gives it.
 #[track_caller]
 pub fn cached(client: &Client, path: &str) -> Json {
+    from_tier(client, path, "cache")
+}
+
+/// Waits until this comes from a tier, and gives it.
+#[track_caller]
+pub fn from_tier(client: &Client, path: &str, tier: &str) -> Json {
     let end = Instant::now() + PATIENCE;
     loop {
         let request = client.request("GET", path);
         // A server whose cache is being moved may refuse for a moment.
         let answer = request.query(&[("explain", "true")]).try_send();
         if let Ok(answer) = &answer
-            && is_cached(answer)
+            && is_from(answer, tier)
         {
             return answer.json();
         }
         let why = answer.map(|answer| answer.header("x-nubo-explain").map(str::to_owned));
         assert!(
             Instant::now() < end,
-            "{path} never comes from the cache: {why:?}"
+            "{path} never comes from the {tier}: {why:?}"
         );
         std::thread::sleep(Duration::from_millis(10));
     }
