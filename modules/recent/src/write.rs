@@ -258,3 +258,47 @@ fn used(collection: &Collection, document: &CoreDocument, now: Timestamp) -> Tim
         _ => now,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nubo_core::{declare::CollectionDeclaration, field::Source, id::Revision, schema::Catalog};
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_end_on_a_cluster_lies_where_the_document_did() {
+        let declaration = json!({
+            "name": "notes",
+            "fields": { "by": { "type": "text", "required": true, "immutable": true } },
+            "tiers": { "recent": { "shard_key": "by" } },
+        });
+        let declaration: CollectionDeclaration = serde_json::from_value(declaration).unwrap();
+        let catalog = Catalog::compile(&[declaration], &[]).unwrap();
+        let collection = catalog.named("notes").unwrap();
+        let id = "00000000-0000-7000-8000-000000000001";
+        let note = json!({ "id": id, "by": "me" });
+        let note = collection.read_document(&note, Source::Json).unwrap();
+        let stamp = Stamp {
+            epoch: 1,
+            last_use: Timestamp::from_millis(5),
+        };
+        let place = |is_sharded, state| {
+            let end = Fresh {
+                id: id.parse().unwrap(),
+                revision: Revision::new(1),
+                state,
+            };
+            let statement = statement(collection, is_sharded, &end, stamp).ok()?;
+            let place = statement.get_document("q").unwrap();
+            let names = place.iter_elements().map(|element| element.unwrap());
+            let names = names.map(|element| element.key().to_string());
+            Some(names.collect::<Vec<_>>().join(" "))
+        };
+        let known = || State::Gone(Some(&note));
+        assert_eq!(place(true, known()).unwrap(), "_id by");
+        assert_eq!(place(false, known()).unwrap(), "_id");
+        assert_eq!(place(false, State::Gone(None)).unwrap(), "_id");
+        assert_eq!(place(true, State::Gone(None)), None);
+    }
+}
