@@ -3,7 +3,8 @@
 //! `pocketbase` runs the same four workloads on both servers in turn, `startup` measures how soon
 //! they answer, `cache` and `cache-budget` what the cache gives, `rules` what an access rule costs,
 //! `logins` what reads feel of people who sign in, `fanout` how messages reach thousands of
-//! WebSockets, `postgres` compares with what is written by hand on PostgreSQL, `load` loads any local
+//! WebSockets, `postgres` compares with what is written by hand on PostgreSQL, `recent` measures the
+//! recent tier, `load` loads any local
 //! address. This crate never links Nubo: it starts the binary
 //! and speaks HTTP, as a client would. Start reading at [`compare`]; the generator is [`load`],
 //! and what differs between the servers is in [`peer`]. The README says what is fair about it.
@@ -25,6 +26,7 @@ mod peer;
 mod postgres;
 mod process;
 mod raw;
+mod recent;
 mod report;
 mod round;
 mod rules;
@@ -70,6 +72,8 @@ enum Command {
     BareFanout(fanout::BareOptions),
     /// Measure Nubo on PostgreSQL beside a hand-written server, pgbench and COPY.
     Postgres(postgres::Options),
+    /// Measure what the recent tier spares PostgreSQL, and how it keeps up.
+    Recent(recent::Options),
     /// Load one local URL.
     Load(raw::Options),
 }
@@ -91,6 +95,7 @@ fn main() -> Result<()> {
         Command::Logins(options) => logins::run(options, &interrupt),
         Command::Fanout(options) => fanout::run(options, &interrupt),
         Command::Postgres(options) => postgres::run(options, &interrupt),
+        Command::Recent(options) => recent::run(options, &interrupt),
         Command::Cache(options) => cache::run(options, &interrupt),
         Command::CacheBudget(options) => cache::budget::run(options, &interrupt),
         Command::BareFanout(_) | Command::BareRoute(_) => Ok(()),

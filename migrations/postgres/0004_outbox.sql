@@ -68,9 +68,13 @@ CREATE TABLE IF NOT EXISTS nubo.recent (
   nonce bigint NOT NULL,
   shape bigint,
   sound boolean NOT NULL,
+  seen timestamp with time zone,
   cleaned timestamp with time zone
 );
 INSERT INTO nubo.recent (number, nonce, sound) VALUES (0, 0, false) ON CONFLICT DO NOTHING;
+CREATE OR REPLACE FUNCTION nubo.has_recent() RETURNS boolean
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+  AS $has$ SELECT EXISTS (SELECT FROM nubo.recent WHERE sound AND seen > now() - interval '1 hour') $has$;
 CREATE TABLE IF NOT EXISTS nubo.recent_marks (
   process uuid PRIMARY KEY,
   mark bigint NOT NULL
@@ -106,7 +110,7 @@ BEGIN
     RETURN NULL;
   END IF;
   -- Where there is a recent tier it is to be brought up to date, whoever is there to do so.
-  IF EXISTS (SELECT FROM nubo.recent WHERE sound) THEN
+  IF nubo.has_recent() THEN
     INSERT INTO nubo.outbox (instance, batch, "schema", "table", ids)
       VALUES (gen_random_uuid(), 0, TG_TABLE_SCHEMA, TG_TABLE_NAME,
         CASE TG_OP WHEN 'INSERT' THEN ARRAY[NEW.id] WHEN 'DELETE' THEN ARRAY[OLD.id]

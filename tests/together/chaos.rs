@@ -173,6 +173,8 @@ fn befall(event: Event, scene: &mut Scene, world: &World, dice: &mut Dice, old: 
             mongo.save();
             std::thread::sleep(time);
             mongo.resume_saved();
+            // It has lost what nobody brings again, and begins anew.
+            instance.backfill();
         }
         Event::MongoCutOffFromOne => {
             let link = instance.to_mongo.as_ref().unwrap();

@@ -1,7 +1,7 @@
 //! Several servers over one PostgreSQL and one Redis, and with a recent tier one MongoDB, all of them real and none of them safe: they
 //! are killed, stopped for a while, restarted with old data, and cut off from each other.
 //!
-//! [`history`] records what clients of both servers are told meanwhile, and has it judged:
+//! [`recent`] looks at where answers come from. [`history`] records what clients of both servers are told meanwhile, and has it judged:
 //! documents by [`register`], lists by [`membership`]. [`gate`] looks at single failures, and
 //! [`hub`] at events that reach whoever listens elsewhere, [`order`] at those of documents that both
 //! servers write. [`scene`] sets all of it up.
@@ -27,6 +27,7 @@ mod order;
 #[path = "../hub/people.rs"]
 #[allow(dead_code)] // As below.
 mod people;
+mod recent;
 #[path = "../services/redis.rs"]
 mod redis;
 mod register;

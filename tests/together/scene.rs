@@ -126,6 +126,15 @@ impl Scene {
 }
 
 impl Instance {
+    /// Has the recent tier have everything that its windows reach, as soon as it is in use.
+    #[track_caller]
+    pub fn backfill(&self) {
+        wait("the recent tier is filled", || {
+            let filled = self.site.command(&["recent", "backfill"]).output();
+            filled.unwrap().status.success()
+        });
+    }
+
     pub fn server(&self) -> &Server {
         self.server.as_ref().unwrap()
     }

@@ -12,6 +12,7 @@ use crate::interrupt::Interrupt;
 /// The variables in which `scripts/services` names the servers.
 const URL: &str = "NUBO_TEST_POSTGRES_URL";
 const REDIS_URL: &str = "NUBO_TEST_REDIS_URL";
+const MONGO_URL: &str = "NUBO_TEST_MONGO_URL";
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A database server; it ends with the value.
@@ -22,20 +23,32 @@ pub struct Database {
     pub url: String,
     /// Where Redis is, with the password.
     pub redis: String,
+    /// Where MongoDB is, or what takes its place.
+    pub mongo: Option<String>,
 }
 
 impl Database {
     /// Starts a server in a new folder below `root`, which should be on a real disk.
     pub fn start(root: &Path) -> Result<Self> {
+        Self::start_beside(root, false)
+    }
+
+    /// The same with MongoDB beside it.
+    pub fn start_with_mongo(root: &Path) -> Result<Self> {
+        Self::start_beside(root, true)
+    }
+
+    fn start_beside(root: &Path, has_mongo: bool) -> Result<Self> {
         let folder = root.join("services");
         let started = Command::new("scripts/services")
             .arg("start")
             .arg(&folder)
             .current_dir(workspace())
             .env("NUBO_SERVICES_FSYNC", "on")
-            .env("NUBO_SERVICES_MONGO", "off")
+            .env("NUBO_SERVICES_MONGO", if has_mongo { "on" } else { "off" })
             .env_remove(URL)
             .env_remove(REDIS_URL)
+            .env_remove(MONGO_URL)
             .stderr(Stdio::inherit())
             .output()
             .context("scripts/services")?;
@@ -54,14 +67,30 @@ impl Database {
             programs: programs()?,
             url: named(URL)?,
             redis: named(REDIS_URL)?,
+            mongo: has_mongo.then(|| named(MONGO_URL)).transpose()?,
         })
+    }
+
+    /// The process of a server, by the name of its folder.
+    pub fn process(&self, of: &str) -> Result<u32> {
+        let file = match of {
+            "postgres" => "postgres/data/postmaster.pid".to_owned(),
+            other => format!("{other}/pid"),
+        };
+        let text = std::fs::read_to_string(self.folder.join(file))?;
+        Ok(text.lines().next().unwrap_or_default().trim().parse()?)
     }
 
     /// Sends Redis a signal, such as `STOP`.
     pub fn signal_redis(&self, signal: &str) -> Result<()> {
-        let process = std::fs::read_to_string(self.folder.join("redis/pid"))?;
+        self.signal("redis", signal)
+    }
+
+    /// Sends a server a signal.
+    pub fn signal(&self, of: &str, signal: &str) -> Result<()> {
+        let process = self.process(of)?.to_string();
         let status = Command::new("kill")
-            .args(["-s", signal, process.trim()])
+            .args(["-s", signal, &process])
             .status()?;
         ensure!(status.success(), "kill: {status}");
         Ok(())

@@ -4,7 +4,7 @@
 //! [`database`] is the server, [`sides`] what differs between those that speak HTTP, [`import`] the
 //! comparison with `COPY`, [`shared`] the one with the cache in Redis. The README says what is fair about it.
 
-mod database;
+pub mod database;
 mod import;
 mod shared;
 mod sides;

@@ -19,8 +19,11 @@ pub trait Outbox: Send + Sync + 'static {
     /// What is known of the recent tier, as of one moment.
     async fn standing(&self) -> Result<Standing>;
 
-    /// Begins an epoch, if it follows the one that is known. Nothing is covered in it. Whether it
-    /// has begun.
+    /// Ends the epoch: nothing is noted before the next one begins.
+    async fn give_up(&self) -> Result<()>;
+
+    /// Begins an epoch, if it follows the one that is known. Nothing is covered in it, and what was
+    /// noted by now is forgotten. Whether it has begun.
     async fn found(&self, from: Epoch, to: Epoch) -> Result<bool>;
 
     /// Notes down to where the recent tier has every document of a collection in an epoch. Whether it

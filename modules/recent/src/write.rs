@@ -107,7 +107,7 @@ async fn bring(
         .unwrap_or_default();
     let mut waiting: Vec<&(Id, RawDocumentBuf)> = batch.iter().collect();
     for race in 1.. {
-        let command = command(name, !collection.tiers.truth, &waiting);
+        let command = command(name, &waiting);
         let asking = async {
             let answer = database.run_raw_command(command).await;
             answer.map_err(fault::failure)
@@ -138,16 +138,13 @@ async fn bring(
 }
 
 /// The command that carries statements out, in any order. It is acknowledged when most servers have
-/// them; those that have no other place also when they are in the journal.
-fn command(name: &str, in_journal: bool, statements: &[&(Id, RawDocumentBuf)]) -> RawDocumentBuf {
+/// them in the journal: what has arrived is not pending any more, and must be there after a crash.
+fn command(name: &str, statements: &[&(Id, RawDocumentBuf)]) -> RawDocumentBuf {
     let updates: RawArrayBuf = statements
         .iter()
         .map(|(_, statement)| &**statement)
         .collect();
-    let mut concern = rawdoc! { "w": "majority" };
-    if in_journal {
-        concern.append(cstr!("j"), true);
-    }
+    let concern = rawdoc! { "w": "majority", "j": true };
     rawdoc! { "update": name, "updates": updates, "ordered": false, "writeConcern": concern }
 }
 

@@ -294,6 +294,7 @@ mod tests {
                 max_memory: own,
                 margin: 10,
                 lists: 0,
+                has_recent: false,
             };
             let server = format!(
                 "run_id:a\nused_memory:5\nmaxmemory:{servers}\nredis_version:7\nrole:master\n\

@@ -73,6 +73,8 @@ pub struct RedisSettings {
     pub margin: u64,
     /// Bytes that lists may take in this process, about.
     pub lists: usize,
+    /// Whether there is a recent tier, for which everybody keeps the pending lists.
+    pub has_recent: bool,
 }
 
 /// Whether a Redis server can be found by this URL.
@@ -100,7 +102,11 @@ impl Redis {
     /// Where the URL is none of a Redis server.
     pub fn new(catalog: Arc<Catalog>, settings: RedisSettings) -> Result<Self> {
         let shared = Shared {
-            link: Link::new(&settings.url, settings.limit, meaning(&catalog))?,
+            link: Link::new(
+                &settings.url,
+                settings.limit,
+                meaning(&catalog, settings.has_recent),
+            )?,
             counts: Counts::new(&catalog),
             catalog,
             settings,
@@ -117,7 +123,7 @@ const LAYOUT: u32 = 3;
 /// What tells those who write and read alike from others. The bytes that are held mean something only
 /// to those with the same collections and the same version of this code; so a server is another
 /// [`Incarnation`] to others, and they do not use it together.
-fn meaning(catalog: &Catalog) -> Uuid {
+fn meaning(catalog: &Catalog, has_recent: bool) -> Uuid {
     use std::fmt::Write;
     let mut text = format!("{} {LAYOUT}", env!("CARGO_PKG_VERSION"));
     for collection in catalog.collections() {
@@ -129,7 +135,7 @@ fn meaning(catalog: &Catalog) -> Uuid {
             "\n{} {:?} {} {:?} {:?} {fields:?}",
             collection.name,
             collection.tiers.cache,
-            collection.tiers.recent.is_some(),
+            has_recent && collection.tiers.recent.is_some(),
             collection.order,
             collection.sent_fields()
         );

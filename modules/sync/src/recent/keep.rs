@@ -6,6 +6,7 @@
 //! | what it sees | what it does |
 //! |---|---|
 //! | the tier and the truth do not know each other, or one of them was set back | begins another epoch |
+//! | there are notes of yesterday, which the tier has not taken | gives the epoch up |
 //! | the pending lists are not kept | begins them |
 //! | they are begun, and every batch is over that was under way then | brings everything noted, and opens them |
 //! | documents have arrived | moves its mark in the tier, then in the truth, and removes the notes |
@@ -41,10 +42,14 @@ use super::{
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(250);
+/// How soon it looks again where somebody waits for it.
+const SHORTEST: Duration = Duration::from_millis(10);
 /// How long it waits after a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 /// After how long a note is old, in milliseconds: who has written it would have brought its documents.
 const OLD: i64 = 5_000;
+/// After how long nobody waits for the tier to take what is noted, in milliseconds.
+const TOO_OLD: i64 = 24 * 3600 * 1000;
 /// How many notes are looked at together.
 const NOTES: u32 = 200;
 /// How many times as many are looked at in one step where nobody waits for it.
@@ -96,6 +101,7 @@ impl RecentTask {
 }
 
 async fn keep(mut keeping: Keeping, mut stopped: watch::Receiver<bool>) {
+    let store = Arc::clone(&keeping.store);
     let mut is_dark = false;
     loop {
         let mut pause = PERIOD;
@@ -113,10 +119,19 @@ async fn keep(mut keeping: Keeping, mut stopped: watch::Receiver<bool>) {
                 pause = PAUSE;
             }
         }
-        // The channel closes when its owner is gone; that is a stop too.
-        let stop = stopped.wait_for(|stop| *stop);
-        if tokio::time::timeout(pause, stop).await.is_ok() {
-            break;
+        let look = async {
+            tokio::time::sleep(SHORTEST).await;
+            match is_dark {
+                // It is looked at often enough.
+                true => std::future::pending().await,
+                false => store.look.notified().await,
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = look => {}
+            // The channel closes when its owner is gone; that is a stop too.
+            _ = stopped.wait_for(|stop| *stop) => break,
         }
     }
     // What has arrived by now need not be brought again.
@@ -184,11 +199,19 @@ impl Keeping {
         let store = Arc::clone(&self.store);
         let outbox = store.outbox()?;
         let standing = outbox.standing().await?;
+        if standing.is_sound && standing.oldest > TOO_OLD {
+            tracing::warn!("the recent tier was away for too long, and is to begin anew");
+            outbox.give_up().await?;
+        }
         let sight = store.recent.look().await;
         let sight = sight.inspect_err(|error| store.failed(error))?;
         if !self.agree(outbox, &standing, &sight).await? {
             store.recent.distrust();
-            return self.begin_epoch(outbox, &standing, &sight).await;
+            // Who does not use the tier may be writing, and note nothing.
+            return match store.lists.condition().await? {
+                Condition::Away => Ok(()),
+                _ => self.begin_epoch(outbox, &standing, &sight).await,
+            };
         }
         let epoch = standing.epoch;
         store.recent.trust(&sight);

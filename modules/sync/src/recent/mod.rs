@@ -66,6 +66,8 @@ pub struct RecentStore {
     arriving: Mutex<Arriving>,
     /// There is something to bring.
     wake: Notify,
+    /// Somebody wants to read from the tier, which is to be looked at before.
+    look: Notify,
 }
 
 /// What is known of the tier.
@@ -100,6 +102,7 @@ impl RecentStore {
             known: RwLock::default(),
             arriving: Mutex::default(),
             wake: Notify::new(),
+            look: Notify::new(),
         }
     }
 
@@ -121,7 +124,12 @@ impl RecentStore {
     /// The epoch that can be read at present.
     pub(crate) fn epoch(&self) -> Option<Epoch> {
         let known = self.known().epoch?;
-        (self.recent.epoch() == Some(known)).then_some(known)
+        let is_known = self.recent.epoch() == Some(known);
+        if !is_known {
+            // Often there is only a new connection, which may lead to another server and hardly does.
+            self.look.notify_one();
+        }
+        is_known.then_some(known)
     }
 
     /// Since when the tier has every document of a collection that was created in that time. The window

@@ -80,8 +80,8 @@ struct Running {
     writer: Writer,
     readers: Gathering,
     watch: Watch,
-    /// What it notes for the recent tier, where there is one.
-    notes: Option<Notes>,
+    /// What is noted for the recent tier.
+    notes: Notes,
     /// The statement that reads one document by its id, for each collection.
     by_id: Vec<String>,
 }
@@ -155,15 +155,13 @@ impl PostgresTruth {
             .await
             .map_err(|error| SetupError::caused("cannot see what others write", error))?;
         let notes = Notes::new(OwnConnection::new(connector.clone()), &self.catalog);
-        let notes = match settings.outbox {
-            true => Some(notes),
-            // Whatever is written from now on is not noted.
-            false => notes.give_up().await.map(|()| None).map_err(|error| {
-                SetupError::caused("cannot say that there is no recent tier", error)
-            })?,
-        };
+        // A server without a recent tier notes what it writes for those that have one.
+        let keeps_notes = settings.outbox
+            || notes.was_used().await.map_err(|error| {
+                SetupError::caused("cannot see whether there is a recent tier", error)
+            })?;
         let surroundings = Surroundings {
-            outbox: settings.outbox.then(|| Outbox::new(&self.catalog)),
+            outbox: keeps_notes.then(|| Outbox::new(&self.catalog)),
             catalog: Arc::clone(&self.catalog),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
@@ -209,9 +207,7 @@ impl Truth for PostgresTruth {
             running.writer.stop().await;
             running.watch.stop().await;
             running.readers.stop().await;
-            if let Some(notes) = &running.notes {
-                notes.close().await;
-            }
+            running.notes.close().await;
         }
     }
 
@@ -238,8 +234,7 @@ impl Truth for PostgresTruth {
     }
 
     fn outbox(&self) -> Option<&dyn nubo_core::outbox::Outbox> {
-        let notes = self.running.get()?.notes.as_ref()?;
-        Some(notes)
+        Some(&self.running.get()?.notes)
     }
 
     async fn get(&self, collection: CollectionId, id: Id, view: &View) -> Result<Option<Body>> {

@@ -41,12 +41,14 @@ impl Notes {
         }
     }
 
-    /// Has whoever uses a recent tier begin it anew: what is written from now on is not noted.
-    pub async fn give_up(&self) -> Result<()> {
+    /// Whether somebody has used a recent tier, and may still.
+    pub async fn was_used(&self) -> Result<bool> {
         self.connection
-            .with(async |connection| connection.execute(AssertSqlSafe(outbox::give_up())).await)
+            .with(async |connection| {
+                let row = connection.fetch_one(AssertSqlSafe(outbox::was_used()));
+                row.await?.try_get(0)
+            })
             .await
-            .map(drop)
     }
 
     pub async fn close(&self) {
@@ -103,10 +105,20 @@ impl Outbox for Notes {
     async fn standing(&self) -> Result<Standing> {
         self.connection
             .with(async |connection| {
+                connection.execute(AssertSqlSafe(outbox::show())).await?;
                 let row = sqlx::query(AssertSqlSafe(outbox::standing()))
                     .fetch_one(connection)
                     .await?;
                 self.read_standing(&row)
+            })
+            .await
+    }
+
+    async fn give_up(&self) -> Result<()> {
+        self.connection
+            .with(async |connection| {
+                let given_up = connection.execute(AssertSqlSafe(outbox::give_up()));
+                given_up.await.map(drop)
             })
             .await
     }

@@ -29,7 +29,7 @@ pub struct PostgresSettings {
     pub tls: Option<Tls>,
     /// Certificates that the server's may be signed by, beside those of the system.
     pub tls_root: Option<PathBuf>,
-    /// Whether what is written is noted for a recent tier.
+    /// Whether there is a recent tier, for which is noted what is written.
     pub outbox: bool,
     /// What happens at start where the schema differs from the collections.
     pub at_start: AtStart,

@@ -45,6 +45,7 @@ fn settings(server: &Server) -> RedisSettings {
         max_memory: 0,
         margin: 0,
         lists: 1 << 20,
+        has_recent: true,
     }
 }
 

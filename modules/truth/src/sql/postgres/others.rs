@@ -7,7 +7,7 @@
 //! There is no NOTIFY: who prepares a transaction could not do so any longer, and who commits would
 //! wait for all others who notify. The table is looked at often enough.
 
-use super::outbox::{OUTBOX, RECENT};
+use super::outbox::{IS_USED, OUTBOX, RECENT};
 
 /// Which documents others have written. Where it says nothing of a document, all of them.
 pub(crate) const BY_OTHERS: &str = "nubo.by_others";
@@ -58,7 +58,7 @@ pub(crate) fn create() -> Vec<String> {
              RETURN NULL;\n  \
              END IF;\n  \
              -- Where there is a recent tier it is to be brought up to date, whoever is there to do so.\n  \
-             IF EXISTS (SELECT FROM {RECENT} WHERE sound) THEN\n    \
+             IF {IS_USED}() THEN\n    \
              INSERT INTO {OUTBOX} (instance, batch, \"schema\", \"table\", ids)\n      \
              VALUES (gen_random_uuid(), 0, TG_TABLE_SCHEMA, TG_TABLE_NAME,\n        \
              CASE TG_OP WHEN 'INSERT' THEN ARRAY[NEW.id] WHEN 'DELETE' THEN ARRAY[OLD.id]\n          \

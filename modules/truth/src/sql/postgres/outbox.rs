@@ -19,8 +19,15 @@ const MARKS: &str = "nubo.recent_marks";
 /// Since when the recent tier has every document of a table, in milliseconds.
 const COVERED: &str = "nubo.recent_covered";
 
+/// Whether somebody uses the recent tier, so that it is to be brought up to date.
+pub(crate) const IS_USED: &str = "nubo.has_recent";
+
 /// So many notes are counted at most.
 const COUNTED: u32 = 10_000;
+/// For how long nobody may be there who keeps the tier.
+const UNUSED: &str = "interval '1 hour'";
+/// How often it is noted that somebody is.
+const SEEN: &str = "interval '1 minute'";
 
 /// What a batch notes of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +61,17 @@ pub(crate) fn create() -> Vec<String> {
              nonce bigint NOT NULL,\n  \
              shape bigint,\n  \
              sound boolean NOT NULL,\n  \
+             seen timestamp with time zone,\n  \
              cleaned timestamp with time zone\n)"
         ),
         format!(
             "INSERT INTO {RECENT} (number, nonce, sound) VALUES (0, 0, false) \
              ON CONFLICT DO NOTHING"
+        ),
+        format!(
+            "CREATE OR REPLACE FUNCTION {IS_USED}() RETURNS boolean\n  \
+             LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp\n  \
+             AS $has$ SELECT EXISTS (SELECT FROM {RECENT} WHERE sound AND seen > now() - {UNUSED}) $has$"
         ),
         format!(
             "CREATE TABLE IF NOT EXISTS {MARKS} (\n  \
@@ -75,14 +88,16 @@ pub(crate) fn create() -> Vec<String> {
     ]
 }
 
-/// Adds the note of a batch; a statement without arguments.
+/// Adds the note of a batch, where the tier is used; a statement without arguments.
 pub(crate) fn add(note: &Note) -> String {
     let Note {
         instance, batch, ..
     } = note;
     let text_of = |text: &str| Postgres::literal(&Argument::text(text));
-    let mut text =
-        format!("INSERT INTO {OUTBOX} (instance, batch, \"schema\", \"table\", ids) VALUES ");
+    let mut text = format!(
+        "INSERT INTO {OUTBOX} (instance, batch, \"schema\", \"table\", ids) \
+         SELECT * FROM (VALUES "
+    );
     for (at, ((schema, table), ids)) in note.documents.iter().enumerate() {
         if at > 0 {
             text.push_str(", ");
@@ -90,7 +105,7 @@ pub(crate) fn add(note: &Note) -> String {
         // Writing into a string cannot fail.
         let written = write!(
             text,
-            "('{instance}', {}, {}, {}, '{{",
+            "('{instance}'::uuid, {}::bigint, {}, {}, '{{",
             batch.0,
             text_of(schema),
             text_of(table)
@@ -100,9 +115,9 @@ pub(crate) fn add(note: &Note) -> String {
             let written = write!(text, "{}{id}", if at > 0 { "," } else { "" });
             debug_assert!(written.is_ok());
         }
-        text.push_str("}')");
+        text.push_str("}'::uuid[])");
     }
-    text
+    text + ") AS note WHERE " + IS_USED + "()"
 }
 
 /// The same, of one table, for the beginning of a statement. Arguments: the instance, the batch,
@@ -110,12 +125,25 @@ pub(crate) fn add(note: &Note) -> String {
 pub(crate) fn add_by_arguments(first: usize) -> String {
     format!(
         "INSERT INTO {OUTBOX} (instance, batch, \"schema\", \"table\", ids) \
-         VALUES (${}, ${}, ${}, ${}, ${})",
+         SELECT ${}, ${}, ${}, ${}, ${} WHERE {IS_USED}()",
         first,
         first + 1,
         first + 2,
         first + 3,
         first + 4
+    )
+}
+
+/// Whether the tier was ever used.
+pub(crate) fn was_used() -> String {
+    format!("SELECT number > 0 FROM {RECENT}")
+}
+
+/// Notes that somebody keeps the tier, unless nobody has for long or that was noted of late.
+pub(crate) fn show() -> String {
+    format!(
+        "UPDATE {RECENT} SET seen = clock_timestamp() \
+         WHERE sound AND seen < clock_timestamp() - {SEEN} AND seen > clock_timestamp() - {UNUSED}"
     )
 }
 
@@ -126,7 +154,8 @@ pub(crate) fn standing() -> String {
     let shape = others::shape();
     format!(
         "SELECT r.number, r.nonce, r.identity::text, \
-         r.sound AND r.shape IS NOT DISTINCT FROM {shape}, \
+         r.sound AND coalesce(r.seen > clock_timestamp() - {UNUSED}, false) \
+         AND r.shape IS NOT DISTINCT FROM {shape}, \
          (SELECT coalesce(json_agg(json_build_array(process, mark)), '[]')::text FROM {MARKS}), \
          (SELECT coalesce(json_agg(json_build_array(\"schema\", \"table\", since)), '[]')::text \
          FROM {COVERED}), \
@@ -138,19 +167,21 @@ pub(crate) fn standing() -> String {
     )
 }
 
-/// Begins an epoch. Arguments: its number and nonce, those of the one that it follows.
+/// Begins an epoch, which has nothing of what there is by now. Arguments: its number and nonce, those
+/// of the one that it follows.
 pub(crate) fn found() -> String {
     let shape = others::shape();
     format!(
         "WITH founded AS (UPDATE {RECENT} SET number = $1, nonce = $2, sound = true, \
-         shape = {shape} WHERE number = $3 AND nonce = $4 RETURNING true), \
+         shape = {shape}, seen = clock_timestamp() WHERE number = $3 AND nonce = $4 RETURNING true), \
          unmarked AS (DELETE FROM {MARKS} WHERE EXISTS (SELECT FROM founded)), \
-         uncovered AS (DELETE FROM {COVERED} WHERE EXISTS (SELECT FROM founded)) \
+         uncovered AS (DELETE FROM {COVERED} WHERE EXISTS (SELECT FROM founded)), \
+         forgotten AS (DELETE FROM {OUTBOX} WHERE EXISTS (SELECT FROM founded)) \
          SELECT count(*) FROM founded"
     )
 }
 
-/// Has whoever uses the recent tier begin it anew.
+/// Has the recent tier begin anew; nothing is noted until it has.
 pub(crate) fn give_up() -> String {
     format!("UPDATE {RECENT} SET sound = false WHERE sound")
 }
