@@ -219,6 +219,10 @@ impl Keeping {
             epoch: Some(epoch),
             covered: Arc::new(standing.covered.clone()),
         });
+        if !store.arriving().is_empty() {
+            // It may have waited for this.
+            store.wake.notify_one();
+        }
         self.learn_mark(outbox, &standing, &sight).await?;
         self.trim(outbox, epoch).await?;
         let is_open = self.open_lists(outbox, epoch).await?;

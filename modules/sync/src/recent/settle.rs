@@ -38,7 +38,7 @@ pub(super) struct Arriving {
     /// How many documents they have together.
     waiting: usize,
     /// Documents that others have written, and those that were asked for and are not in the tier.
-    looked_for: HashMap<Place, Option<Claim>>,
+    looked_for: HashMap<Place, Vec<Claim>>,
     /// Notes of batches whose documents have arrived.
     arrived: Vec<(Id, BatchId)>,
 }
@@ -87,7 +87,7 @@ impl Arriving {
     }
 
     /// Whether there is anything to bring.
-    fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.committed.is_empty() && self.looked_for.is_empty()
     }
 }
@@ -100,7 +100,7 @@ impl RecentStore {
             if arriving.looked_for.len() >= MOST_READ {
                 break;
             }
-            arriving.looked_for.entry((collection, id)).or_insert(None);
+            arriving.looked_for.entry((collection, id)).or_default();
         }
         drop(arriving);
         self.wake.notify_one();
@@ -131,8 +131,14 @@ impl RecentStore {
             && let Err(error) = self.settle_others(epoch, &looked_for).await
         {
             // Their claims are in nobody else's hands.
-            let claimed = looked_for.into_iter().filter(|(_, claim)| claim.is_some());
-            self.arriving().looked_for.extend(claimed);
+            let claimed = looked_for
+                .into_iter()
+                .filter(|(_, claims)| !claims.is_empty());
+            let mut arriving = self.arriving();
+            for (place, claims) in claimed {
+                arriving.looked_for.entry(place).or_default().extend(claims);
+            }
+            drop(arriving);
             return Err(error);
         }
         Ok(!self.arriving().is_empty())
@@ -192,13 +198,13 @@ impl RecentStore {
     async fn settle_others(
         &self,
         epoch: Epoch,
-        looked_for: &HashMap<Place, Option<Claim>>,
+        looked_for: &HashMap<Place, Vec<Claim>>,
     ) -> Result<()> {
         let places: Vec<Place> = looked_for.keys().copied().collect();
         let refused = self.bring_now(epoch, &places).await?;
         let claims = looked_for.iter();
         let claims = claims.filter(|(place, _)| !refused.contains(place));
-        let claims: Vec<Claim> = claims.filter_map(|(_, claim)| *claim).collect();
+        let claims: Vec<Claim> = claims.flat_map(|(_, claims)| claims).copied().collect();
         match claims.is_empty() {
             true => Ok(()),
             false => self.lists.arrived(epoch, &claims).await,
@@ -283,12 +289,8 @@ impl Observer for RecentStore {
                 collection: document.collection,
                 id: document.id,
             };
-            // One that waits already has a claim of its own, whose note says what is to be done.
-            arriving
-                .looked_for
-                .entry((document.collection, document.id))
-                .and_modify(|known| *known = known.or(Some(claim)))
-                .or_insert(Some(claim));
+            let place = (document.collection, document.id);
+            arriving.looked_for.entry(place).or_default().push(claim);
         }
         drop(arriving);
         self.wake.notify_one();
