@@ -24,6 +24,9 @@ struct Options {
     /// With several processes that share a cache, and what goes wrong with them.
     #[arg(long)]
     together: bool,
+    /// With a recent tier, and what goes wrong with that.
+    #[arg(long)]
+    recent: bool,
     /// With a deliberate mistake, which is to be found.
     #[arg(long, value_enum)]
     mutant: Option<Mutant>,
@@ -43,17 +46,19 @@ fn main() -> anyhow::Result<()> {
             options.first.saturating_add(options.seeds - 1),
         ),
     };
-    let (mut steps, mut answers, mut cached, mut runs) = (0, 0, 0, 0);
+    let (mut steps, mut answers, mut cached, mut recent, mut runs) = (0, 0, 0, 0, 0);
     for seed in first..=last {
-        let drawn = match options.together {
-            true => Run::together(seed, options.mutant),
-            false => Run::of(seed, options.mutant),
+        let drawn = match (options.recent, options.together) {
+            (true, together) => Run::recent(seed, options.mutant, together),
+            (false, true) => Run::together(seed, options.mutant),
+            (false, false) => Run::of(seed, options.mutant),
         };
         match run(&drawn, false) {
             Ok(report) => {
                 steps += report.steps;
                 answers += report.answers;
                 cached += report.cached;
+                recent += report.recent;
                 runs += 1;
             }
             Err(failure) => {
@@ -69,8 +74,8 @@ fn main() -> anyhow::Result<()> {
         }
     }
     println!(
-        "{runs} seeds, {steps} steps, {answers} answers ({cached} from the cache) in {:.1?}: \
-         nothing found",
+        "{runs} seeds, {steps} steps, {answers} answers ({cached} from the cache, {recent} from the \
+         recent tier) in {:.1?}: nothing found",
         started.elapsed()
     );
     Ok(())

@@ -215,6 +215,16 @@ impl SimRedis {
         (documents.len(), sets.len())
     }
 
+    /// What the pending lists of the newest epoch are.
+    pub fn condition_of_lists(&self) -> Option<Condition> {
+        let mut state = self.state();
+        let (_, data) = state.epochs.iter_mut().next_back()?;
+        match data.apply(Command::Condition) {
+            Ok(Reply::Condition(condition)) => Some(condition),
+            _ => None,
+        }
+    }
+
     /// Does something in an epoch, if it is there.
     fn act(&self, epoch: Epoch, command: Command) -> Result<Reply> {
         let mut state = self.state();

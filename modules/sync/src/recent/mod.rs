@@ -66,6 +66,8 @@ pub struct RecentStore {
     arriving: Mutex<Arriving>,
     /// There is something to bring.
     wake: Notify,
+    #[cfg(feature = "flaws")]
+    flaw: Option<crate::Flaw>,
 }
 
 /// What is known of the tier.
@@ -100,7 +102,22 @@ impl RecentStore {
             known: RwLock::default(),
             arriving: Mutex::default(),
             wake: Notify::new(),
+            #[cfg(feature = "flaws")]
+            flaw: None,
         }
+    }
+
+    /// The same with a deliberate mistake.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn flawed(mut self, flaw: Option<crate::Flaw>) -> Self {
+        self.flaw = flaw;
+        self
+    }
+
+    #[cfg(feature = "flaws")]
+    fn is(&self, flaw: crate::Flaw) -> bool {
+        self.flaw == Some(flaw)
     }
 
     /// The tier of a collection, where it has it.

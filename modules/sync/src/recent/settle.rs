@@ -148,6 +148,11 @@ impl RecentStore {
                 *known = touched;
             }
         }
+        #[cfg(feature = "flaws")]
+        if self.is(crate::Flaw::NoteRemovedEarly) {
+            let notes = batches.iter().map(|batch| (batch.instance, batch.number));
+            self.arriving().have_arrived(notes);
+        }
         let now = self.clock.now();
         let mut refused: HashSet<Place> = HashSet::new();
         for (collection, documents) in &newest {
