@@ -33,6 +33,9 @@ struct Options {
     /// Without a look for the shortest history.
     #[arg(long)]
     quick: bool,
+    /// Shows the whole history instead of the shortest.
+    #[arg(long, conflicts_with = "quick")]
+    whole: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -64,7 +67,7 @@ fn main() -> anyhow::Result<()> {
             Err(failure) => {
                 match options.quick {
                     true => println!("seed {seed}: {}", failure.what),
-                    false => show(*failure),
+                    false => show(*failure, options.whole),
                 }
                 anyhow::bail!("seed {seed} fails after {runs} seeds that do not");
             }
@@ -81,11 +84,13 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows the shortest history that fails as this one does.
-fn show(failure: Failure) {
+/// Shows the shortest history that fails as this one does, or this one.
+fn show(mut failure: Failure, whole: bool) {
     println!("seed {}: {}", failure.run.seed, failure.what);
-    let failure = shortest(failure);
-    println!("the shortest that fails: {}", failure.what);
+    if !whole {
+        failure = shortest(failure);
+        println!("the shortest that fails: {}", failure.what);
+    }
     if let Err(failure) = run(&failure.run, true) {
         for line in &failure.log {
             println!("  {line}");

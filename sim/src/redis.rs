@@ -215,14 +215,12 @@ impl SimRedis {
         (documents.len(), sets.len())
     }
 
-    /// What the pending lists of the newest epoch are.
+    /// What the pending lists are, in whichever epoch they are kept.
     pub fn condition_of_lists(&self) -> Option<Condition> {
-        let mut state = self.state();
-        let (_, data) = state.epochs.iter_mut().next_back()?;
-        match data.apply(Command::Condition) {
-            Ok(Reply::Condition(condition)) => Some(condition),
-            _ => None,
-        }
+        let state = self.state();
+        let conditions = state.epochs.values().rev();
+        let mut conditions = conditions.filter_map(|data| at_once(data.memory.condition()).ok());
+        conditions.find(|condition| *condition != Condition::Closed)
     }
 
     /// Does something in an epoch, if it is there.

@@ -257,7 +257,9 @@ async fn quiet(world: Arc<World>, observations: Observations) {
     let mut instances = world.all();
     instances.extend(world.all());
     instances.truncate(3);
-    instances.resize_with(3, || world.any());
+    while instances.len() < 3 {
+        instances.extend(world.any());
+    }
     for (expand, instance) in [false, false, true].into_iter().zip(instances) {
         let tiers = &*instance.tiers;
         for caller in [Caller::Server, world::caller(0), world::caller(1)] {
@@ -280,8 +282,10 @@ async fn quiet(world: Arc<World>, observations: Observations) {
             }
         }
     }
-    if let Err(error) = world.any().tiers.ready().await {
-        world.scheduler.note(|| error.to_string());
+    for instance in world.all() {
+        if let Err(error) = instance.tiers.ready().await {
+            world.scheduler.note(|| error.to_string());
+        }
     }
 }
 
@@ -297,9 +301,10 @@ fn all_agree(world: &World) -> Result<(), String> {
         let is_same = match (&row.document, known) {
             (Some(own), Some(known)) => **own == *known,
             (None, None) => true,
-            // It is not lower than what the tier cannot hold.
-            _ => known.is_some_and(|known| mongo.refuses(known.revision())),
+            _ => false,
         };
+        // What it cannot hold is pending, for as long as it is so.
+        let is_same = is_same || known.is_some_and(|known| mongo.refuses(known.revision()));
         if !is_same {
             let revision = row.revision;
             return Err(format!(

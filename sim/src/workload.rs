@@ -387,7 +387,13 @@ pub async fn run(world: Arc<World>, number: usize, client: Client, observations:
                 .await;
             continue;
         }
-        let instance = world.any();
+        let instance = loop {
+            match world.any() {
+                Some(instance) => break instance,
+                // The only one is dead, and another one about to start.
+                None => world.scheduler.step("nobody is there").await,
+            }
+        };
         let acting = act(
             world.clone(),
             instance.tiers.clone(),

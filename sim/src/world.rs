@@ -294,20 +294,20 @@ impl World {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One of the processes that there are; mostly one that runs, as whoever sends clients to them
-    /// would see to.
-    pub fn any(&self) -> Instance {
+    /// One of the processes that there are, if there are any; mostly one that runs, as whoever sends
+    /// clients to them would see to.
+    pub fn any(&self) -> Option<Instance> {
         let instances = self.instances();
-        if let [only] = &instances[..] {
-            return only.clone();
+        if let [] | [_] = &instances[..] {
+            return instances.first().cloned();
         }
         let runs = |instance: &&Instance| !self.scheduler.is_stopped(instance.group);
         let running: Vec<&Instance> = instances.iter().filter(runs).collect();
         let at = |count: usize| self.scheduler.draw(|random| random.usize(..count));
-        match running.is_empty() || at(8) == 0 {
+        Some(match running.is_empty() || at(8) == 0 {
             true => instances[at(instances.len())].clone(),
             false => running[at(running.len())].clone(),
-        }
+        })
     }
 
     /// All processes that there are.
@@ -512,13 +512,14 @@ impl World {
             }
             (Event::Kill(which), _) => {
                 let place = which % all.len();
-                self.scheduler.kill(all[place].group);
+                let dead = self.instances().remove(place);
+                self.scheduler.kill(dead.group);
                 // Who is alone does not start before the truth is done with what was before.
                 while self.redis.is_none() && self.truth.is_busy() {
                     self.scheduler.step("waits for the truth").await;
                 }
                 let instance = self.start().await?;
-                self.instances()[place] = instance;
+                self.instances().insert(place, instance);
             }
             (Event::StopCache(millis), Some(redis)) => redis.stop(until(millis)),
             (Event::RestartCache(keeps), Some(redis)) => redis.restart(keeps),
@@ -578,15 +579,10 @@ impl World {
 
     /// Whether every process uses the recent tier, which has everything.
     fn uses_recent(&self) -> bool {
-        if self.mongo.is_none() {
+        let Some(mongo) = &self.mongo else {
             return true;
-        }
-        let condition = match &self.redis {
-            Some(redis) => redis.condition_of_lists(),
-            None => self
-                .storage()
-                .and_then(|storage| storage.condition_of_lists()),
         };
+        let condition = self.condition_of_lists();
         let epochs = self
             .all()
             .into_iter()
@@ -595,18 +591,31 @@ impl World {
             return false;
         };
         let opened = |epoch| condition == Some(Condition::Open(epoch));
-        epochs.into_iter().all(opened) && self.truth.notes() == 0
+        // The notes of what the tier cannot hold stay.
+        let is_empty = self.truth.notes() == 0 || mongo.refuses_some();
+        epochs.into_iter().all(opened) && is_empty
+    }
+
+    /// What the pending lists are.
+    fn condition_of_lists(&self) -> Option<Condition> {
+        match &self.redis {
+            Some(redis) => redis.condition_of_lists(),
+            None => self.storage()?.condition_of_lists(),
+        }
     }
 
     /// What keeps [`World::is_whole`] from being so.
     pub fn what_is_missing(&self) -> String {
-        match self.uses_recent() {
-            true => "the cache is not used again".into(),
-            false => format!(
-                "the recent tier is not used again: {} notes",
-                self.truth.notes()
-            ),
+        if self.uses_recent() {
+            return "the cache is not used again".into();
         }
+        let all = self.all().into_iter();
+        let epochs: Vec<_> = all.map(|instance| instance.recent?.epoch()).collect();
+        format!(
+            "the recent tier is not used again: {} notes, lists {:?}, epochs {epochs:?}",
+            self.truth.notes(),
+            self.condition_of_lists(),
+        )
     }
 
     /// A collection.

@@ -278,6 +278,11 @@ impl SimMongo {
         version.document.is_some() && self.refuses(version.revision)
     }
 
+    /// Whether there is anything that it does not take.
+    pub fn refuses_some(&self) -> bool {
+        self.refuses
+    }
+
     /// Whether it does not take versions with this revision.
     pub fn refuses(&self, revision: Revision) -> bool {
         self.refuses && revision.number() % REFUSES == 0

@@ -127,7 +127,11 @@ impl SimTruth {
             _ => None,
         };
         for observer in observers {
-            observer.doubt(batch, keys).await;
+            let theirs = keys.iter().filter(|(of, _)| observer.observes(*of));
+            let theirs: Vec<Key> = theirs.copied().collect();
+            if !theirs.is_empty() {
+                observer.doubt(batch, &theirs).await;
+            }
         }
         inner.scheduler.note(|| format!("doubts {keys:?}"));
         let foreign = match early {
@@ -137,7 +141,13 @@ impl SimTruth {
         let is_read = inner.scheduler.draw(|random| random.u32(..UNREADABLE)) > 0;
         for observer in observers {
             match is_read {
-                true => observer.resolve(batch, &foreign).await,
+                true => {
+                    let theirs = foreign.iter().filter(|f| observer.observes(f.collection));
+                    let theirs: Vec<Foreign> = theirs.cloned().collect();
+                    if !theirs.is_empty() {
+                        observer.resolve(batch, &theirs).await;
+                    }
+                }
                 false => observer.settle(batch, Fate::Aborted).await,
             }
         }

@@ -309,7 +309,12 @@ impl Inner {
     ) -> Result<Option<Terms>> {
         let mut terms = None;
         for observer in observers {
-            terms = observer.announce(batch, changes).await?;
+            let theirs = changes.iter().filter(|c| observer.observes(c.collection));
+            let theirs: Vec<Arc<Touched>> = theirs.cloned().collect();
+            if !theirs.is_empty() {
+                let own = observer.announce(batch, &theirs).await?;
+                terms = own.or(terms);
+            }
         }
         self.scheduler
             .note(|| format!("has announced batch {}", batch.0));
