@@ -313,7 +313,9 @@ impl Recent for SimRecent {
         versions: &[Fresh<'_>],
         now: Timestamp,
     ) -> Result<Vec<Id>> {
-        let versions: Vec<Version> = versions.iter().map(Version::of).collect();
+        let mut versions: Vec<Version> = versions.iter().map(Version::of).collect();
+        // So that a run is the same every time.
+        versions.sort_by_key(|version| version.id);
         self.cover_early(epoch, collection, &versions).await?;
         let began = self.server.begin_bringing();
         let mut refused = Vec::new();

@@ -15,7 +15,7 @@ mod keep;
 mod settle;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -187,7 +187,7 @@ impl RecentStore {
     /// it is found that it is gone, so that its end belongs behind that version, and a later life is
     /// not touched.
     async fn bring_now(&self, epoch: Epoch, places: &[Place]) -> Result<HashSet<Place>> {
-        let mut of_each: HashMap<CollectionId, Vec<Id>> = HashMap::new();
+        let mut of_each: BTreeMap<CollectionId, Vec<Id>> = BTreeMap::new();
         for (collection, id) in places {
             of_each.entry(*collection).or_default().push(*id);
         }

@@ -5,7 +5,7 @@
 //! who finds those brings the documents as they are then.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -139,7 +139,7 @@ impl RecentStore {
     }
 
     async fn settle_batches(&self, epoch: Epoch, batches: Vec<Batch>) -> Result<()> {
-        let mut newest: HashMap<CollectionId, HashMap<Id, &Touched>> = HashMap::new();
+        let mut newest: BTreeMap<CollectionId, HashMap<Id, &Touched>> = BTreeMap::new();
         for touched in batches.iter().flat_map(|batch| &batch.touched) {
             let Some(id) = touched.id() else { continue };
             let of = newest.entry(touched.collection).or_default();
