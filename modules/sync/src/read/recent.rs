@@ -72,7 +72,11 @@ impl Tiers {
         };
         #[cfg(feature = "flaws")]
         let early = match self.is(crate::Flaw::PendingReadAfter) {
-            true => recent.recent().documents(epoch, collection.id, ids).await.ok(),
+            true => recent
+                .recent()
+                .documents(epoch, collection.id, ids)
+                .await
+                .ok(),
             false => None,
         };
         let pending = recent.lists().pending_among(epoch, collection.id, ids);

@@ -9,7 +9,7 @@
 //! | the pending lists are not kept | begins them |
 //! | they are begun, and every batch is over that was under way then | brings everything noted, and opens them |
 //! | documents have arrived | moves its mark in the tier, then in the truth, and removes the notes |
-//! | notes that are old | brings their documents |
+//! | notes that are old | brings their documents; those of documents that are gone stay until no version of them can be on its way |
 //! | a collection of which it is not known since when the tier has it | notes that it is from now on |
 //!
 //! **Marks** are how it is seen that the tier was set back, to a copy of yesterday, say. A note is
@@ -35,7 +35,7 @@ use nubo_core::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    Known, Place, RecentStore,
+    Known, LATE, Place, RecentStore,
     backfill::{created_at, newest_first},
 };
 
@@ -153,6 +153,26 @@ pub struct Keeping {
     is_sure: bool,
     /// Notes whose documents the tier cannot hold, and what they were found to be.
     refused: HashSet<(Id, BatchId)>,
+    /// Notes of documents that are gone, which are to be looked at again when they are older.
+    early: HashSet<(Id, BatchId)>,
+}
+
+/// What becomes of the notes of documents that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// They stay: a version may still be on its way.
+    Stay,
+    /// They are so old that none is.
+    Are,
+}
+
+/// Batches whose notes stay.
+#[derive(Default)]
+struct Staying {
+    /// The tier cannot hold their documents.
+    refused: HashSet<(Id, BatchId)>,
+    /// Some of their documents are gone.
+    early: HashSet<(Id, BatchId)>,
 }
 
 impl Keeping {
@@ -165,6 +185,7 @@ impl Keeping {
             mark: (Epoch::NONE, 0),
             is_sure: false,
             refused: HashSet::new(),
+            early: HashSet::new(),
         }
     }
 
@@ -199,9 +220,20 @@ impl Keeping {
         self.learn_mark(outbox, &standing, &sight).await?;
         self.trim(outbox, epoch).await?;
         let is_open = self.open_lists(outbox, epoch).await?;
-        if standing.oldest > OLD {
-            let until = Timestamp::from_millis(standing.now.millis() - OLD);
-            self.bring_noted(outbox, epoch, until, PAGES).await?;
+        let before = |age: i64| Timestamp::from_millis(standing.now.millis() - age);
+        match standing.oldest > OLD {
+            true => {
+                let old = self.bring_noted(outbox, epoch, before(OLD), PAGES, Ends::Stay);
+                old.await?;
+            }
+            false => self.early.clear(),
+        }
+        if standing.oldest > LATE {
+            let oldest = self.bring_noted(outbox, epoch, before(LATE), PAGES, Ends::Are);
+            oldest.await?;
+        }
+        if store.arriving().has_ended() {
+            store.wake.notify_one();
         }
         if is_open {
             self.cover(outbox, &standing).await?;
@@ -392,7 +424,8 @@ impl Keeping {
             return Ok(false);
         }
         self.refused.clear();
-        self.bring_noted(outbox, epoch, standing.now, usize::MAX)
+        self.early.clear();
+        self.bring_noted(outbox, epoch, standing.now, usize::MAX, Ends::Stay)
             .await?;
         let opened = self.store.lists.open(&beginning).await?;
         if opened {
@@ -408,6 +441,7 @@ impl Keeping {
         epoch: Epoch,
         until: Timestamp,
         pages: usize,
+        ends: Ends,
     ) -> Result<()> {
         let mut after = None;
         for _ in 0..pages {
@@ -419,20 +453,22 @@ impl Keeping {
                 return Ok(());
             };
             after = Some(last.place.clone());
-            let is_new = |note: &&Note| {
-                let place = &note.place;
-                !self.refused.contains(&(place.instance, place.batch))
+            let is_due = |note: &&Note| {
+                let batch = (note.place.instance, note.place.batch);
+                let is_early = ends == Ends::Stay && self.early.contains(&batch);
+                !is_early && !self.refused.contains(&batch)
             };
-            let notes: Vec<&Note> = notes.iter().filter(is_new).collect();
-            let refused = self.bring_notes(epoch, &notes).await?;
-            self.refused.extend(refused);
+            let notes: Vec<&Note> = notes.iter().filter(is_due).collect();
+            let staying = self.bring_notes(epoch, &notes, ends).await?;
+            self.refused.extend(staying.refused);
+            self.early.extend(staying.early);
             self.trim(outbox, epoch).await?;
         }
         Ok(())
     }
 
     /// Brings the documents of some notes. Gives the batches that are not done with.
-    async fn bring_notes(&self, epoch: Epoch, notes: &[&Note]) -> Result<HashSet<(Id, BatchId)>> {
+    async fn bring_notes(&self, epoch: Epoch, notes: &[&Note], ends: Ends) -> Result<Staying> {
         let store = &self.store;
         let places = notes.iter().flat_map(|note| {
             let ids = note.ids.iter();
@@ -440,9 +476,9 @@ impl Keeping {
             places.into_iter().flatten()
         });
         let places: Vec<Place> = places.collect();
-        let refused = store.bring_now(epoch, &places).await?;
+        let brought = store.bring_now(epoch, &places).await?;
         let (mut done, mut kept) = (Vec::new(), Vec::new());
-        let mut not_done = HashSet::new();
+        let mut staying = Staying::default();
         for note in notes {
             let batch = (note.place.instance, note.place.batch);
             let claims = note.ids.iter().filter_map(|id| {
@@ -454,13 +490,16 @@ impl Keeping {
                 })
             });
             for claim in claims {
-                match refused.contains(&(claim.collection, claim.id)) {
-                    // It stays pending: the truth is asked for it.
-                    true => {
-                        not_done.insert(batch);
-                        kept.push(claim);
-                    }
-                    false => done.push(claim),
+                let place = (claim.collection, claim.id);
+                // Where they stay they are pending: the truth is asked for them.
+                if brought.refused.contains(&place) {
+                    staying.refused.insert(batch);
+                    kept.push(claim);
+                } else if ends == Ends::Stay && brought.gone.contains(&place) {
+                    staying.early.insert(batch);
+                    kept.push(claim);
+                } else {
+                    done.push(claim);
                 }
             }
         }
@@ -471,10 +510,10 @@ impl Keeping {
         let batches: HashSet<(Id, BatchId)> = notes
             .iter()
             .map(|note| (note.place.instance, note.place.batch))
-            .filter(|batch| !not_done.contains(batch))
+            .filter(|batch| !staying.refused.contains(batch) && !staying.early.contains(batch))
             .collect();
         store.arriving().have_arrived(batches);
-        Ok(not_done)
+        Ok(staying)
     }
 
     /// Notes since when the tier has collections of which that is not known: what there is by now is

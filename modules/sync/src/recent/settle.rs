@@ -19,7 +19,7 @@ use nubo_core::{
     schema::CollectionId,
 };
 
-use super::{Place, RecentStore};
+use super::{LATE, Place, RecentStore};
 
 /// How many documents may wait. Those of more are left to their notes.
 const MOST_WAITING: usize = 50_000;
@@ -39,8 +39,17 @@ pub(super) struct Arriving {
     waiting: usize,
     /// Documents that others have written, and those that were asked for and are not in the tier.
     looked_for: HashMap<Place, Option<Claim>>,
+    /// Documents that others have deleted, which are to be looked at again.
+    ended: VecDeque<Ended>,
     /// Notes of batches whose documents have arrived.
     arrived: Vec<(Id, BatchId)>,
+}
+
+/// A document that somebody has deleted, and since when that is known, in ticks.
+struct Ended {
+    place: Place,
+    claim: Claim,
+    since: i64,
 }
 
 /// A batch, and under which instance it is claimed.
@@ -48,21 +57,37 @@ struct Batch {
     instance: Id,
     number: BatchId,
     touched: Vec<Arc<Touched>>,
+    /// When it was announced, in ticks.
+    since: i64,
 }
 
 impl Arriving {
-    /// Some batches whose documents are to be brought.
-    fn take_some(&mut self) -> Vec<Batch> {
+    /// Some batches whose documents are to be brought. Those that were announced before a moment, in
+    /// ticks, are left to their notes.
+    fn take_some(&mut self, since: i64) -> Vec<Batch> {
         let mut taken = Vec::new();
         let mut documents = 0;
         while documents < AT_ONCE
             && let Some(batch) = self.committed.pop_front()
         {
             documents += batch.touched.len();
-            taken.push(batch);
+            if batch.since >= since {
+                taken.push(batch);
+            }
         }
         self.waiting = self.waiting.saturating_sub(documents);
         taken
+    }
+
+    /// Documents that were found to be gone before a moment, in ticks.
+    fn take_ended(&mut self, before: i64) -> Vec<Ended> {
+        let due = self.ended.partition_point(|ended| ended.since < before);
+        self.ended.drain(..due).collect()
+    }
+
+    /// Whether there are documents that are to be looked at again.
+    pub fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
     }
 
     /// Notes of batches that have arrived.
@@ -112,18 +137,24 @@ impl RecentStore {
     /// When the tier does not take it, or the truth does not answer. What was tried is left to its
     /// notes.
     pub async fn settle_some(&self) -> Result<bool> {
-        let (batches, looked_for) = {
+        let now = self.clock.ticks();
+        let (batches, looked_for, ended) = {
             let mut arriving = self.arriving();
             if self.recent.epoch().is_none() {
                 arriving.forget();
                 return Ok(false);
             }
             let looked_for = std::mem::take(&mut arriving.looked_for);
-            (arriving.take_some(), looked_for)
+            let batches = arriving.take_some(now.saturating_sub(LATE / 2 * 1000));
+            let ended = arriving.take_ended(now.saturating_sub(LATE * 1000));
+            (batches, looked_for, ended)
         };
         let Some(epoch) = self.epoch() else {
             return Ok(false);
         };
+        if !ended.is_empty() {
+            self.settle_ended(epoch, ended).await?;
+        }
         if !batches.is_empty() {
             self.settle_batches(epoch, batches).await?;
         }
@@ -200,14 +231,46 @@ impl RecentStore {
         looked_for: &HashMap<Place, Option<Claim>>,
     ) -> Result<()> {
         let places: Vec<Place> = looked_for.keys().copied().collect();
-        let refused = self.bring_now(epoch, &places).await?;
-        let claims = looked_for.iter();
-        let claims = claims.filter(|(place, _)| !refused.contains(place));
-        let claims: Vec<Claim> = claims.filter_map(|(_, claim)| *claim).collect();
-        match claims.is_empty() {
-            true => Ok(()),
-            false => self.lists.arrived(epoch, &claims).await,
+        let brought = self.bring_now(epoch, &places).await?;
+        let since = self.clock.ticks();
+        let mut arrived = Vec::new();
+        for (place, claim) in looked_for {
+            let Some(claim) = *claim else { continue };
+            if brought.gone.contains(place) {
+                let place = *place;
+                let ended = Ended {
+                    place,
+                    claim,
+                    since,
+                };
+                self.arriving().ended.push_back(ended);
+            } else if !brought.refused.contains(place) {
+                arrived.push(claim);
+            }
         }
+        match arrived.is_empty() {
+            true => Ok(()),
+            false => self.lists.arrived(epoch, &arrived).await,
+        }
+    }
+
+    /// Brings the ends of documents when no version of theirs is on its way any longer.
+    async fn settle_ended(&self, epoch: Epoch, ended: Vec<Ended>) -> Result<()> {
+        let places: Vec<Place> = ended.iter().map(|ended| ended.place).collect();
+        let claims: Vec<Claim> = ended.iter().map(|ended| ended.claim).collect();
+        let settled = async {
+            self.bring_now(epoch, &places).await?;
+            self.lists.arrived(epoch, &claims).await
+        };
+        let settled = settled.await;
+        if settled.is_err() {
+            // Their claims are in nobody else's hands.
+            let mut arriving = self.arriving();
+            for ended in ended.into_iter().rev() {
+                arriving.ended.push_front(ended);
+            }
+        }
+        settled
     }
 }
 
@@ -245,6 +308,7 @@ impl Observer for RecentStore {
             instance,
             number: batch,
             touched: changes.to_vec(),
+            since: self.clock.ticks(),
         };
         self.arriving().announced.insert(batch, announced);
         Ok(None)
@@ -271,6 +335,7 @@ impl Observer for RecentStore {
             instance,
             number: batch,
             touched: Vec::new(),
+            since: self.clock.ticks(),
         };
         tracing::trace!(documents = documents.len(), "others have written");
         self.arriving().announced.insert(batch, announced);
