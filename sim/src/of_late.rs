@@ -79,7 +79,11 @@ pub fn draw(random: &mut Rng, is_together: bool) -> Drawn {
         },
         events: vec![(BEGINNING, Event::Nothing)],
     };
-    let plot = PLOTS[random.usize(..PLOTS.len())];
+    let plot = match PLOTS[random.usize(..PLOTS.len())] {
+        // One that is alone says nothing of how soon it sees what others write.
+        Plot::Hands if !is_together => Plot::Old,
+        plot => plot,
+    };
     drawn.clients = match plot {
         Plot::Anything => (0..random.usize(2..6))
             .map(|_| together::anybody(random))
@@ -125,7 +129,10 @@ fn event(random: &mut Rng, plot: Plot, instances: usize) -> Vec<(i64, Event)> {
         Plot::Deaths => Event::Kill(which),
         Plot::Ends if random.bool() => Event::Kill(which),
         Plot::Ends => Event::Stop(which, random.i64(300..5_000)),
-        Plot::Hands => Event::ByHand(together::hand(random, NOTES, true)),
+        Plot::Hands => {
+            let anything = random.u8(..4) == 0;
+            Event::ByHand(together::hand(random, NOTES, anything))
+        }
     };
     vec![(soon, special)]
 }

@@ -278,7 +278,10 @@ impl World {
     fn alone(&self) -> Arc<Stepping> {
         let memory = Memory::divided(1, &self.catalog, self.clock.clone(), usize::MAX);
         let memory = match &self.mongo {
-            Some(_) if self.scheduler.draw(fastrand::Rng::bool) => memory.with_most_pending(3, 3),
+            // What it cannot hold stays pending for good, and is not to close the lists again and again.
+            Some(mongo) if !mongo.refuses_some() && self.scheduler.draw(fastrand::Rng::bool) => {
+                memory.with_most_pending(3, 3)
+            }
             _ => memory,
         };
         let storage = Stepping::new(memory, self.scheduler.clone(), self.mutant);
