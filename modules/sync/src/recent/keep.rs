@@ -6,7 +6,7 @@
 //! | what it sees | what it does |
 //! |---|---|
 //! | the tier and the truth do not know each other, or one of them was set back | begins another epoch |
-//! | the pending lists are not kept | begins them |
+//! | the pending lists are not kept, or there are other connections to the tier | begins them |
 //! | they are begun, and every batch is over that was under way then | brings everything noted, and opens them |
 //! | documents have arrived | moves its mark in the tier, then in the truth, and removes the notes |
 //! | notes that are old | brings their documents; those of documents that are gone stay until no version of them can be on its way |
@@ -16,6 +16,10 @@
 //! removed only together with a step of the mark that the tier has made before; so a tier whose mark
 //! is lower than the truth's lacks something that nobody will bring. A truth whose mark is lower by
 //! more than one was set back itself.
+//!
+//! What has arrived since a mark was moved has its note still, but no claim any more. So whoever finds
+//! other connections to the tier than before, which is how it may have been set back, begins the lists
+//! again before anything is read, and what is noted is brought once more.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -147,6 +151,8 @@ pub struct Keeping {
     begun: Option<Beginning>,
     /// Since when somebody has, in ticks.
     waits_since: Option<i64>,
+    /// The connections that there were when the tier was trusted last.
+    connections: Option<u64>,
     /// How far this process has come in an epoch.
     mark: (Epoch, i64),
     /// Whether that is certain.
@@ -182,6 +188,7 @@ impl Keeping {
             store,
             begun: None,
             waits_since: None,
+            connections: None,
             mark: (Epoch::NONE, 0),
             is_sure: false,
             refused: HashSet::new(),
@@ -212,6 +219,10 @@ impl Keeping {
             return self.begin_epoch(outbox, &standing, &sight).await;
         }
         let epoch = standing.epoch;
+        if self.connections != Some(sight.connections) && !self.begin_again(epoch, &sight).await? {
+            store.recent.distrust();
+            return Ok(());
+        }
         store.recent.trust(&sight);
         store.set_known(Known {
             epoch: Some(epoch),
@@ -240,6 +251,19 @@ impl Keeping {
             self.clean(outbox, epoch).await?;
         }
         Ok(())
+    }
+
+    /// Begins the lists again, since the tier may have been set back: there are connections to it that
+    /// there were not when it was trusted last. Marks tell that only where one has moved since. Whether
+    /// they are begun.
+    async fn begin_again(&mut self, epoch: Epoch, sight: &Sight) -> Result<bool> {
+        self.store.arriving().begin_turn();
+        self.begun = self.store.lists.begin(epoch).await?;
+        let is_begun = self.begun.is_some();
+        if is_begun {
+            self.connections = Some(sight.connections);
+        }
+        Ok(is_begun)
     }
 
     /// Whether the tier and the truth know each other, and neither was set back.
@@ -361,7 +385,10 @@ impl Keeping {
         let (process, mark) = (self.store.process, self.mark.1);
         self.is_sure = false;
         let moved = self.store.recent.mark(epoch, process, mark).await;
+        // Over another connection it may be another tier, or one that has lost what has arrived.
+        let is_same = self.store.recent.epoch() == Some(epoch);
         let removed = match moved {
+            Ok(true) if !is_same => return Ok(()),
             Ok(true) => outbox.arrived(epoch, &notes, process, mark + 1).await,
             other => other,
         };
@@ -476,6 +503,7 @@ impl Keeping {
             places.into_iter().flatten()
         });
         let places: Vec<Place> = places.collect();
+        let turn = store.arriving().turn();
         let brought = store.bring_now(epoch, &places).await?;
         let (mut done, mut kept) = (Vec::new(), Vec::new());
         let mut staying = Staying::default();
@@ -512,7 +540,7 @@ impl Keeping {
             .map(|note| (note.place.instance, note.place.batch))
             .filter(|batch| !staying.refused.contains(batch) && !staying.early.contains(batch))
             .collect();
-        store.arriving().have_arrived(batches);
+        store.arriving().have_arrived(turn, batches);
         Ok(staying)
     }
 

@@ -43,6 +43,8 @@ pub(super) struct Arriving {
     ended: VecDeque<Ended>,
     /// Notes of batches whose documents have arrived.
     arrived: Vec<(Id, BatchId)>,
+    /// How often the tier may have been set back.
+    turn: u64,
 }
 
 /// A document that somebody has deleted, and since when that is known, in ticks.
@@ -100,9 +102,22 @@ impl Arriving {
         self.arrived.extend(notes);
     }
 
-    /// Adds notes of batches that have arrived.
-    pub fn have_arrived(&mut self, notes: impl IntoIterator<Item = (Id, BatchId)>) {
-        self.arrived.extend(notes);
+    /// Adds notes of batches that have arrived since some turn began.
+    pub fn have_arrived(&mut self, turn: u64, notes: impl IntoIterator<Item = (Id, BatchId)>) {
+        if self.turn == turn {
+            self.arrived.extend(notes);
+        }
+    }
+
+    /// The turn that there is.
+    pub const fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// The tier may have been set back: what has arrived may be lost, so that its notes stay.
+    pub fn begin_turn(&mut self) {
+        self.turn += 1;
+        self.arrived.clear();
     }
 
     /// Forgets the documents that wait.
@@ -138,7 +153,7 @@ impl RecentStore {
     /// notes.
     pub async fn settle_some(&self) -> Result<bool> {
         let now = self.clock.ticks();
-        let (batches, looked_for, ended) = {
+        let (turn, batches, looked_for, ended) = {
             let mut arriving = self.arriving();
             if self.recent.epoch().is_none() {
                 arriving.forget();
@@ -147,7 +162,7 @@ impl RecentStore {
             let looked_for = std::mem::take(&mut arriving.looked_for);
             let batches = arriving.take_some(now.saturating_sub(LATE / 2 * 1000));
             let ended = arriving.take_ended(now.saturating_sub(LATE * 1000));
-            (batches, looked_for, ended)
+            (arriving.turn(), batches, looked_for, ended)
         };
         let Some(epoch) = self.epoch() else {
             return Ok(false);
@@ -156,7 +171,7 @@ impl RecentStore {
             self.settle_ended(epoch, ended).await?;
         }
         if !batches.is_empty() {
-            self.settle_batches(epoch, batches).await?;
+            self.settle_batches(epoch, turn, batches).await?;
         }
         if !looked_for.is_empty()
             && let Err(error) = self.settle_others(epoch, &looked_for).await
@@ -169,7 +184,7 @@ impl RecentStore {
         Ok(!self.arriving().is_empty())
     }
 
-    async fn settle_batches(&self, epoch: Epoch, batches: Vec<Batch>) -> Result<()> {
+    async fn settle_batches(&self, epoch: Epoch, turn: u64, batches: Vec<Batch>) -> Result<()> {
         let mut newest: BTreeMap<CollectionId, HashMap<Id, &Touched>> = BTreeMap::new();
         for touched in batches.iter().flat_map(|batch| &batch.touched) {
             let Some(id) = touched.id() else { continue };
@@ -182,7 +197,7 @@ impl RecentStore {
         #[cfg(feature = "flaws")]
         if self.is(crate::Flaw::NoteRemovedEarly) {
             let notes = batches.iter().map(|batch| (batch.instance, batch.number));
-            self.arriving().have_arrived(notes);
+            self.arriving().have_arrived(turn, notes);
         }
         let now = self.clock.now();
         let mut refused: HashSet<Place> = HashSet::new();
@@ -221,7 +236,7 @@ impl RecentStore {
         }
         let claims: Vec<Claim> = claims.into_iter().collect();
         self.lists.arrived(epoch, &claims).await?;
-        self.arriving().have_arrived(notes);
+        self.arriving().have_arrived(turn, notes);
         Ok(())
     }
 
