@@ -223,6 +223,10 @@ impl Keeping {
             store.recent.distrust();
             return Ok(());
         }
+        if store.known().epoch != Some(epoch) {
+            // What has arrived in another epoch has not in this one.
+            store.arriving().begin_turn();
+        }
         store.recent.trust(&sight);
         store.set_known(Known {
             epoch: Some(epoch),
