@@ -67,7 +67,6 @@ const ALWAYS: i64 = -62_135_596_800_000;
 pub struct RecentTask {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    store: Arc<RecentStore>,
 }
 
 impl RecentTask {
@@ -75,26 +74,21 @@ impl RecentTask {
     pub fn start(store: Arc<RecentStore>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let keeping = tokio::spawn(keep(Keeping::new(Arc::clone(&store)), stopped.clone()));
-        let settling = tokio::spawn(settle(Arc::clone(&store), stopped));
+        let settling = tokio::spawn(settle(store, stopped));
         Self {
             stop,
             tasks: vec![keeping, settling],
-            store,
         }
     }
 
-    /// Brings what waits, and ends. Nothing may be written any more.
+    /// Brings what waits, and ends. Nothing may be written any more. The mark of this process stays:
+    /// without it nobody would see that the tier was set back to before what this process has brought.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "the task of the recent tier has failed");
             }
-        }
-        if let Ok(outbox) = self.store.outbox()
-            && let Err(error) = outbox.leave(self.store.process).await
-        {
-            tracing::debug!(%error, "the mark of this server stays");
         }
     }
 }
