@@ -35,6 +35,7 @@ use crate::{
     scheduler::{Group, Moment, Place, Scheduler, WORLD},
     storage::Stepping,
     truth::{Hand, SimCoordination, SimTruth},
+    workload,
 };
 
 /// 2026-11-21T21:45:00Z
@@ -229,6 +230,9 @@ impl World {
             instances: Mutex::default(),
             groups: AtomicUsize::new(MONGO + 1),
         };
+        if has_recent {
+            world.truth.begin_with(&old(random));
+        }
         world.have_recent_expire();
         if circumstances.instances == 0 {
             let instance = world.start().await?;
@@ -480,8 +484,8 @@ impl World {
             });
     }
 
-    /// Brings what is older than the recent tier, as somebody does who calls the command line.
-    async fn backfill(&self) {
+    /// Has what is older than the recent tier brought, as by somebody who calls the command line.
+    fn begin_backfill(&self) {
         let Some(mongo) = &self.mongo else { return };
         let truth = Arc::new(self.truth.again());
         let recent = SimRecent::new(mongo.clone()).covering(truth.clone());
@@ -491,13 +495,16 @@ impl World {
             recent: Arc::new(recent),
             clock: self.clock_of_one(),
         };
-        let collections = backfill.collections();
-        let filled = backfill.run(&collections, |filled| {
-            self.scheduler.note(|| format!("{filled:?}"));
+        let scheduler = self.scheduler.clone();
+        self.scheduler.spawn_in(WORLD, "backfill", async move {
+            let collections = backfill.collections();
+            let filled = backfill.run(&collections, |filled| {
+                scheduler.note(|| format!("{filled:?}"));
+            });
+            if let Err(error) = filled.await {
+                scheduler.note(|| format!("is interrupted: {error}"));
+            }
         });
-        if let Err(error) = filled.await {
-            self.scheduler.note(|| format!("the backfill: {error}"));
-        }
     }
 
     /// Lets something go wrong.
@@ -555,7 +562,7 @@ impl World {
                     mongo.restart(back);
                 }
             }
-            (Event::Backfill, _) => self.backfill().await,
+            (Event::Backfill, _) => self.begin_backfill(),
         }
         Ok(())
     }
@@ -629,6 +636,19 @@ impl World {
             None => &self.catalog.collections()[0],
         }
     }
+}
+
+/// What was there before anybody took notes for a recent tier: some notes, within its window for the most
+/// part, and some of them created at the same time.
+fn old(random: &mut Rng) -> Vec<(&'static str, Id, Json, i64)> {
+    let ages = [random.i64(0..WINDOW.0), random.i64(0..WINDOW.0 * 5 / 4)];
+    let notes = (0..workload::NOTES).filter(|_| random.bool());
+    let notes: Vec<u8> = notes.collect();
+    let old = notes.into_iter().map(|number| {
+        let document = workload::document(random);
+        ("notes", note(number), document, ages[random.usize(..2)])
+    });
+    old.collect()
 }
 
 fn catalog(random: &mut Rng, has_recent: bool) -> anyhow::Result<Catalog> {

@@ -11,6 +11,7 @@ use nubo_core::{
     field::Source,
     id::{Id, Revision},
     observe::{BatchId, Fate, Foreign, Observer},
+    time::Timestamp,
 };
 use serde_json::Value as Json;
 
@@ -74,6 +75,28 @@ impl SimTruth {
                 _ => inner.note_rows(&mut state, &rows),
             }
             return;
+        }
+    }
+
+    /// Has rows that are older than everything else, of which nothing is noted: each with how many
+    /// milliseconds ago it was created.
+    pub fn begin_with(&self, rows: &[(&str, Id, Json, i64)]) {
+        let inner = &self.inner;
+        let now = inner.clock.now().millis();
+        for (name, id, json, ago) in rows {
+            let Some(collection) = inner.catalog.named(name) else {
+                continue;
+            };
+            let key = (collection.id, *id);
+            let Some(mut document) = inner.inserted(key, json, 0) else {
+                continue;
+            };
+            let created = Timestamp::from_millis(now - ago);
+            document.set_created_at(created);
+            document.set_revision(Revision::new(created.millis() * 1_000));
+            let mut state = inner.state();
+            state.tables.insert(key, document.clone());
+            state.history.note(0, key, Some(document));
         }
     }
 
