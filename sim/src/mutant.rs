@@ -113,6 +113,14 @@ impl Mutant {
         Self::ListsOpenedEarly,
     ];
 
+    /// Those of them that are found soon where several share a cache.
+    pub const RECENT_TOGETHER: [Self; 4] = [
+        Self::PendingReadAfter,
+        Self::NoTimeBound,
+        Self::PromotionOverwrites,
+        Self::MarkUnchecked,
+    ];
+
     /// Those that two thousand seeds do not find: what they break takes more coincidence than is drawn,
     /// or another instance makes up for it. That they are mistakes follows by argument alone, so far.
     pub const RARE: [Self; 4] = [
