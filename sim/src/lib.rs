@@ -13,6 +13,8 @@
 pub mod check;
 pub mod history;
 pub mod mutant;
+mod of_late;
+pub mod recent;
 pub mod redis;
 mod run;
 pub mod scheduler;

@@ -24,12 +24,18 @@ struct Options {
     /// With several processes that share a cache, and what goes wrong with them.
     #[arg(long)]
     together: bool,
+    /// With a recent tier, and what goes wrong with that.
+    #[arg(long)]
+    recent: bool,
     /// With a deliberate mistake, which is to be found.
     #[arg(long, value_enum)]
     mutant: Option<Mutant>,
     /// Without a look for the shortest history.
     #[arg(long)]
     quick: bool,
+    /// Shows the whole history instead of the shortest.
+    #[arg(long, conflicts_with = "quick")]
+    whole: bool,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -43,23 +49,25 @@ fn main() -> anyhow::Result<()> {
             options.first.saturating_add(options.seeds - 1),
         ),
     };
-    let (mut steps, mut answers, mut cached, mut runs) = (0, 0, 0, 0);
+    let (mut steps, mut answers, mut cached, mut recent, mut runs) = (0, 0, 0, 0, 0);
     for seed in first..=last {
-        let drawn = match options.together {
-            true => Run::together(seed, options.mutant),
-            false => Run::of(seed, options.mutant),
+        let drawn = match (options.recent, options.together) {
+            (true, together) => Run::recent(seed, options.mutant, together),
+            (false, true) => Run::together(seed, options.mutant),
+            (false, false) => Run::of(seed, options.mutant),
         };
         match run(&drawn, false) {
             Ok(report) => {
                 steps += report.steps;
                 answers += report.answers;
                 cached += report.cached;
+                recent += report.recent;
                 runs += 1;
             }
             Err(failure) => {
                 match options.quick {
                     true => println!("seed {seed}: {}", failure.what),
-                    false => show(*failure),
+                    false => show(*failure, options.whole),
                 }
                 anyhow::bail!("seed {seed} fails after {runs} seeds that do not");
             }
@@ -69,18 +77,20 @@ fn main() -> anyhow::Result<()> {
         }
     }
     println!(
-        "{runs} seeds, {steps} steps, {answers} answers ({cached} from the cache) in {:.1?}: \
-         nothing found",
+        "{runs} seeds, {steps} steps, {answers} answers ({cached} from the cache, {recent} from the \
+         recent tier) in {:.1?}: nothing found",
         started.elapsed()
     );
     Ok(())
 }
 
-/// Shows the shortest history that fails as this one does.
-fn show(failure: Failure) {
+/// Shows the shortest history that fails as this one does, or this one.
+fn show(mut failure: Failure, whole: bool) {
     println!("seed {}: {}", failure.run.seed, failure.what);
-    let failure = shortest(failure);
-    println!("the shortest that fails: {}", failure.what);
+    if !whole {
+        failure = shortest(failure);
+        println!("the shortest that fails: {}", failure.what);
+    }
     if let Err(failure) = run(&failure.run, true) {
         for line in &failure.log {
             println!("  {line}");

@@ -54,6 +54,22 @@ pub enum Mutant {
     DistrustSkipped,
     /// An answer is believed although nobody has looked for long what others have written.
     WatchUnchecked,
+    /// The pending lists are looked at when the recent tier has answered.
+    PendingReadAfter,
+    /// The recent tier is asked for lists without the moment since when it has everything.
+    NoTimeBound,
+    /// That moment is another one where a list goes on in the truth.
+    TwoBoundaries,
+    /// What is brought to the recent tier replaces what is there, however new.
+    PromotionOverwrites,
+    /// It is noted that the recent tier has what it is about to be brought.
+    CoveredEarly,
+    /// It is not noticed that the recent tier was set back.
+    MarkUnchecked,
+    /// The note of a batch goes before its documents are brought.
+    NoteRemovedEarly,
+    /// The pending lists are opened without waiting for what is under way.
+    ListsOpenedEarly,
 }
 
 impl Mutant {
@@ -85,6 +101,26 @@ impl Mutant {
     /// Those that are made in what is done about others, who write beside all instances.
     pub const BY_HAND: [Self; 1] = [Self::DistrustSkipped];
 
+    /// Those that are made about the recent tier.
+    pub const RECENT: [Self; 8] = [
+        Self::PendingReadAfter,
+        Self::NoTimeBound,
+        Self::TwoBoundaries,
+        Self::PromotionOverwrites,
+        Self::CoveredEarly,
+        Self::MarkUnchecked,
+        Self::NoteRemovedEarly,
+        Self::ListsOpenedEarly,
+    ];
+
+    /// Those of them that are found soon where several share a cache.
+    pub const RECENT_TOGETHER: [Self; 4] = [
+        Self::PendingReadAfter,
+        Self::NoTimeBound,
+        Self::PromotionOverwrites,
+        Self::MarkUnchecked,
+    ];
+
     /// Those that two thousand seeds do not find: what they break takes more coincidence than is drawn,
     /// or another instance makes up for it. That they are mistakes follows by argument alone, so far.
     pub const RARE: [Self; 4] = [
@@ -112,6 +148,12 @@ impl Mutant {
         match self {
             Self::NoRecheck => Some(Flaw::NoRecheck),
             Self::RuleReadFirst => Some(Flaw::RuleReadFirst),
+            Self::PendingReadAfter => Some(Flaw::PendingReadAfter),
+            Self::NoTimeBound => Some(Flaw::NoTimeBound),
+            Self::TwoBoundaries => Some(Flaw::TwoBoundaries),
+            Self::MarkUnchecked => Some(Flaw::MarkUnchecked),
+            Self::NoteRemovedEarly => Some(Flaw::NoteRemovedEarly),
+            Self::ListsOpenedEarly => Some(Flaw::ListsOpenedEarly),
             _ => None,
         }
     }

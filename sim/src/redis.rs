@@ -215,6 +215,14 @@ impl SimRedis {
         (documents.len(), sets.len())
     }
 
+    /// What the pending lists are, in whichever epoch they are kept.
+    pub fn condition_of_lists(&self) -> Option<Condition> {
+        let state = self.state();
+        let conditions = state.epochs.values().rev();
+        let mut conditions = conditions.filter_map(|data| at_once(data.memory.condition()).ok());
+        conditions.find(|condition| *condition != Condition::Closed)
+    }
+
     /// Does something in an epoch, if it is there.
     fn act(&self, epoch: Epoch, command: Command) -> Result<Reply> {
         let mut state = self.state();

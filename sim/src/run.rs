@@ -1,6 +1,7 @@
 //! One run, and the way to a shorter one that fails as well.
 
 use std::{
+    collections::BTreeMap,
     future::Future,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
@@ -8,12 +9,17 @@ use std::{
 };
 
 use fastrand::Rng;
-use nubo_core::{caller::Caller, query::Start, store::Store};
+use nubo_core::{
+    caller::Caller, clock::Clock, document::Document, query::Start, store::Store, value::Value,
+};
 use serde_json::json;
 
 use crate::{
     check::Checker,
+    history::Key,
     mutant::Mutant,
+    of_late,
+    recent::Row,
     scheduler::{End, Moment, Scheduler, WORLD},
     together,
     workload::{self, Client, Observations, Observed},
@@ -54,6 +60,8 @@ pub struct Report {
     pub answers: usize,
     /// How many of them came from the cache.
     pub cached: usize,
+    /// How many came from the recent tier, some of it from the truth perhaps.
+    pub recent: usize,
 }
 
 /// A run in which something was wrong.
@@ -78,8 +86,23 @@ impl Run {
                 places: Vec::new(),
                 late: None,
                 rough: 0,
+                recent: false,
             },
             events: Vec::new(),
+            mutant,
+        }
+    }
+
+    /// The run of a seed with a recent tier, and one process or several.
+    pub fn recent(seed: u64, mutant: Option<Mutant>, together: bool) -> Self {
+        let mut random = Rng::with_seed(seed ^ 0x6c61_7465_5f73_6565);
+        let drawn = of_late::draw(&mut random, together);
+        Self {
+            seed,
+            order: seed,
+            clients: drawn.clients,
+            circumstances: drawn.circumstances,
+            events: drawn.events,
             mutant,
         }
     }
@@ -96,12 +119,6 @@ impl Run {
             events: drawn.events,
             mutant,
         }
-    }
-
-    /// Whether others write, too.
-    fn has_hands(&self) -> bool {
-        let mut events = self.events.iter();
-        events.any(|(_, event)| matches!(event, Event::ByHand(_)))
     }
 }
 
@@ -125,13 +142,9 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
     };
     let observations = Observations::default();
     for (number, client) in run.clients.iter().enumerate() {
-        let mut client = client.clone();
-        if run.has_hands() {
-            client.keeps_nothing();
-        }
-        let work = workload::run(world.clone(), number, client, observations.clone());
+        let work = workload::run(world.clone(), number, client.clone(), observations.clone());
         match circumstances.instances {
-            0 => scheduler.spawn_mortal(format!("client {number}"), work),
+            0 if !circumstances.recent => scheduler.spawn_mortal(format!("client {number}"), work),
             _ => scheduler.spawn_in(WORLD, format!("client {number}"), work),
         }
     }
@@ -176,13 +189,14 @@ pub fn run(run: &Run, logging: bool) -> Result<Report, Box<Failure>> {
             return Err(fail(describe(observed, &what)));
         }
     }
-    if minds && let Err(what) = nothing_stays(&world) {
+    if minds && let Err(what) = all_agree(&world).and_then(|()| nothing_stays(&world)) {
         return Err(fail(what));
     }
     Ok(Report {
         steps: scheduler.made(),
         answers: answers.len(),
         cached: answers.iter().filter(|observed| observed.cached).count(),
+        recent: answers.iter().filter(|observed| observed.recent).count(),
     })
 }
 
@@ -211,7 +225,7 @@ async fn go_wrong(world: Arc<World>, run: Run, troubles: Troubles) {
             trouble(&troubles, error.to_string());
         }
     }
-    if world.redis.is_none() {
+    if world.redis.is_none() && world.mongo.is_none() {
         return;
     }
     world.scheduler.sleep(world.clock.steps(rest * 1_000)).await;
@@ -227,7 +241,7 @@ async fn go_wrong(world: Arc<World>, run: Run, troubles: Troubles) {
             }
         }
     }
-    trouble(&troubles, "the cache is not used again".into());
+    trouble(&troubles, world.what_is_missing());
 }
 
 /// What has gone wrong that must not.
@@ -243,7 +257,9 @@ async fn quiet(world: Arc<World>, observations: Observations) {
     let mut instances = world.all();
     instances.extend(world.all());
     instances.truncate(3);
-    instances.resize_with(3, || world.any());
+    while instances.len() < 3 {
+        instances.extend(world.any());
+    }
     for (expand, instance) in [false, false, true].into_iter().zip(instances) {
         let tiers = &*instance.tiers;
         for caller in [Caller::Server, world::caller(0), world::caller(1)] {
@@ -266,9 +282,53 @@ async fn quiet(world: Arc<World>, observations: Observations) {
             }
         }
     }
-    if let Err(error) = world.any().tiers.ready().await {
-        world.scheduler.note(|| error.to_string());
+    for instance in world.all() {
+        if let Err(error) = instance.tiers.ready().await {
+            world.scheduler.note(|| error.to_string());
+        }
     }
+}
+
+/// The recent tier has what the truth has.
+fn all_agree(world: &World) -> Result<(), String> {
+    let Some(mongo) = &world.mongo else {
+        return Ok(());
+    };
+    let truth: BTreeMap<Key, Document> = world.truth.tables().into_iter().collect();
+    let rows: BTreeMap<Key, Row> = mongo.rows().into_iter().collect();
+    for (key, row) in &rows {
+        let known = truth.get(key);
+        let is_same = match (&row.document, known) {
+            (Some(own), Some(known)) => **own == *known,
+            (None, None) => true,
+            _ => false,
+        };
+        // What it cannot hold is pending, for as long as it is so.
+        let is_same = is_same || known.is_some_and(|known| mongo.refuses(known.revision()));
+        if !is_same {
+            let revision = row.revision;
+            return Err(format!(
+                "the recent tier has {key:?} at {revision}, the truth {known:?}"
+            ));
+        }
+    }
+    let now = world.clock.now().millis();
+    for (key, document) in truth {
+        let collection = world.catalog.get(key.0);
+        let (Some(_), Some(covered)) = (&collection.tiers.recent, world.truth.covered(key.0))
+        else {
+            continue;
+        };
+        let created = match document.value(collection.created_at()) {
+            Value::Timestamp(created) => created.millis(),
+            _ => continue,
+        };
+        let is_recent = created >= covered.millis() && created >= now - world::WINDOW.0;
+        if is_recent && !rows.contains_key(&key) && !mongo.refuses(document.revision()) {
+            return Err(format!("{key:?} is missing from the recent tier"));
+        }
+    }
+    Ok(())
 }
 
 /// No token is left behind by those who are done or dead.
@@ -282,7 +342,7 @@ fn nothing_stays(world: &World) -> Result<(), String> {
             )),
         };
     }
-    let Some(storage) = &world.storage else {
+    let Some(storage) = world.storage() else {
         return Ok(());
     };
     match now(storage.inner().clear()) {

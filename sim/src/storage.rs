@@ -12,7 +12,7 @@ use std::{
 };
 
 use nubo_cache::{
-    Memory, Storage,
+    Claims as _, Memory, Storage,
     storage::{Announced, DocumentKey, Place, Settled},
 };
 use nubo_core::{
@@ -21,10 +21,11 @@ use nubo_core::{
     id::Revision,
     observe::BatchId,
     position::Position,
+    recent::Condition,
     record::Version,
 };
 
-use crate::{mutant::Mutant, scheduler::Scheduler};
+use crate::{mutant::Mutant, now, scheduler::Scheduler};
 
 /// A storage under the scheduler.
 pub struct Stepping {
@@ -53,6 +54,11 @@ impl Stepping {
             lost: Mutex::default(),
             count: AtomicI64::new(0),
         }
+    }
+
+    /// What the pending lists are.
+    pub fn condition_of_lists(&self) -> Option<Condition> {
+        now(self.inner.condition())?.ok()
     }
 
     /// The real storage.

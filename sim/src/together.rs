@@ -73,6 +73,7 @@ pub fn draw(random: &mut Rng) -> Drawn {
             places: Vec::new(),
             late: None,
             rough: 0,
+            recent: false,
         },
         events: Vec::new(),
     };
@@ -243,7 +244,7 @@ fn hands(random: &mut Rng, drawn: &mut Drawn) {
 }
 
 /// Somebody who moves notes from room to room and within them.
-fn moves(random: &mut Rng, notes: &[Id]) -> Client {
+pub(crate) fn moves(random: &mut Rng, notes: &[Id]) -> Client {
     let mut actions: Vec<Action> = notes
         .iter()
         .map(|note| write(create(random, *note)))
@@ -261,7 +262,7 @@ fn moves(random: &mut Rng, notes: &[Id]) -> Client {
 }
 
 /// Somebody who does anything, with some rests.
-fn anybody(random: &mut Rng) -> Client {
+pub(crate) fn anybody(random: &mut Rng) -> Client {
     let mut actions = Vec::new();
     for _ in 0..random.usize(10..40) {
         actions.push(workload::action(random));
@@ -273,7 +274,12 @@ fn anybody(random: &mut Rng) -> Client {
 }
 
 /// Somebody who looks at some notes again and again.
-fn looks(random: &mut Rng, notes: &[Id], most: usize, rests: std::ops::Range<u32>) -> Client {
+pub(crate) fn looks(
+    random: &mut Rng,
+    notes: &[Id],
+    most: usize,
+    rests: std::ops::Range<u32>,
+) -> Client {
     let mut actions = Vec::new();
     for _ in 0..random.usize(most / 3..most) {
         actions.push(Action::Get {
@@ -304,11 +310,11 @@ fn lists(random: &mut Rng) -> Client {
     Client { actions }
 }
 
-fn write(write: Write) -> Action {
+pub(crate) fn write(write: Write) -> Action {
     Action::Write(vec![write])
 }
 
-fn create(random: &mut Rng, note: Id) -> Write {
+pub(crate) fn create(random: &mut Rng, note: Id) -> Write {
     let room = world::room(random.u8(..2)).to_string();
     Write::Create(
         "notes",
@@ -318,7 +324,7 @@ fn create(random: &mut Rng, note: Id) -> Write {
 }
 
 /// A rest of so many milliseconds, by its power of two.
-fn pause(random: &mut Rng, powers: std::ops::Range<u32>) -> Action {
+pub(crate) fn pause(random: &mut Rng, powers: std::ops::Range<u32>) -> Action {
     Action::Wait(1 << random.u32(powers))
 }
 
@@ -358,7 +364,7 @@ fn hot(random: &mut Rng) -> [Client; 4] {
 }
 
 /// What goes wrong: some kinds of it, each at any time.
-fn wrongs(random: &mut Rng, instances: usize) -> Vec<(i64, Event)> {
+pub(crate) fn wrongs(random: &mut Rng, instances: usize) -> Vec<(i64, Event)> {
     let mut kinds: Vec<u8> = (0..6).filter(|_| random.bool()).collect();
     if kinds.is_empty() {
         kinds.push(random.u8(..6));
@@ -381,7 +387,7 @@ fn wrongs(random: &mut Rng, instances: usize) -> Vec<(i64, Event)> {
 }
 
 /// What somebody does by hand to a few notes and to members; a table is emptied where anything is done.
-fn hand(random: &mut Rng, notes: u8, anything: bool) -> Hand {
+pub(crate) fn hand(random: &mut Rng, notes: u8, anything: bool) -> Hand {
     let note = world::note(random.u8(..notes));
     let member = world::member(random.u8(..MEMBERS));
     match random.u8(..12) {
@@ -390,12 +396,7 @@ fn hand(random: &mut Rng, notes: u8, anything: bool) -> Hand {
         2 | 3 => Hand::Delete("notes", note),
         4 | 5 => Hand::Insert("notes", note, workload::document(random)),
         6 => Hand::Delete("members", member),
-        7 => Hand::Change(
-            "members",
-            member,
-            json!({ "role": random.u8(..3) }),
-            random.bool(),
-        ),
-        _ => Hand::Change("notes", note, workload::change(random), random.bool()),
+        7 => Hand::Change("members", member, json!({ "role": random.u8(..3) })),
+        _ => Hand::Change("notes", note, workload::change(random)),
     }
 }

@@ -15,7 +15,7 @@ use nubo_core::{
     id::Id,
     query::{Query, Start},
     schema::{Collection, CollectionId},
-    store::{Expansion, ExpansionKind, Store},
+    store::{Expansion, ExpansionKind, Store, Tier},
     value::Value,
     write::{Guard, Operation, Target},
 };
@@ -38,18 +38,6 @@ pub const MEMBERS: u8 = 4;
 #[derive(Debug, Clone)]
 pub struct Client {
     pub actions: Vec<Action>,
-}
-
-impl Client {
-    /// Asks for everything anew. Who writes by hand may leave a revision as it is, so that whoever has a
-    /// document is told that it is the newest.
-    pub fn keeps_nothing(&mut self) {
-        for action in &mut self.actions {
-            if let Action::Get { if_new, .. } = action {
-                *if_new = false;
-            }
-        }
-    }
 }
 
 /// Something that a client does.
@@ -339,6 +327,8 @@ pub struct Observed {
     pub what: What,
     /// Whether the cache gave the answer.
     pub cached: bool,
+    /// Whether the recent tier did.
+    pub recent: bool,
 }
 
 /// A question and its answer.
@@ -397,7 +387,13 @@ pub async fn run(world: Arc<World>, number: usize, client: Client, observations:
                 .await;
             continue;
         }
-        let instance = world.any();
+        let instance = loop {
+            match world.any() {
+                Some(instance) => break instance,
+                // The only one is dead, and another one about to start.
+                None => world.scheduler.step("nobody is there").await,
+            }
+        };
         let acting = act(
             world.clone(),
             instance.tiers.clone(),
@@ -479,14 +475,14 @@ async fn act(
                 memory.ended = next.map(|keys| (filter, keys));
             }
         }
-        Action::Evict => match (&world.storage, &world.redis) {
+        Action::Evict => match (world.storage(), &world.redis) {
             (Some(storage), _) => storage.evict_any().await,
             (None, Some(redis)) => redis.evict_any().await,
             (None, None) => {}
         },
         Action::Clear => {
             use nubo_cache::Storage as _;
-            if let Some(storage) = &world.storage
+            if let Some(storage) = world.storage()
                 && let Err(error) = storage.clear().await
             {
                 world.scheduler.note(|| format!("cannot clear: {error}"));
@@ -525,7 +521,11 @@ pub async fn get(
     let from = world.scheduler.now();
     let answer = tiers.get(&caller, collection.id, id).await;
     let to = world.scheduler.now();
-    let cached = matches!(&answer, Ok(Some(answer)) if answer.tier.name() == "cache");
+    let tier = answer
+        .as_ref()
+        .ok()
+        .and_then(|a| a.as_ref())
+        .map(|a| a.tier);
     let what = match answer {
         Ok(answer) => {
             let found = answer.map(|answer| {
@@ -556,7 +556,8 @@ pub async fn get(
         to,
         caller,
         what,
-        cached,
+        cached: tier == Some(Tier::Cache),
+        recent: tier == Some(Tier::Recent),
     };
     Told { observed, kept }
 }
@@ -585,7 +586,7 @@ pub async fn list(
     let from = world.scheduler.now();
     let answer = tiers.list(&caller, query.clone(), &expansions).await;
     let to = world.scheduler.now();
-    let cached = matches!(&answer, Ok(answer) if answer.tier.name() == "cache");
+    let tier = answer.as_ref().ok().map(|answer| answer.tier);
     let (what, next) = match answer {
         Ok(answer) => {
             let page = answer.content;
@@ -607,7 +608,8 @@ pub async fn list(
         to,
         caller,
         what,
-        cached,
+        cached: tier == Some(Tier::Cache),
+        recent: tier == Some(Tier::Recent),
     };
     Told {
         observed,

@@ -18,24 +18,28 @@ use nubo_core::{
     caller::{Account, Caller},
     clock::{Clock, Random},
     id::Id,
+    observe::Observer,
     passwords::Passwords,
+    recent::{Condition, Recent as _},
     schema::{Catalog, Collection},
     truth::Truth,
 };
-use nubo_sync::Tiers;
+use nubo_sync::{Backfill, Keeping, RecentParts, RecentStore, Tiers};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::{
     mutant::Mutant,
-    redis::{REDIS, SimLink, SimRedis},
+    recent::{MONGO, SimMongo, SimRecent},
+    redis::{SimLink, SimRedis},
     scheduler::{Group, Moment, Place, Scheduler, WORLD},
     storage::Stepping,
     truth::{Hand, SimCoordination, SimTruth},
+    workload,
 };
 
 /// 2026-11-21T21:45:00Z
-const START: i64 = 1_795_297_500_000_000;
+pub const START: i64 = 1_795_297_500_000_000;
 
 /// How long a step takes, in microseconds; drawn for each run.
 const STEPS: [i64; 4] = [100, 300, 1_000, 2_000];
@@ -47,6 +51,18 @@ const PATIENCE: i64 = 200_000;
 const REST: i64 = 90_000;
 /// How long a watch over what others write rests at most, in microseconds.
 const LOOKS: i64 = 250_000;
+/// How long whoever keeps the recent tier rests at most, in microseconds.
+const KEEPS: i64 = 250_000;
+/// How long it takes at most until somebody brings what waits for the recent tier, in microseconds.
+const SETTLES: i64 = 30_000;
+/// How long an instance waits for an answer of the recent tier, in microseconds.
+const ENDURANCE: i64 = 300_000;
+/// How often the recent tier looks for what was not used for long, in microseconds.
+const EXPIRES: i64 = 1_000_000;
+/// The window of the recent tier, in milliseconds, and as it is declared.
+pub const WINDOW: (i64, &str) = (6 * 3_600 * 1_000, "6h");
+/// How far the clocks of instances differ at most, in microseconds.
+const SKEW: i64 = 30 * 60 * 1_000_000;
 
 /// Everything that a run works with.
 pub struct World {
@@ -57,9 +73,11 @@ pub struct World {
     random: Arc<Counting>,
     mutant: Option<Mutant>,
     /// The cache where one process is alone.
-    pub storage: Option<Arc<Stepping>>,
+    storage: Mutex<Option<Arc<Stepping>>>,
     /// The server that holds it where there are several.
     pub redis: Option<Arc<SimRedis>>,
+    /// The server of the recent tier, where there is one.
+    pub mongo: Option<Arc<SimMongo>>,
     instances: Mutex<Vec<Instance>>,
     groups: AtomicUsize,
 }
@@ -72,6 +90,8 @@ pub struct Instance {
     truth: Arc<SimTruth>,
     /// What it shares with others.
     shared: Option<Ways>,
+    /// Its way to the recent tier.
+    recent: Option<Arc<SimRecent>>,
 }
 
 /// The ways of a process to what it shares with others.
@@ -94,6 +114,8 @@ pub struct Circumstances {
     pub late: Option<(u32, i64)>,
     /// For how long that is so, in milliseconds.
     pub rough: i64,
+    /// Whether there is a recent tier.
+    pub recent: bool,
 }
 
 /// Something that goes wrong.
@@ -113,6 +135,16 @@ pub enum Event {
     CutFromTruth(usize, i64),
     /// Somebody writes beside all processes.
     ByHand(Hand),
+    /// The clocks go on by so many milliseconds.
+    Jump(i64),
+    /// The recent tier stands still.
+    StopRecent(i64),
+    /// It restarts, with all that it has, or with what it had so many changes ago.
+    RestartRecent(Option<usize>),
+    /// A process cannot reach the recent tier.
+    CutFromRecent(usize, i64),
+    /// Somebody brings what is older than the recent tier.
+    Backfill,
     /// Nothing, for once.
     Nothing,
 }
@@ -152,13 +184,15 @@ impl World {
         mutant: Option<Mutant>,
         circumstances: &Circumstances,
     ) -> anyhow::Result<Self> {
-        let catalog = Arc::new(catalog(random)?);
+        let has_recent = circumstances.recent;
+        let catalog = Arc::new(catalog(random, has_recent)?);
         let steps = match circumstances.instances {
-            0 => STEPS,
+            0 if !has_recent => STEPS,
             _ => LONG_STEPS,
         };
         let clock = Arc::new(SimClock {
-            micros: AtomicI64::new(START),
+            micros: Arc::new(AtomicI64::new(START)),
+            ahead: 0,
             step: steps[random.usize(..steps.len())],
             scheduler: scheduler.clone(),
         });
@@ -170,7 +204,19 @@ impl World {
             counting.clone(),
             scheduler.clone(),
             mutant,
+            has_recent,
         );
+        let mongo = has_recent.then(|| {
+            let patience = clock.steps(ENDURANCE);
+            let server = SimMongo::new(
+                catalog.clone(),
+                clock.clone(),
+                scheduler.clone(),
+                mutant,
+                patience,
+            );
+            Arc::new(server)
+        });
         let mut world = Self {
             catalog,
             truth,
@@ -178,17 +224,18 @@ impl World {
             scheduler,
             random: counting,
             mutant,
-            storage: None,
+            storage: Mutex::default(),
             redis: None,
+            mongo,
             instances: Mutex::default(),
-            groups: AtomicUsize::new(REDIS + 1),
+            groups: AtomicUsize::new(MONGO + 1),
         };
+        if has_recent {
+            world.truth.begin_with(&old(random));
+        }
+        world.have_recent_expire();
         if circumstances.instances == 0 {
-            let memory = Memory::divided(1, &world.catalog, world.clock.clone(), usize::MAX);
-            let storage = Stepping::new(memory, world.scheduler.clone(), mutant);
-            let storage = Arc::new(storage);
-            world.storage = Some(storage.clone());
-            let instance = world.instance(WORLD, storage, None).await?;
+            let instance = world.start().await?;
             world.instances().push(instance);
             return Ok(world);
         }
@@ -210,26 +257,64 @@ impl World {
         Ok(world)
     }
 
+    /// What the recent tier does not need any longer goes now and then.
+    fn have_recent_expire(&self) {
+        let Some(mongo) = self.mongo.clone() else {
+            return;
+        };
+        let (scheduler, rest) = (self.scheduler.clone(), self.clock.steps(EXPIRES));
+        self.scheduler.spawn_endless(WORLD, "expiry", async move {
+            loop {
+                scheduler.sleep(rest).await;
+                mongo.expire_some();
+            }
+        });
+    }
+
+    /// The cache where one process is alone.
+    pub fn storage(&self) -> Option<Arc<Stepping>> {
+        let storage = self.storage.lock();
+        storage.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The cache of a process that is alone, which is empty. With a recent tier few documents may be
+    /// pending, now and then.
+    fn alone(&self) -> Arc<Stepping> {
+        let memory = Memory::divided(1, &self.catalog, self.clock.clone(), usize::MAX);
+        let memory = match &self.mongo {
+            // What it cannot hold stays pending for good, and is not to close the lists again and again.
+            Some(mongo) if !mongo.refuses_some() && self.scheduler.draw(fastrand::Rng::bool) => {
+                memory.with_most_pending(3, 3)
+            }
+            _ => memory,
+        };
+        let storage = Stepping::new(memory, self.scheduler.clone(), self.mutant);
+        let storage = Arc::new(storage);
+        let mut own = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
+        *own = Some(storage.clone());
+        storage
+    }
+
     fn instances(&self) -> MutexGuard<'_, Vec<Instance>> {
         self.instances
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One of the processes that there are; mostly one that runs, as whoever sends clients to them
-    /// would see to.
-    pub fn any(&self) -> Instance {
+    /// One of the processes that there are, if there are any; mostly one that runs, as whoever sends
+    /// clients to them would see to.
+    pub fn any(&self) -> Option<Instance> {
         let instances = self.instances();
-        if let [only] = &instances[..] {
-            return only.clone();
+        if let [] | [_] = &instances[..] {
+            return instances.first().cloned();
         }
         let runs = |instance: &&Instance| !self.scheduler.is_stopped(instance.group);
         let running: Vec<&Instance> = instances.iter().filter(runs).collect();
         let at = |count: usize| self.scheduler.draw(|random| random.usize(..count));
-        match running.is_empty() || at(8) == 0 {
+        Some(match running.is_empty() || at(8) == 0 {
             true => instances[at(instances.len())].clone(),
             false => running[at(running.len())].clone(),
-        }
+        })
     }
 
     /// All processes that there are.
@@ -244,17 +329,40 @@ impl World {
         storage: Arc<S>,
         shared: Option<Ways>,
     ) -> anyhow::Result<Instance> {
-        let cache = Arc::new(Shelves::new(self.catalog.clone(), storage));
+        let shelves = Shelves::new(self.catalog.clone(), storage);
+        let cache = Arc::new(match &self.mongo {
+            Some(_) => shelves.with_recent(),
+            None => shelves,
+        });
         let truth = Arc::new(self.truth.again());
-        truth.start(vec![cache.clone()]).await?;
-        let tiers = Tiers::new(
+        let clock = self.clock_of_one();
+        let mut tiers = Tiers::new(
             self.catalog.clone(),
             truth.clone(),
             Arc::new(NoBus),
             Arc::new(NoPasswords),
-            self.clock.clone(),
+            clock.clone(),
             self.random.clone(),
         );
+        let mut observers: Vec<Arc<dyn Observer>> = vec![cache.clone()];
+        let mut recent = None;
+        if let Some(mongo) = &self.mongo {
+            let own = Arc::new(SimRecent::new(mongo.clone()));
+            let store = RecentStore::new(RecentParts {
+                catalog: self.catalog.clone(),
+                truth: truth.clone(),
+                recent: own.clone(),
+                lists: cache.clone(),
+                clock,
+                random: self.random.clone(),
+            });
+            let store = Arc::new(store.flawed(self.mutant.and_then(Mutant::flaw)));
+            self.keep_recent(group, &store, &own);
+            observers.push(store.clone());
+            tiers = tiers.with_recent(store);
+            recent = Some(own);
+        }
+        truth.start(observers).await?;
         let tiers = tiers
             .with_cache(cache)
             .flawed(self.mutant.and_then(Mutant::flaw));
@@ -263,13 +371,73 @@ impl World {
             tiers: Arc::new(tiers),
             truth,
             shared,
+            recent,
         })
     }
 
-    /// A new process beside the others.
+    /// The clock of one process. With a recent tier they differ.
+    fn clock_of_one(&self) -> Arc<SimClock> {
+        let ahead = match &self.mongo {
+            None => return self.clock.clone(),
+            Some(_) => self.scheduler.draw(|random| match random.u8(..3) {
+                0 => 0,
+                1 => SKEW,
+                _ => random.i64(-SKEW..SKEW),
+            }),
+        };
+        Arc::new(SimClock {
+            micros: self.clock.micros.clone(),
+            ahead,
+            step: self.clock.step,
+            scheduler: self.scheduler.clone(),
+        })
+    }
+
+    /// Has a process do what it does for the recent tier.
+    fn keep_recent(&self, group: Group, store: &Arc<RecentStore>, recent: &Arc<SimRecent>) {
+        let mut keeping = Keeping::new(store.clone());
+        let (scheduler, rest) = (self.scheduler.clone(), self.clock.steps(KEEPS));
+        self.scheduler
+            .spawn_endless(group, "keeps the recent tier", async move {
+                loop {
+                    if let Err(error) = keeping.step().await {
+                        scheduler.note(|| format!("the recent tier: {error}"));
+                    }
+                    let rest = scheduler.draw(|random| random.u64(1..=rest));
+                    scheduler.sleep(rest).await;
+                }
+            });
+        let (store, recent) = (store.clone(), recent.clone());
+        let (scheduler, rest) = (self.scheduler.clone(), self.clock.steps(SETTLES));
+        self.scheduler
+            .spawn_endless(group, "brings to the recent tier", async move {
+                loop {
+                    let more = store.settle_some().await.unwrap_or_else(|error| {
+                        scheduler.note(|| format!("is not brought: {error}"));
+                        recent.distrust();
+                        false
+                    });
+                    if !more {
+                        let rest = scheduler.draw(|random| random.u64(1..=rest));
+                        scheduler.sleep(rest).await;
+                    }
+                }
+            });
+    }
+
+    /// A new process, beside the others where there are any.
     async fn start(&self) -> anyhow::Result<Instance> {
-        let redis = self.redis.clone();
-        let redis = redis.ok_or_else(|| anyhow::anyhow!("one process is alone"))?;
+        let Some(redis) = self.redis.clone() else {
+            let group = match &self.mongo {
+                Some(_) => self.groups.fetch_add(1, Ordering::Relaxed),
+                None => WORLD,
+            };
+            let instance = self.instance(group, self.alone(), None).await?;
+            if self.mongo.is_some() {
+                self.watch(&instance);
+            }
+            return Ok(instance);
+        };
         let group = self.groups.fetch_add(1, Ordering::Relaxed);
         let link = SimLink::new(redis);
         let coordination = Arc::new(SimCoordination::new(&self.truth));
@@ -297,17 +465,46 @@ impl World {
             coordination,
         };
         let instance = self.instance(group, cache, Some(ways)).await?;
+        self.watch(&instance);
+        Ok(instance)
+    }
+
+    /// Has a process look for what others write.
+    fn watch(&self, instance: &Instance) {
         let truth = instance.truth.clone();
         let (scheduler, rest) = (self.scheduler.clone(), self.clock.steps(LOOKS));
-        self.scheduler.spawn_endless(group, "watch", async move {
-            let mut seen = 0;
-            loop {
-                truth.watch(&mut seen).await;
-                let rest = scheduler.draw(|random| random.u64(1..=rest));
-                scheduler.sleep(rest).await;
+        self.scheduler
+            .spawn_endless(instance.group, "watch", async move {
+                let mut seen = 0;
+                loop {
+                    truth.watch(&mut seen).await;
+                    let rest = scheduler.draw(|random| random.u64(1..=rest));
+                    scheduler.sleep(rest).await;
+                }
+            });
+    }
+
+    /// Has what is older than the recent tier brought, as by somebody who calls the command line.
+    fn begin_backfill(&self) {
+        let Some(mongo) = &self.mongo else { return };
+        let truth = Arc::new(self.truth.again());
+        let recent = SimRecent::new(mongo.clone()).covering(truth.clone());
+        let backfill = Backfill {
+            catalog: self.catalog.clone(),
+            truth,
+            recent: Arc::new(recent),
+            clock: self.clock_of_one(),
+        };
+        let scheduler = self.scheduler.clone();
+        self.scheduler.spawn_in(WORLD, "backfill", async move {
+            let collections = backfill.collections();
+            let filled = backfill.run(&collections, |filled| {
+                scheduler.note(|| format!("{filled:?}"));
+            });
+            if let Err(error) = filled.await {
+                scheduler.note(|| format!("is interrupted: {error}"));
             }
         });
-        Ok(instance)
     }
 
     /// Lets something go wrong.
@@ -325,9 +522,14 @@ impl World {
             }
             (Event::Kill(which), _) => {
                 let place = which % all.len();
-                self.scheduler.kill(all[place].group);
+                let dead = self.instances().remove(place);
+                self.scheduler.kill(dead.group);
+                // Who is alone does not start before the truth is done with what was before.
+                while self.redis.is_none() && self.truth.is_busy() {
+                    self.scheduler.step("waits for the truth").await;
+                }
                 let instance = self.start().await?;
-                self.instances()[place] = instance;
+                self.instances().insert(place, instance);
             }
             (Event::StopCache(millis), Some(redis)) => redis.stop(until(millis)),
             (Event::RestartCache(keeps), Some(redis)) => redis.restart(keeps),
@@ -344,6 +546,23 @@ impl World {
                 }
             }
             (Event::StopCache(_) | Event::RestartCache(_), None) => {}
+            (Event::Jump(millis), _) => self.clock.jump(millis),
+            (Event::CutFromRecent(which, millis), _) => {
+                if let Some(recent) = &all[which % all.len()].recent {
+                    recent.cut(until(millis));
+                }
+            }
+            (Event::StopRecent(millis), _) => {
+                if let Some(mongo) = &self.mongo {
+                    mongo.stop(until(millis));
+                }
+            }
+            (Event::RestartRecent(back), _) => {
+                if let Some(mongo) = &self.mongo {
+                    mongo.restart(back);
+                }
+            }
+            (Event::Backfill, _) => self.begin_backfill(),
         }
         Ok(())
     }
@@ -354,6 +573,9 @@ impl World {
         if let Some(redis) = &self.redis {
             redis.calm();
         }
+        if let Some(mongo) = &self.mongo {
+            mongo.calm();
+        }
     }
 
     /// Whether every process knows that the cache may be used.
@@ -362,6 +584,48 @@ impl World {
         let all = self.all();
         all.iter()
             .all(|instance| instance.shared.as_ref().is_none_or(open))
+            && self.uses_recent()
+    }
+
+    /// Whether every process uses the recent tier, which has everything.
+    fn uses_recent(&self) -> bool {
+        let Some(mongo) = &self.mongo else {
+            return true;
+        };
+        let condition = self.condition_of_lists();
+        let epochs = self
+            .all()
+            .into_iter()
+            .map(|instance| instance.recent?.epoch());
+        let Some(epochs) = epochs.collect::<Option<Vec<_>>>() else {
+            return false;
+        };
+        let opened = |epoch| condition == Some(Condition::Open(epoch));
+        // The notes of what the tier cannot hold stay.
+        let is_empty = self.truth.notes() == 0 || mongo.refuses_some();
+        epochs.into_iter().all(opened) && is_empty
+    }
+
+    /// What the pending lists are.
+    fn condition_of_lists(&self) -> Option<Condition> {
+        match &self.redis {
+            Some(redis) => redis.condition_of_lists(),
+            None => self.storage()?.condition_of_lists(),
+        }
+    }
+
+    /// What keeps [`World::is_whole`] from being so.
+    pub fn what_is_missing(&self) -> String {
+        if self.uses_recent() {
+            return "the cache is not used again".into();
+        }
+        let all = self.all().into_iter();
+        let epochs: Vec<_> = all.map(|instance| instance.recent?.epoch()).collect();
+        format!(
+            "the recent tier is not used again: {} notes, lists {:?}, epochs {epochs:?}",
+            self.truth.notes(),
+            self.condition_of_lists(),
+        )
     }
 
     /// A collection.
@@ -374,7 +638,20 @@ impl World {
     }
 }
 
-fn catalog(random: &mut Rng) -> anyhow::Result<Catalog> {
+/// What was there before anybody took notes for a recent tier: some notes, within its window for the most
+/// part, and some of them created at the same time.
+fn old(random: &mut Rng) -> Vec<(&'static str, Id, Json, i64)> {
+    let ages = [random.i64(0..WINDOW.0), random.i64(0..WINDOW.0 * 5 / 4)];
+    let notes = (0..workload::NOTES).filter(|_| random.bool());
+    let notes: Vec<u8> = notes.collect();
+    let old = notes.into_iter().map(|number| {
+        let document = workload::document(random);
+        ("notes", note(number), document, ages[random.usize(..2)])
+    });
+    old.collect()
+}
+
+fn catalog(random: &mut Rng, has_recent: bool) -> anyhow::Result<Catalog> {
     let membership = |condition: Json| json!({ "room": { "$in": { "$select": "members.room", "$where": condition } } });
     let rules = [
         json!("public"),
@@ -444,6 +721,19 @@ fn catalog(random: &mut Rng) -> anyhow::Result<Catalog> {
         "access": { "read": room_rule },
         "tiers": { "cache": { "sets": [] } },
     });
+    if has_recent {
+        // What goes on behind the recent tier is newest first.
+        if random.u8(..4) > 0 {
+            notes["order"] = orders[0].clone();
+        }
+        if random.u8(..3) == 0 {
+            notes["tiers"] = json!({});
+        }
+        notes["tiers"]["recent"] = json!({ "window": WINDOW.1 });
+        if random.bool() {
+            members["tiers"]["recent"] = json!({ "window": WINDOW.1 });
+        }
+    }
     for (declaration, effects) in [
         (&mut notes, note_effects()),
         (&mut members, member_effects()),
@@ -484,7 +774,9 @@ fn member_effects() -> Vec<Json> {
 
 /// Goes on as steps are made, sometimes not at all and sometimes backwards.
 pub struct SimClock {
-    micros: AtomicI64,
+    micros: Arc<AtomicI64>,
+    /// How far it is ahead of the truth's, in microseconds.
+    ahead: i64,
     /// How long a step takes, in microseconds.
     step: i64,
     scheduler: Scheduler,
@@ -494,6 +786,11 @@ impl SimClock {
     /// How many steps take so many microseconds.
     pub fn steps(&self, micros: i64) -> Moment {
         (micros / self.step).max(1).unsigned_abs()
+    }
+
+    /// Goes on by so many milliseconds.
+    fn jump(&self, millis: i64) {
+        self.micros.fetch_add(millis * 1_000, Ordering::Relaxed);
     }
 }
 
@@ -508,7 +805,7 @@ impl Clock for SimClock {
             1..=5 => 0,
             _ => random.i64(1..4_000),
         });
-        self.micros.fetch_add(by, Ordering::Relaxed) + by
+        self.micros.fetch_add(by, Ordering::Relaxed) + by + self.ahead
     }
 }
 

@@ -19,15 +19,29 @@ fn no_seed_finds_anything_where_several_share_a_cache() {
     nothing_is_found(SEEDS / 4, |seed| Run::together(seed, None));
 }
 
-fn nothing_is_found(seeds: u64, drawn: impl Fn(u64) -> Run) {
+#[test]
+fn no_seed_finds_anything_where_there_is_a_recent_tier() {
+    let recent = nothing_is_found(SEEDS / 8, |seed| Run::recent(seed, None, false));
+    assert!(recent > SEEDS / 8, "the recent tier must have been asked");
+}
+
+#[test]
+fn no_seed_finds_anything_where_several_share_a_cache_and_a_recent_tier() {
+    let recent = nothing_is_found(SEEDS / 20, |seed| Run::recent(seed, None, true));
+    assert!(recent > SEEDS / 20, "the recent tier must have been asked");
+}
+
+/// Gives how many answers came from the recent tier.
+fn nothing_is_found(seeds: u64, drawn: impl Fn(u64) -> Run) -> u64 {
     let wanted = std::env::var("NUBO_SIM_SEEDS").ok();
     let seeds = wanted.map_or(seeds, |seeds| seeds.parse().unwrap());
-    let (mut steps, mut cached) = (0, 0);
+    let (mut steps, mut cached, mut recent) = (0, 0, 0);
     for seed in 1..=seeds {
         match run(&drawn(seed), false) {
             Ok(report) => {
                 steps += report.steps;
                 cached += report.cached;
+                recent += report.recent as u64;
             }
             Err(failure) => {
                 let failure = shortest(*failure);
@@ -36,8 +50,11 @@ fn nothing_is_found(seeds: u64, drawn: impl Fn(u64) -> Run) {
             }
         }
     }
-    println!("{seeds} seeds, {steps} steps, {cached} answers from the cache");
+    println!(
+        "{seeds} seeds, {steps} steps, {cached} answers from the cache, {recent} from the recent tier"
+    );
     assert!(cached as u64 > seeds, "the cache must have been asked");
+    recent
 }
 
 /// Which seed finds a mistake.
@@ -69,6 +86,20 @@ fn every_mistake_in_how_several_agree_is_found() {
 fn every_mistake_about_those_who_write_by_hand_is_found() {
     for mutant in Mutant::BY_HAND {
         found(mutant, Run::together);
+    }
+}
+
+#[test]
+fn every_mistake_about_the_recent_tier_is_found() {
+    for mutant in Mutant::RECENT {
+        found(mutant, |seed, mutant| Run::recent(seed, mutant, false));
+    }
+}
+
+#[test]
+fn mistakes_about_the_recent_tier_are_found_where_several_share_a_cache() {
+    for mutant in Mutant::RECENT_TOGETHER {
+        found(mutant, |seed, mutant| Run::recent(seed, mutant, true));
     }
 }
 

@@ -146,6 +146,9 @@ pub struct Sight {
     pub marks: HashMap<Id, i64>,
     /// Which connections there were when the look began. Others may lead to another store.
     pub connections: u64,
+    /// Which run of the server has answered, where it says so. As long as it is the same one, nothing
+    /// can have been set back.
+    pub server: Option<String>,
 }
 
 /// What a store is to belong to.

@@ -95,6 +95,17 @@ pub(crate) async fn check(client: &Client, limit: Duration) -> Result<Server, Ch
     })
 }
 
+/// Which run of the server it is that answers: a number that each process makes for itself. None where
+/// it says nothing of the kind.
+pub(crate) async fn run_of(client: &Client) -> nubo_core::Result<Option<String>> {
+    let admin = client.database("admin");
+    let hello = admin.run_command(doc! { "hello": 1 });
+    let hello = hello.await.map_err(fault::failure)?;
+    let version = hello.get_document("topologyVersion");
+    let process = version.and_then(|version| version.get_object_id("processId"));
+    Ok(process.ok().map(|process| process.to_hex()))
+}
+
 /// Why a server cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CheckError {

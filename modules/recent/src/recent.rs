@@ -243,7 +243,12 @@ impl Recent for MongoRecent {
         self.prepare().await?;
         let connections = self.trust.connections();
         let limit = self.settings.read_limit;
-        let reading = state::read(&self.running()?.database, connections, limit);
+        let running = self.running()?;
+        let reading = async {
+            let server = connect::run_of(&running.client).await?;
+            let sight = state::read(&running.database, connections, limit).await?;
+            Ok(Sight { server, ..sight })
+        };
         limit::in_time(limit, reading).await
     }
 

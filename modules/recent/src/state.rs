@@ -51,6 +51,7 @@ pub(crate) async fn read(database: &Database, connections: u64, limit: Duration)
         truth: Some(founding.truth),
         marks: marks(database, founding.epoch, limit).await?,
         connections,
+        server: None,
     })
 }
 

@@ -67,6 +67,18 @@ pub enum Flaw {
     NoRecheck,
     /// What a rule looks up is looked up before the documents are read that it guards.
     RuleReadFirst,
+    /// The pending lists are looked at when the recent tier has answered.
+    PendingReadAfter,
+    /// The recent tier is asked for lists without the moment since when it has everything.
+    NoTimeBound,
+    /// That moment is another one where a list goes on in the truth.
+    TwoBoundaries,
+    /// It is not looked at how far processes have come by what the recent tier says.
+    MarkUnchecked,
+    /// The note of a batch goes before its documents are brought.
+    NoteRemovedEarly,
+    /// The pending lists are opened without waiting for what is under way.
+    ListsOpenedEarly,
 }
 
 /// All tiers as one store.
@@ -172,6 +184,11 @@ impl Tiers {
     pub fn flawed(mut self, flaw: Option<Flaw>) -> Self {
         self.flaw = flaw;
         self
+    }
+
+    #[cfg(feature = "flaws")]
+    fn is(&self, flaw: Flaw) -> bool {
+        self.flaw == Some(flaw)
     }
 
     /// The hooks of all modules, in the order in which they run.

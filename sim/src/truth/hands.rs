@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use nubo_core::{
     change::read_patch,
+    clock::new_id,
     document::Document,
     field::Source,
     id::{Id, Revision},
     observe::{BatchId, Fate, Foreign, Observer},
+    time::Timestamp,
 };
 use serde_json::Value as Json;
 
@@ -25,8 +27,8 @@ const UNREADABLE: u32 = 12;
 /// What somebody does by hand.
 #[derive(Debug, Clone)]
 pub enum Hand {
-    /// A row is changed, with a higher revision or with the one that it has.
-    Change(&'static str, Id, Json, bool),
+    /// A row is changed. A trigger gives it a higher revision.
+    Change(&'static str, Id, Json),
     Insert(&'static str, Id, Json),
     Delete(&'static str, Id),
     /// All rows of a table go, and nobody notes which.
@@ -35,7 +37,7 @@ pub enum Hand {
 
 /// What is noted of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Noted {
+pub(super) enum ByHand {
     This(Key),
     Anything,
 }
@@ -55,18 +57,46 @@ impl SimTruth {
             for (key, after) in &rows {
                 match after {
                     Some(document) => drop(state.tables.insert(*key, document.clone())),
-                    None => drop(state.tables.remove(key)),
+                    None => {
+                        let before = state.tables.remove(key);
+                        let last = before.map_or(0, |before| before.revision().number());
+                        let ended = state.ended.entry(*key).or_insert(0);
+                        *ended = (*ended).max(last);
+                    }
                 }
                 state.history.note(now, *key, after.clone());
             }
             state.history.note_by_hand(now);
             match hand {
-                Hand::Truncate(_) => state.noted.push(Noted::Anything),
-                _ => state
-                    .noted
-                    .extend(rows.iter().map(|(key, _)| Noted::This(*key))),
+                Hand::Truncate(_) => {
+                    state.noted.push(ByHand::Anything);
+                    state.for_recent.is_not_sound();
+                }
+                _ => inner.note_rows(&mut state, &rows),
             }
             return;
+        }
+    }
+
+    /// Has rows that are older than everything else, of which nothing is noted: each with how many
+    /// milliseconds ago it was created.
+    pub fn begin_with(&self, rows: &[(&str, Id, Json, i64)]) {
+        let inner = &self.inner;
+        let now = inner.clock.now().millis();
+        for (name, id, json, ago) in rows {
+            let Some(collection) = inner.catalog.named(name) else {
+                continue;
+            };
+            let key = (collection.id, *id);
+            let Some(mut document) = inner.inserted(key, json, 0) else {
+                continue;
+            };
+            let created = Timestamp::from_millis(now - ago);
+            document.set_created_at(created);
+            document.set_revision(Revision::new(created.millis() * 1_000));
+            let mut state = inner.state();
+            state.tables.insert(key, document.clone());
+            state.history.note(0, key, Some(document));
         }
     }
 
@@ -91,8 +121,8 @@ impl SimTruth {
         let mut is_anything = false;
         for noted in noted {
             match noted {
-                Noted::This(key) => keys.push(key),
-                Noted::Anything => is_anything = true,
+                ByHand::This(key) => keys.push(key),
+                ByHand::Anything => is_anything = true,
             }
         }
         keys.sort_unstable();
@@ -120,7 +150,11 @@ impl SimTruth {
             _ => None,
         };
         for observer in observers {
-            observer.doubt(batch, keys).await;
+            let theirs = keys.iter().filter(|(of, _)| observer.observes(*of));
+            let theirs: Vec<Key> = theirs.copied().collect();
+            if !theirs.is_empty() {
+                observer.doubt(batch, &theirs).await;
+            }
         }
         inner.scheduler.note(|| format!("doubts {keys:?}"));
         let foreign = match early {
@@ -130,7 +164,13 @@ impl SimTruth {
         let is_read = inner.scheduler.draw(|random| random.u32(..UNREADABLE)) > 0;
         for observer in observers {
             match is_read {
-                true => observer.resolve(batch, &foreign).await,
+                true => {
+                    let theirs = foreign.iter().filter(|f| observer.observes(f.collection));
+                    let theirs: Vec<Foreign> = theirs.cloned().collect();
+                    if !theirs.is_empty() {
+                        observer.resolve(batch, &theirs).await;
+                    }
+                }
                 false => observer.settle(batch, Fate::Aborted).await,
             }
         }
@@ -170,13 +210,14 @@ impl Inner {
             Some((collection.id, id))
         };
         let row = match hand {
-            Hand::Change(name, id, change, raises) => key(name, *id).and_then(|key| {
+            Hand::Change(name, id, change) => key(name, *id).and_then(|key| {
                 let before = state.tables.get(&key)?;
-                Some((key, Some(self.changed(before, key, change, *raises)?)))
+                Some((key, Some(self.changed(before, key, change)?)))
             }),
             Hand::Insert(name, id, json) => key(name, *id).and_then(|key| {
                 let is_free = !state.tables.contains_key(&key) && !state.held.contains(&key);
-                is_free.then_some((key, Some(self.inserted(key, json)?)))
+                let ended = state.ended.get(&key).copied().unwrap_or(0);
+                is_free.then_some((key, Some(self.inserted(key, json, ended)?)))
             }),
             Hand::Delete(name, id) => key(name, *id)
                 .and_then(|key| state.tables.contains_key(&key).then_some((key, None))),
@@ -191,13 +232,19 @@ impl Inner {
         row.into_iter().collect()
     }
 
-    fn changed(
-        &self,
-        before: &Document,
-        key: Key,
-        change: &Json,
-        raises: bool,
-    ) -> Option<Document> {
+    /// Notes what somebody has written, as a trigger does: for the instances, and for the recent tier.
+    fn note_rows(&self, state: &mut State, rows: &[(Key, Option<Document>)]) {
+        let now = self.own_time();
+        for (key, _) in rows {
+            state.noted.push(ByHand::This(*key));
+            if self.catalog.get(key.0).tiers.recent.is_some() {
+                let note = new_id(&*self.clock, &*self.random);
+                state.for_recent.add_by_hand(note, *key, now);
+            }
+        }
+    }
+
+    fn changed(&self, before: &Document, key: Key, change: &Json) -> Option<Document> {
         let collection = self.catalog.get(key.0);
         let change = read_patch(&self.catalog, collection, change).ok()?;
         let mut after = before.clone();
@@ -205,13 +252,13 @@ impl Inner {
             .apply(&mut after, collection, self.clock.now())
             .ok()?;
         after.normalize();
-        if raises {
-            after.set_revision(before.revision().next(self.clock.micros()));
-        }
+        after.set_revision(before.revision().next(self.clock.micros()));
         Some(after)
     }
 
-    fn inserted(&self, key: Key, json: &Json) -> Option<Document> {
+    /// A trigger gives it the time as its revision. That is later than the end of an earlier life,
+    /// however little the clock here has moved since.
+    fn inserted(&self, key: Key, json: &Json, ended: i64) -> Option<Document> {
         let collection = self.catalog.get(key.0);
         let mut json = json.clone();
         json["id"] = key.1.to_string().into();
@@ -219,7 +266,7 @@ impl Inner {
         let new_id = || key.1;
         let now = self.clock.now();
         collection.complete(&mut document, now, None, new_id).ok()?;
-        document.set_revision(Revision::new(self.clock.micros()));
+        document.set_revision(Revision::new(ended).next(self.clock.micros()));
         document.normalize();
         Some(document)
     }

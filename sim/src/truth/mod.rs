@@ -4,6 +4,7 @@
 
 mod agreed;
 mod hands;
+mod noted;
 mod work;
 
 use std::{
@@ -22,8 +23,10 @@ use nubo_core::{
     coordination::Terms,
     document::Document,
     filter::{Expr, Select, SubQueries},
+    id::Id,
     module::SetupError,
     observe::{BatchId, Fate, Observer, Touched},
+    outbox::Outbox,
     position::Position,
     query::{Query, Related, Start},
     schema::{Catalog, CollectionId, SortKey},
@@ -35,7 +38,7 @@ use tokio::sync::oneshot;
 
 pub use self::agreed::SimCoordination;
 pub use self::hands::Hand;
-use self::{agreed::Agreed, hands::Noted, work::Work};
+use self::{agreed::Agreed, hands::ByHand, noted::Noted, work::Work};
 use crate::{
     history::{History, Key},
     mutant::Mutant,
@@ -65,6 +68,8 @@ struct Inner {
     random: Arc<dyn Random>,
     scheduler: Scheduler,
     mutant: Option<Mutant>,
+    /// Whether there is a recent tier for which it takes notes.
+    has_recent: bool,
     batches: AtomicU64,
     state: Mutex<State>,
 }
@@ -79,7 +84,9 @@ struct State {
     history: History,
     agreed: Agreed,
     /// What others have written, in the order of their commits.
-    noted: Vec<Noted>,
+    noted: Vec<ByHand>,
+    /// What has not arrived in the recent tier, and what is known of that.
+    for_recent: Noted,
 }
 
 /// Rows that a batch holds, until it is over or whoever made it is dead.
@@ -99,6 +106,8 @@ impl Drop for Hold {
 
 /// What a transaction comes to.
 struct Done {
+    /// When its transaction began, by the truth's own clock.
+    began: i64,
     touched: BTreeMap<Key, (Option<Document>, Option<Document>)>,
     outcomes: Vec<Outcome>,
 }
@@ -111,6 +120,7 @@ impl SimTruth {
         random: Arc<dyn Random>,
         scheduler: Scheduler,
         mutant: Option<Mutant>,
+        has_recent: bool,
     ) -> Self {
         let inner = Arc::new(Inner {
             catalog,
@@ -118,6 +128,7 @@ impl SimTruth {
             random,
             scheduler,
             mutant,
+            has_recent,
             batches: AtomicU64::new(1),
             state: Mutex::default(),
         });
@@ -166,6 +177,11 @@ impl SimTruth {
         self.inner.state().history.clone()
     }
 
+    /// Whether some batch is under way that holds rows.
+    pub fn is_busy(&self) -> bool {
+        !self.inner.state().held.is_empty()
+    }
+
     /// All documents as they are now.
     pub fn tables(&self) -> Vec<(Key, Document)> {
         let state = self.inner.state();
@@ -212,7 +228,7 @@ impl Inner {
                 }
             };
             let outcomes = work.outcomes.clone();
-            let fate = self.decide(work, hold, terms).await;
+            let fate = self.decide(batch, work, hold, terms).await;
             if late {
                 self.scheduler.step("after the commit").await;
                 // Nobody hears of an error: what is announced late is announced for nothing.
@@ -257,7 +273,13 @@ impl Inner {
     }
 
     /// Has the server commit, which it does even where whoever has asked for it is dead by then.
-    async fn decide(self: &Arc<Self>, work: Done, hold: Hold, terms: Option<Terms>) -> Fate {
+    async fn decide(
+        self: &Arc<Self>,
+        batch: BatchId,
+        work: Done,
+        hold: Hold,
+        terms: Option<Terms>,
+    ) -> Fate {
         let (answer, decided) = oneshot::channel();
         let inner = Arc::clone(self);
         self.scheduler.step("commit").await;
@@ -269,7 +291,7 @@ impl Inner {
                 _ => Fate::Committed,
             };
             match fate {
-                Fate::Committed => inner.commit(&work),
+                Fate::Committed => inner.commit((note_of(terms), batch), &work),
                 fate => inner.scheduler.note(|| format!("takes it back: {fate:?}")),
             }
             drop(hold);
@@ -287,16 +309,27 @@ impl Inner {
     ) -> Result<Option<Terms>> {
         let mut terms = None;
         for observer in observers {
-            terms = observer.announce(batch, changes).await?;
+            let theirs = changes.iter().filter(|c| observer.observes(c.collection));
+            let theirs: Vec<Arc<Touched>> = theirs.cloned().collect();
+            if !theirs.is_empty() {
+                let own = observer.announce(batch, &theirs).await?;
+                terms = own.or(terms);
+            }
         }
         self.scheduler
             .note(|| format!("has announced batch {}", batch.0));
         Ok(terms)
     }
 
-    fn commit(&self, work: &Done) {
+    fn commit(&self, batch: (Id, BatchId), work: &Done) {
         let now = self.scheduler.now();
         let mut state = self.state();
+        if self.has_recent {
+            let recent = |of: CollectionId| self.catalog.get(of).tiers.recent.is_some();
+            let written = work.touched.keys().filter(|(of, _)| recent(*of));
+            let written: Vec<Key> = written.copied().collect();
+            state.for_recent.add(batch, &written, work.began);
+        }
         for (key, (before, after)) in &work.touched {
             match after {
                 Some(document) => {
@@ -337,6 +370,7 @@ impl Inner {
         };
         let outcomes = work.carry_out(transaction)?;
         Ok(Done {
+            began: self.own_time(),
             touched: work.touched,
             outcomes,
         })
@@ -392,6 +426,11 @@ impl Inner {
     }
 }
 
+/// Under which instance a batch notes what it has written.
+fn note_of(terms: Option<Terms>) -> Id {
+    terms.map_or(Id::NIL, |terms| terms.instance)
+}
+
 /// What a batch changes.
 fn changes(work: &Done) -> Vec<Arc<Touched>> {
     let touched = work.touched.iter();
@@ -440,6 +479,10 @@ impl Truth for SimTruth {
 
     async fn ping(&self) -> Result<()> {
         Ok(())
+    }
+
+    fn outbox(&self) -> Option<&dyn Outbox> {
+        self.inner.has_recent.then_some(self as &dyn Outbox)
     }
 
     async fn transact(

@@ -19,11 +19,19 @@ use super::Memory;
 use crate::claims::{Claims, MOST_CLAIMS, MOST_PENDING};
 
 /// The lists of all collections.
-#[derive(Default)]
 pub(super) struct Lists(Mutex<State>);
 
-#[derive(Default)]
+impl Default for Lists {
+    fn default() -> Self {
+        Self::with_most(MOST_PENDING, MOST_CLAIMS)
+    }
+}
+
 struct State {
+    /// How many documents of one collection may be pending.
+    most_pending: usize,
+    /// How many batches may claim one document.
+    most_claims: usize,
     /// The batches that are announced and not settled.
     under_way: BTreeSet<BatchId>,
     /// None while the lists are closed.
@@ -48,6 +56,17 @@ enum Stage {
 }
 
 impl Lists {
+    /// Lists that close when so many documents of one collection are pending, or so many batches claim
+    /// one, and one more comes.
+    pub fn with_most(most_pending: usize, most_claims: usize) -> Self {
+        Self(Mutex::new(State {
+            most_pending,
+            most_claims,
+            under_way: BTreeSet::new(),
+            kept: None,
+        }))
+    }
+
     /// Notes a batch that is under way from now on, and its claims.
     pub fn announce(&self, batch: BatchId, claims: impl IntoIterator<Item = Claim>) {
         let mut state = self.locked();
@@ -95,22 +114,24 @@ impl State {
     /// Adds claims if there are lists. One that becomes too long closes all.
     fn add(&mut self, claims: impl IntoIterator<Item = Claim>) {
         let Some(kept) = &mut self.kept else { return };
-        if !claims.into_iter().all(|claim| kept.add(&claim)) {
+        let (pending, claimants) = (self.most_pending, self.most_claims);
+        let mut claims = claims.into_iter();
+        if !claims.all(|claim| kept.add(&claim, pending, claimants)) {
             self.kept = None;
         }
     }
 }
 
 impl Kept {
-    /// Adds a claim. False where that is too much.
-    fn add(&mut self, claim: &Claim) -> bool {
+    /// Adds a claim. False where those are more documents than may be pending, or more claims to one.
+    fn add(&mut self, claim: &Claim, most_pending: usize, most_claims: usize) -> bool {
         let list = self.claims.entry(claim.collection).or_default();
         let claimants = list.entry(claim.id).or_default();
         let claimant = (claim.instance, claim.batch);
         if !claimants.contains(&claimant) {
             claimants.push(claimant);
         }
-        claimants.len() <= MOST_CLAIMS && list.len() <= MOST_PENDING
+        claimants.len() <= most_claims && list.len() <= most_pending
     }
 
     fn take(&mut self, claim: &Claim) {

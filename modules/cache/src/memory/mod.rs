@@ -85,6 +85,15 @@ impl Memory {
         }
     }
 
+    /// The same with pending lists that close when so many documents are pending, or so many batches
+    /// claim one, and one more comes.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn with_most_pending(mut self, documents: usize, claims: usize) -> Self {
+        self.lists = Lists::with_most(documents, claims);
+        self
+    }
+
     /// How many bytes everything takes.
     pub fn bytes(&self) -> usize {
         let shards = self.shards.iter();

@@ -70,6 +70,15 @@ impl Tiers {
         let Some(epoch) = recent.epoch() else {
             return Ok(None);
         };
+        #[cfg(feature = "flaws")]
+        let early = match self.is(crate::Flaw::PendingReadAfter) {
+            true => recent
+                .recent()
+                .documents(epoch, collection.id, ids)
+                .await
+                .ok(),
+            false => None,
+        };
         let pending = recent.lists().pending_among(epoch, collection.id, ids);
         let Some(pending) = pending.await? else {
             return Ok(None);
@@ -92,6 +101,12 @@ impl Tiers {
                 return Ok(None);
             }
         };
+        #[cfg(feature = "flaws")]
+        let found = early.map_or(found, |early| {
+            let early = ids.iter().zip(early);
+            let wanted = early.filter(|(id, _)| wanted.contains(id));
+            wanted.map(|(_, found)| found).collect()
+        });
         for (id, found) in wanted.into_iter().zip(found) {
             match found {
                 Found::Held(held) => {
@@ -260,6 +275,15 @@ impl RecentList<'_> {
     async fn read(&self, goes_on: bool) -> Result<Result<Answer<Listed>, Cow<'static, str>>> {
         let limit = self.query.limit as usize;
         let lists = self.recent.lists();
+        #[cfg(feature = "flaws")]
+        let early = match self.tiers.is(crate::Flaw::PendingReadAfter) {
+            true => {
+                let mut reading = Reading::new(self.tiers);
+                let early = self.candidates(&mut reading, &[], limit + 1 + MOST_PENDING);
+                early.await?.ok()
+            }
+            false => None,
+        };
         let pending = lists.pending(self.epoch, self.collection.id, MOST_PENDING);
         let Some(pending) = pending.await? else {
             return Ok(Err(Cow::Borrowed(BEHIND)));
@@ -273,6 +297,11 @@ impl RecentList<'_> {
             let (candidates, is_all) = match self.candidates(&mut reading, &pending, rows).await? {
                 Ok(found) => found,
                 Err(why) => return Ok(Err(why)),
+            };
+            #[cfg(feature = "flaws")]
+            let (candidates, is_all) = match (&early, &pending[..]) {
+                (Some(early), []) => early.clone(),
+                _ => (candidates, is_all),
             };
             let mut looked_up = LookedUp::default();
             let mut seen = Vec::with_capacity(candidates.len().min(limit + 1));
@@ -316,7 +345,8 @@ impl RecentList<'_> {
             fields: None,
             ..self.query.clone()
         };
-        let found = self.recent.recent().list(self.epoch, &query, self.boundary);
+        let since = self.since();
+        let found = self.recent.recent().list(self.epoch, &query, since);
         let mut found = match found.await {
             Ok(found) => found,
             Err(error) => {
@@ -348,7 +378,7 @@ impl RecentList<'_> {
     async fn pending_ones(&self, query: Query, pending: &[Id]) -> Result<Vec<Arc<Held>>> {
         let ids = pending.iter().map(|id| Value::Uuid(id.uuid())).collect();
         let among = Expr::field(self.path(Collection::ID), Test::In(ids));
-        let since = self.created(Comparison::GreaterOrEqual);
+        let since = self.created(Comparison::GreaterOrEqual, self.boundary);
         let query = Query {
             filter: Expr::All(vec![among, since, query.filter]),
             limit: u32::try_from(pending.len()).unwrap_or(u32::MAX),
@@ -365,7 +395,7 @@ impl RecentList<'_> {
     /// The rest of a page, which was created before the boundary.
     async fn go_on(&self, reading: &mut Reading<'_>, listed: &mut Listed) -> Result<()> {
         reading.ask_truth("the list goes on before what the recent tier has");
-        let before = self.created(Comparison::Less);
+        let before = self.created(Comparison::Less, self.ends());
         let query = Query {
             filter: Expr::All(vec![before, self.query.filter.clone()]),
             // All of it lies behind the beginning.
@@ -397,9 +427,29 @@ impl RecentList<'_> {
         Path::to_field(field, &self.collection.fields()[field])
     }
 
-    /// That a document was created on one side of the boundary.
-    fn created(&self, comparison: Comparison) -> Expr {
-        let boundary = Value::Timestamp(self.boundary);
+    /// Since when what the tier is asked for was created: since the boundary, but for a deliberate
+    /// mistake.
+    fn since(&self) -> Timestamp {
+        #[cfg(feature = "flaws")]
+        if self.tiers.is(crate::Flaw::NoTimeBound) {
+            return Timestamp::from_millis(0);
+        }
+        self.boundary
+    }
+
+    /// Before when what the truth is asked for was created: the same, but for another one.
+    fn ends(&self) -> Timestamp {
+        #[cfg(feature = "flaws")]
+        if self.tiers.is(crate::Flaw::TwoBoundaries) {
+            let again = self.recent.boundary(self.epoch, self.collection.id);
+            return again.unwrap_or(self.boundary);
+        }
+        self.boundary
+    }
+
+    /// That a document was created on one side of a boundary.
+    fn created(&self, comparison: Comparison, boundary: Timestamp) -> Expr {
+        let boundary = Value::Timestamp(boundary);
         let path = self.path(self.collection.created_at());
         Expr::field(path, Test::Compare(comparison, boundary))
     }

@@ -4,6 +4,9 @@
 //! stretch it is noted that the tier has it, and never before: so whoever goes on later, or is
 //! interrupted, loses nothing but time. Documents that change meanwhile are brought by whoever changes
 //! them, and the newest version stays.
+//!
+//! Before it is noted that the tier has a stretch, a mark is moved there and in the truth, as for what
+//! was written ([`super::keep`]). Otherwise nobody would see that the tier was set back to before it.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -14,7 +17,8 @@ use nubo_core::{
     coordination::Epoch,
     document::Document,
     filter::{Comparison, Expr, Path, Test},
-    outbox::Standing,
+    id::Id,
+    outbox::{Outbox, Standing},
     query::{Query, Start},
     recent::{Fresh, Recent},
     schema::{Catalog, Collection, CollectionId, SortKey},
@@ -25,6 +29,8 @@ use nubo_core::{
 
 /// How many documents are brought at a time.
 const STRETCH: u32 = 1000;
+/// Whose mark it is that is moved.
+const FILLING: Id = Id::NIL;
 
 /// Brings what is older than the tier.
 pub struct Backfill {
@@ -32,6 +38,12 @@ pub struct Backfill {
     pub truth: Arc<dyn Truth>,
     pub recent: Arc<dyn Recent>,
     pub clock: Arc<dyn Clock>,
+}
+
+/// Where the mark stands in an epoch.
+struct Mark {
+    epoch: Epoch,
+    at: i64,
 }
 
 /// How far a collection has come.
@@ -57,8 +69,7 @@ impl Backfill {
         collections: &[CollectionId],
         mut tell: impl FnMut(Filled),
     ) -> Result<()> {
-        let standing = self.standing().await?;
-        let epoch = standing.epoch;
+        let (standing, mut mark) = self.standing().await?;
         for id in collections {
             let collection = self.catalog.get(*id);
             let Some(tier) = &collection.tiers.recent else {
@@ -69,31 +80,60 @@ impl Backfill {
             };
             let window = self.clock.now().millis().saturating_sub(tier.window);
             let window = Timestamp::from_millis(window);
-            self.fill(epoch, collection, *covered, window, &mut tell)
+            self.fill(&mut mark, collection, *covered, window, &mut tell)
                 .await?;
         }
         Ok(())
     }
 
-    async fn standing(&self) -> Result<Standing> {
-        let outbox = self.truth.outbox().ok_or_else(not_in_use)?;
+    /// What is known of the tier, and where the mark stands.
+    async fn standing(&self) -> Result<(Standing, Mark)> {
+        let outbox = self.outbox()?;
         let standing = outbox.standing().await?;
         let sight = self.recent.look().await?;
         if sight.epoch != Some(standing.epoch) || !standing.is_sound {
             return Err(not_in_use());
         }
+        let of = |marks: &HashMap<Id, i64>| marks.get(&FILLING).copied().unwrap_or(0);
+        let (tier, truth) = (of(&sight.marks), of(&standing.marks));
+        let epoch = standing.epoch;
+        // It was moved in the tier alone where somebody was interrupted.
+        let is_same = tier == truth
+            || (tier == truth + 1 && outbox.arrived(epoch, &[], FILLING, tier).await?);
+        if !is_same {
+            return Err(not_in_use());
+        }
         self.recent.trust(&sight);
-        Ok(standing)
+        Ok((standing, Mark { epoch, at: tier }))
+    }
+
+    fn outbox(&self) -> Result<&dyn Outbox> {
+        self.truth.outbox().ok_or_else(not_in_use)
+    }
+
+    /// Moves the mark on. What was brought before stays in the tier from now on, or it is seen.
+    async fn move_mark(&self, mark: &mut Mark) -> Result<()> {
+        let Mark { epoch, at } = *mark;
+        let is_moved = self.recent.mark(epoch, FILLING, at).await?
+            // Over another connection it may be a tier that has lost what was brought.
+            && self.recent.epoch() == Some(epoch)
+            && self.outbox()?.arrived(epoch, &[], FILLING, at + 1).await?;
+        if !is_moved {
+            return Err(not_in_use());
+        }
+        mark.at = at + 1;
+        Ok(())
     }
 
     async fn fill(
         &self,
-        epoch: Epoch,
+        mark: &mut Mark,
         collection: &Collection,
         covered: Timestamp,
         window: Timestamp,
         tell: &mut impl FnMut(Filled),
     ) -> Result<()> {
+        let epoch = mark.epoch;
         let mut filled = Filled {
             collection: collection.id,
             documents: 0,
@@ -134,9 +174,8 @@ impl Backfill {
                 (false, Some(last)) => Timestamp::from_millis(last.millis() + 1),
                 (false, None) => filled.since,
             };
-            let Some(outbox) = self.truth.outbox() else {
-                return Err(not_in_use());
-            };
+            self.move_mark(mark).await?;
+            let outbox = self.outbox()?;
             if !outbox.cover(epoch, collection.id, filled.since).await? {
                 return Err(not_in_use());
             }
@@ -161,7 +200,8 @@ impl Backfill {
     /// # Errors
     /// Where the truth cannot be asked.
     pub async fn covered(&self) -> Result<HashMap<CollectionId, Timestamp>> {
-        Ok(self.standing().await?.covered)
+        let (standing, _) = self.standing().await?;
+        Ok(standing.covered)
     }
 }
 

@@ -7,16 +7,20 @@
 //! |---|---|
 //! | the tier and the truth do not know each other, or one of them was set back | begins another epoch |
 //! | there are notes of yesterday, which the tier has not taken | gives the epoch up |
-//! | the pending lists are not kept | begins them |
+//! | the pending lists are not kept, or it may be another server that holds the tier | begins them |
 //! | they are begun, and every batch is over that was under way then | brings everything noted, and opens them |
 //! | documents have arrived | moves its mark in the tier, then in the truth, and removes the notes |
-//! | notes that are old | brings their documents |
+//! | notes that are old | brings their documents; those of documents that are gone stay until no version of them can be on its way |
 //! | a collection of which it is not known since when the tier has it | notes that it is from now on |
 //!
 //! **Marks** are how it is seen that the tier was set back, to a copy of yesterday, say. A note is
 //! removed only together with a step of the mark that the tier has made before; so a tier whose mark
 //! is lower than the truth's lacks something that nobody will bring. A truth whose mark is lower by
 //! more than one was set back itself.
+//!
+//! What has arrived since a mark was moved has its note still, but no claim any more. So whoever finds
+//! other connections to the tier than before, and no word that they lead to the same run of the server,
+//! begins the lists again before anything is read, and what is noted is brought once more.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -36,7 +40,7 @@ use nubo_core::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use super::{
-    Known, Place, RecentStore,
+    Known, LATE, Place, RecentStore,
     backfill::{created_at, newest_first},
 };
 
@@ -68,7 +72,6 @@ const ALWAYS: i64 = -62_135_596_800_000;
 pub struct RecentTask {
     stop: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
-    store: Arc<RecentStore>,
 }
 
 impl RecentTask {
@@ -76,26 +79,21 @@ impl RecentTask {
     pub fn start(store: Arc<RecentStore>) -> Self {
         let (stop, stopped) = watch::channel(false);
         let keeping = tokio::spawn(keep(Keeping::new(Arc::clone(&store)), stopped.clone()));
-        let settling = tokio::spawn(settle(Arc::clone(&store), stopped));
+        let settling = tokio::spawn(settle(store, stopped));
         Self {
             stop,
             tasks: vec![keeping, settling],
-            store,
         }
     }
 
-    /// Brings what waits, and ends. Nothing may be written any more.
+    /// Brings what waits, and ends. Nothing may be written any more. The mark of this process stays:
+    /// without it nobody would see that the tier was set back to before what this process has brought.
     pub async fn stop(self) {
         self.stop.send_replace(true);
         for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "the task of the recent tier has failed");
             }
-        }
-        if let Ok(outbox) = self.store.outbox()
-            && let Err(error) = outbox.leave(self.store.process).await
-        {
-            tracing::debug!(%error, "the mark of this server stays");
         }
     }
 }
@@ -162,12 +160,35 @@ pub struct Keeping {
     begun: Option<Beginning>,
     /// Since when somebody has, in ticks.
     waits_since: Option<i64>,
+    /// The connections that there were when the lists were begun for the server that is trusted, and
+    /// which run of it that was.
+    server: Option<(u64, Option<String>)>,
     /// How far this process has come in an epoch.
     mark: (Epoch, i64),
     /// Whether that is certain.
     is_sure: bool,
     /// Notes whose documents the tier cannot hold, and what they were found to be.
     refused: HashSet<(Id, BatchId)>,
+    /// Notes of documents that are gone, which are to be looked at again when they are older.
+    early: HashSet<(Id, BatchId)>,
+}
+
+/// What becomes of the notes of documents that are gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ends {
+    /// They stay: a version may still be on its way.
+    Stay,
+    /// They are so old that none is.
+    Are,
+}
+
+/// Batches whose notes stay.
+#[derive(Default)]
+struct Staying {
+    /// The tier cannot hold their documents.
+    refused: HashSet<(Id, BatchId)>,
+    /// Some of their documents are gone.
+    early: HashSet<(Id, BatchId)>,
 }
 
 impl Keeping {
@@ -177,9 +198,11 @@ impl Keeping {
             store,
             begun: None,
             waits_since: None,
+            server: None,
             mark: (Epoch::NONE, 0),
             is_sure: false,
             refused: HashSet::new(),
+            early: HashSet::new(),
         }
     }
 
@@ -214,6 +237,14 @@ impl Keeping {
             };
         }
         let epoch = standing.epoch;
+        if !self.is_same_server(&sight) && !self.begin_again(epoch, &sight).await? {
+            store.recent.distrust();
+            return Ok(());
+        }
+        if store.known().epoch != Some(epoch) {
+            // What has arrived in another epoch has not in this one.
+            store.arriving().begin_turn();
+        }
         store.recent.trust(&sight);
         store.set_known(Known {
             epoch: Some(epoch),
@@ -226,15 +257,46 @@ impl Keeping {
         self.learn_mark(outbox, &standing, &sight).await?;
         self.trim(outbox, epoch).await?;
         let is_open = self.open_lists(outbox, epoch).await?;
-        if standing.oldest > OLD {
-            let until = Timestamp::from_millis(standing.now.millis() - OLD);
-            self.bring_noted(outbox, epoch, until, PAGES).await?;
+        let before = |age: i64| Timestamp::from_millis(standing.now.millis() - age);
+        match standing.oldest > OLD {
+            true => {
+                let old = self.bring_noted(outbox, epoch, before(OLD), PAGES, Ends::Stay);
+                old.await?;
+            }
+            false => self.early.clear(),
+        }
+        if standing.oldest > LATE {
+            let oldest = self.bring_noted(outbox, epoch, before(LATE), PAGES, Ends::Are);
+            oldest.await?;
+        }
+        if store.arriving().has_ended() {
+            store.wake.notify_one();
         }
         if is_open {
             self.cover(outbox, &standing).await?;
             self.clean(outbox, epoch).await?;
         }
         Ok(())
+    }
+
+    /// Begins the lists again, since the tier may have been set back: there are connections to it that
+    /// there were not when it was trusted last. Marks tell that only where one has moved since. Whether
+    /// they are begun.
+    async fn begin_again(&mut self, epoch: Epoch, sight: &Sight) -> Result<bool> {
+        self.store.arriving().begin_turn();
+        self.begun = self.store.lists.begin(epoch).await?;
+        let is_begun = self.begun.is_some();
+        if is_begun {
+            self.server = Some((sight.connections, sight.server.clone()));
+        }
+        Ok(is_begun)
+    }
+
+    /// Whether it is the server that was trusted last, as its connections or it itself say.
+    fn is_same_server(&self, sight: &Sight) -> bool {
+        self.server.as_ref().is_some_and(|(connections, server)| {
+            *connections == sight.connections || (server.is_some() && *server == sight.server)
+        })
     }
 
     /// Whether the tier and the truth know each other, and neither was set back.
@@ -245,7 +307,7 @@ impl Keeping {
         let mark_of = |process: &Id| sight.marks.get(process).copied().unwrap_or(0);
         let tier_has_all = || {
             let mut marks = standing.marks.iter();
-            marks.all(|(process, mark)| mark_of(process) >= *mark)
+            !self.checks_marks() || marks.all(|(process, mark)| mark_of(process) >= *mark)
         };
         if !same || !tier_has_all() {
             return Ok(false);
@@ -261,6 +323,26 @@ impl Keeping {
         // Others may have gone on between the two looks.
         let now = outbox.standing().await?;
         Ok(now.epoch == standing.epoch && !is_behind(&now))
+    }
+
+    /// Always, but for a deliberate mistake.
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn checks_marks(&self) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.store.is(crate::Flaw::MarkUnchecked) {
+            return false;
+        }
+        true
+    }
+
+    /// The same.
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn waits_for_batches(&self) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.store.is(crate::Flaw::ListsOpenedEarly) {
+            return false;
+        }
+        true
     }
 
     /// Begins an epoch, or ends what somebody has begun.
@@ -336,7 +418,10 @@ impl Keeping {
         let (process, mark) = (self.store.process, self.mark.1);
         self.is_sure = false;
         let moved = self.store.recent.mark(epoch, process, mark).await;
+        // Over another connection it may be another tier, or one that has lost what has arrived.
+        let is_same = self.store.recent.epoch() == Some(epoch);
         let removed = match moved {
+            Ok(true) if !is_same => return Ok(()),
             Ok(true) => outbox.arrived(epoch, &notes, process, mark + 1).await,
             other => other,
         };
@@ -389,7 +474,7 @@ impl Keeping {
                 return Ok(false);
             }
         };
-        if lists.is_under_way(&beginning).await? {
+        if self.waits_for_batches() && lists.is_under_way(&beginning).await? {
             self.begun = Some(beginning);
             return Ok(false);
         }
@@ -399,7 +484,8 @@ impl Keeping {
             return Ok(false);
         }
         self.refused.clear();
-        self.bring_noted(outbox, epoch, standing.now, usize::MAX)
+        self.early.clear();
+        self.bring_noted(outbox, epoch, standing.now, usize::MAX, Ends::Stay)
             .await?;
         let opened = self.store.lists.open(&beginning).await?;
         if opened {
@@ -415,6 +501,7 @@ impl Keeping {
         epoch: Epoch,
         until: Timestamp,
         pages: usize,
+        ends: Ends,
     ) -> Result<()> {
         let mut after = None;
         for _ in 0..pages {
@@ -426,20 +513,22 @@ impl Keeping {
                 return Ok(());
             };
             after = Some(last.place.clone());
-            let is_new = |note: &&Note| {
-                let place = &note.place;
-                !self.refused.contains(&(place.instance, place.batch))
+            let is_due = |note: &&Note| {
+                let batch = (note.place.instance, note.place.batch);
+                let is_early = ends == Ends::Stay && self.early.contains(&batch);
+                !is_early && !self.refused.contains(&batch)
             };
-            let notes: Vec<&Note> = notes.iter().filter(is_new).collect();
-            let refused = self.bring_notes(epoch, &notes).await?;
-            self.refused.extend(refused);
+            let notes: Vec<&Note> = notes.iter().filter(is_due).collect();
+            let staying = self.bring_notes(epoch, &notes, ends).await?;
+            self.refused.extend(staying.refused);
+            self.early.extend(staying.early);
             self.trim(outbox, epoch).await?;
         }
         Ok(())
     }
 
     /// Brings the documents of some notes. Gives the batches that are not done with.
-    async fn bring_notes(&self, epoch: Epoch, notes: &[&Note]) -> Result<HashSet<(Id, BatchId)>> {
+    async fn bring_notes(&self, epoch: Epoch, notes: &[&Note], ends: Ends) -> Result<Staying> {
         let store = &self.store;
         let places = notes.iter().flat_map(|note| {
             let ids = note.ids.iter();
@@ -447,9 +536,10 @@ impl Keeping {
             places.into_iter().flatten()
         });
         let places: Vec<Place> = places.collect();
-        let refused = store.bring_now(epoch, &places).await?;
+        let turn = store.arriving().turn();
+        let brought = store.bring_now(epoch, &places).await?;
         let (mut done, mut kept) = (Vec::new(), Vec::new());
-        let mut not_done = HashSet::new();
+        let mut staying = Staying::default();
         for note in notes {
             let batch = (note.place.instance, note.place.batch);
             let claims = note.ids.iter().filter_map(|id| {
@@ -461,13 +551,16 @@ impl Keeping {
                 })
             });
             for claim in claims {
-                match refused.contains(&(claim.collection, claim.id)) {
-                    // It stays pending: the truth is asked for it.
-                    true => {
-                        not_done.insert(batch);
-                        kept.push(claim);
-                    }
-                    false => done.push(claim),
+                let place = (claim.collection, claim.id);
+                // Where they stay they are pending: the truth is asked for them.
+                if brought.refused.contains(&place) {
+                    staying.refused.insert(batch);
+                    kept.push(claim);
+                } else if ends == Ends::Stay && brought.gone.contains(&place) {
+                    staying.early.insert(batch);
+                    kept.push(claim);
+                } else {
+                    done.push(claim);
                 }
             }
         }
@@ -478,10 +571,10 @@ impl Keeping {
         let batches: HashSet<(Id, BatchId)> = notes
             .iter()
             .map(|note| (note.place.instance, note.place.batch))
-            .filter(|batch| !not_done.contains(batch))
+            .filter(|batch| !staying.refused.contains(batch) && !staying.early.contains(batch))
             .collect();
-        store.arriving().have_arrived(batches);
-        Ok(not_done)
+        store.arriving().have_arrived(turn, batches);
+        Ok(staying)
     }
 
     /// Notes since when the tier has collections of which that is not known: what there is by now is

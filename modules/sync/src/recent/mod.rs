@@ -15,7 +15,7 @@ mod keep;
 mod settle;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
@@ -68,6 +68,8 @@ pub struct RecentStore {
     wake: Notify,
     /// Somebody wants to read from the tier, which is to be looked at before.
     look: Notify,
+    #[cfg(feature = "flaws")]
+    flaw: Option<crate::Flaw>,
 }
 
 /// What is known of the tier.
@@ -79,6 +81,20 @@ struct Known {
 
 /// A document, wherever it is.
 type Place = (CollectionId, Id);
+
+/// How long after its commit a version may still come to the tier, in milliseconds. Nobody brings what
+/// has waited for half as long, and the rest is more than a command is under way.
+const LATE: i64 = 60_000;
+
+/// What has become of documents that were brought as they are now.
+#[derive(Default)]
+struct Brought {
+    /// Those that the tier cannot hold.
+    refused: HashSet<Place>,
+    /// Those that are gone. It is not known after which version, so that one that is still on its way
+    /// would stay: they are to be looked at again when none can be ([`LATE`]).
+    gone: HashSet<Place>,
+}
 
 impl RecentStore {
     /// A tier of which nothing is known yet.
@@ -103,7 +119,22 @@ impl RecentStore {
             arriving: Mutex::default(),
             wake: Notify::new(),
             look: Notify::new(),
+            #[cfg(feature = "flaws")]
+            flaw: None,
         }
+    }
+
+    /// The same with a deliberate mistake.
+    #[cfg(feature = "flaws")]
+    #[must_use]
+    pub fn flawed(mut self, flaw: Option<crate::Flaw>) -> Self {
+        self.flaw = flaw;
+        self
+    }
+
+    #[cfg(feature = "flaws")]
+    fn is(&self, flaw: crate::Flaw) -> bool {
+        self.flaw == Some(flaw)
     }
 
     /// The tier of a collection, where it has it.
@@ -172,26 +203,26 @@ impl RecentStore {
         self.truth.outbox().ok_or_else(none)
     }
 
-    /// Brings documents as they are now. Gives those that the tier cannot hold.
+    /// Brings documents as they are now.
     ///
     /// Of one that is gone it is not known when that was. What the tier has of it is looked at before
     /// it is found that it is gone, so that its end belongs behind that version, and a later life is
     /// not touched.
-    async fn bring_now(&self, epoch: Epoch, places: &[Place]) -> Result<HashSet<Place>> {
-        let mut of_each: HashMap<CollectionId, Vec<Id>> = HashMap::new();
+    async fn bring_now(&self, epoch: Epoch, places: &[Place]) -> Result<Brought> {
+        let mut of_each: BTreeMap<CollectionId, Vec<Id>> = BTreeMap::new();
         for (collection, id) in places {
             of_each.entry(*collection).or_default().push(*id);
         }
-        let mut refused = HashSet::new();
+        let mut brought = Brought::default();
         for (collection, mut ids) in of_each {
             ids.sort_unstable();
             ids.dedup();
             for ids in ids.chunks(TOGETHER) {
-                let cannot = self.bring_some(epoch, collection, ids).await?;
-                refused.extend(cannot.into_iter().map(|id| (collection, id)));
+                self.bring_some(epoch, collection, ids, &mut brought)
+                    .await?;
             }
         }
-        Ok(refused)
+        Ok(brought)
     }
 
     async fn bring_some(
@@ -199,7 +230,8 @@ impl RecentStore {
         epoch: Epoch,
         collection: CollectionId,
         ids: &[Id],
-    ) -> Result<Vec<Id>> {
+        brought: &mut Brought,
+    ) -> Result<()> {
         let now = self.clock.now();
         let mut documents = self.in_truth(collection, ids).await?;
         let missing = without(ids, &documents);
@@ -208,6 +240,9 @@ impl RecentStore {
             let before = self.recent.documents(epoch, collection, &missing).await?;
             documents.extend(self.in_truth(collection, &missing).await?);
             let still: HashSet<Id> = without(&missing, &documents).into_iter().collect();
+            brought
+                .gone
+                .extend(still.iter().map(|id| (collection, *id)));
             gone.extend(
                 missing
                     .iter()
@@ -224,10 +259,12 @@ impl RecentStore {
         }
         let mut versions: Vec<Fresh<'_>> = documents.iter().filter_map(Fresh::there).collect();
         versions.extend(gone);
-        match versions.is_empty() {
-            true => Ok(Vec::new()),
-            false => self.recent.bring(epoch, collection, &versions, now).await,
+        if !versions.is_empty() {
+            let refused = self.recent.bring(epoch, collection, &versions, now).await?;
+            let refused = refused.into_iter().map(|id| (collection, id));
+            brought.refused.extend(refused);
         }
+        Ok(())
     }
 
     /// Documents as the truth has them now.

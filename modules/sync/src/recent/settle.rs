@@ -5,7 +5,7 @@
 //! who finds those brings the documents as they are then.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use nubo_core::{
     schema::CollectionId,
 };
 
-use super::{Place, RecentStore};
+use super::{LATE, Place, RecentStore};
 
 /// How many documents may wait. Those of more are left to their notes.
 const MOST_WAITING: usize = 50_000;
@@ -39,8 +39,19 @@ pub(super) struct Arriving {
     waiting: usize,
     /// Documents that others have written, and those that were asked for and are not in the tier.
     looked_for: HashMap<Place, Vec<Claim>>,
+    /// Documents that others have deleted, which are to be looked at again.
+    ended: VecDeque<Ended>,
     /// Notes of batches whose documents have arrived.
     arrived: Vec<(Id, BatchId)>,
+    /// How often the tier may have been set back.
+    turn: u64,
+}
+
+/// A document that somebody has deleted, and since when that is known, in ticks.
+struct Ended {
+    place: Place,
+    claim: Claim,
+    since: i64,
 }
 
 /// A batch, and under which instance it is claimed.
@@ -48,21 +59,37 @@ struct Batch {
     instance: Id,
     number: BatchId,
     touched: Vec<Arc<Touched>>,
+    /// When it was announced, in ticks.
+    since: i64,
 }
 
 impl Arriving {
-    /// Some batches whose documents are to be brought.
-    fn take_some(&mut self) -> Vec<Batch> {
+    /// Some batches whose documents are to be brought. Those that were announced before a moment, in
+    /// ticks, are left to their notes.
+    fn take_some(&mut self, since: i64) -> Vec<Batch> {
         let mut taken = Vec::new();
         let mut documents = 0;
         while documents < AT_ONCE
             && let Some(batch) = self.committed.pop_front()
         {
             documents += batch.touched.len();
-            taken.push(batch);
+            if batch.since >= since {
+                taken.push(batch);
+            }
         }
         self.waiting = self.waiting.saturating_sub(documents);
         taken
+    }
+
+    /// Documents that were found to be gone before a moment, in ticks.
+    fn take_ended(&mut self, before: i64) -> Vec<Ended> {
+        let due = self.ended.partition_point(|ended| ended.since < before);
+        self.ended.drain(..due).collect()
+    }
+
+    /// Whether there are documents that are to be looked at again.
+    pub fn has_ended(&self) -> bool {
+        !self.ended.is_empty()
     }
 
     /// Notes of batches that have arrived.
@@ -75,9 +102,22 @@ impl Arriving {
         self.arrived.extend(notes);
     }
 
-    /// Adds notes of batches that have arrived.
-    pub fn have_arrived(&mut self, notes: impl IntoIterator<Item = (Id, BatchId)>) {
-        self.arrived.extend(notes);
+    /// Adds notes of batches that have arrived since some turn began.
+    pub fn have_arrived(&mut self, turn: u64, notes: impl IntoIterator<Item = (Id, BatchId)>) {
+        if self.turn == turn {
+            self.arrived.extend(notes);
+        }
+    }
+
+    /// The turn that there is.
+    pub const fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// The tier may have been set back: what has arrived may be lost, so that its notes stay.
+    pub fn begin_turn(&mut self) {
+        self.turn += 1;
+        self.arrived.clear();
     }
 
     /// Forgets the documents that wait.
@@ -112,20 +152,26 @@ impl RecentStore {
     /// When the tier does not take it, or the truth does not answer. What was tried is left to its
     /// notes.
     pub async fn settle_some(&self) -> Result<bool> {
-        let (batches, looked_for) = {
+        let now = self.clock.ticks();
+        let (turn, batches, looked_for, ended) = {
             let mut arriving = self.arriving();
             if self.recent.epoch().is_none() {
                 arriving.forget();
                 return Ok(false);
             }
             let looked_for = std::mem::take(&mut arriving.looked_for);
-            (arriving.take_some(), looked_for)
+            let batches = arriving.take_some(now.saturating_sub(LATE / 2 * 1000));
+            let ended = arriving.take_ended(now.saturating_sub(LATE * 1000));
+            (arriving.turn(), batches, looked_for, ended)
         };
         let Some(epoch) = self.epoch() else {
             return Ok(false);
         };
+        if !ended.is_empty() {
+            self.settle_ended(epoch, ended).await?;
+        }
         if !batches.is_empty() {
-            self.settle_batches(epoch, batches).await?;
+            self.settle_batches(epoch, turn, batches).await?;
         }
         if !looked_for.is_empty()
             && let Err(error) = self.settle_others(epoch, &looked_for).await
@@ -144,8 +190,8 @@ impl RecentStore {
         Ok(!self.arriving().is_empty())
     }
 
-    async fn settle_batches(&self, epoch: Epoch, batches: Vec<Batch>) -> Result<()> {
-        let mut newest: HashMap<CollectionId, HashMap<Id, &Touched>> = HashMap::new();
+    async fn settle_batches(&self, epoch: Epoch, turn: u64, batches: Vec<Batch>) -> Result<()> {
+        let mut newest: BTreeMap<CollectionId, HashMap<Id, &Touched>> = BTreeMap::new();
         for touched in batches.iter().flat_map(|batch| &batch.touched) {
             let Some(id) = touched.id() else { continue };
             let of = newest.entry(touched.collection).or_default();
@@ -153,6 +199,11 @@ impl RecentStore {
             if version(known) <= version(touched) {
                 *known = touched;
             }
+        }
+        #[cfg(feature = "flaws")]
+        if self.is(crate::Flaw::NoteRemovedEarly) {
+            let notes = batches.iter().map(|batch| (batch.instance, batch.number));
+            self.arriving().have_arrived(turn, notes);
         }
         let now = self.clock.now();
         let mut refused: HashSet<Place> = HashSet::new();
@@ -191,7 +242,7 @@ impl RecentStore {
         }
         let claims: Vec<Claim> = claims.into_iter().collect();
         self.lists.arrived(epoch, &claims).await?;
-        self.arriving().have_arrived(notes);
+        self.arriving().have_arrived(turn, notes);
         Ok(())
     }
 
@@ -201,14 +252,44 @@ impl RecentStore {
         looked_for: &HashMap<Place, Vec<Claim>>,
     ) -> Result<()> {
         let places: Vec<Place> = looked_for.keys().copied().collect();
-        let refused = self.bring_now(epoch, &places).await?;
-        let claims = looked_for.iter();
-        let claims = claims.filter(|(place, _)| !refused.contains(place));
-        let claims: Vec<Claim> = claims.flat_map(|(_, claims)| claims).copied().collect();
-        match claims.is_empty() {
-            true => Ok(()),
-            false => self.lists.arrived(epoch, &claims).await,
+        let brought = self.bring_now(epoch, &places).await?;
+        let since = self.clock.ticks();
+        let mut arrived = Vec::new();
+        for (place, claims) in looked_for {
+            if brought.gone.contains(place) {
+                let ended = claims.iter().map(|claim| Ended {
+                    place: *place,
+                    claim: *claim,
+                    since,
+                });
+                self.arriving().ended.extend(ended);
+            } else if !brought.refused.contains(place) {
+                arrived.extend(claims.iter().copied());
+            }
         }
+        match arrived.is_empty() {
+            true => Ok(()),
+            false => self.lists.arrived(epoch, &arrived).await,
+        }
+    }
+
+    /// Brings the ends of documents when no version of theirs is on its way any longer.
+    async fn settle_ended(&self, epoch: Epoch, ended: Vec<Ended>) -> Result<()> {
+        let places: Vec<Place> = ended.iter().map(|ended| ended.place).collect();
+        let claims: Vec<Claim> = ended.iter().map(|ended| ended.claim).collect();
+        let settled = async {
+            self.bring_now(epoch, &places).await?;
+            self.lists.arrived(epoch, &claims).await
+        };
+        let settled = settled.await;
+        if settled.is_err() {
+            // Their claims are in nobody else's hands.
+            let mut arriving = self.arriving();
+            for ended in ended.into_iter().rev() {
+                arriving.ended.push_front(ended);
+            }
+        }
+        settled
     }
 }
 
@@ -246,6 +327,7 @@ impl Observer for RecentStore {
             instance,
             number: batch,
             touched: changes.to_vec(),
+            since: self.clock.ticks(),
         };
         self.arriving().announced.insert(batch, announced);
         Ok(None)
@@ -272,6 +354,7 @@ impl Observer for RecentStore {
             instance,
             number: batch,
             touched: Vec::new(),
+            since: self.clock.ticks(),
         };
         tracing::trace!(documents = documents.len(), "others have written");
         self.arriving().announced.insert(batch, announced);
