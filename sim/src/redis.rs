@@ -16,7 +16,7 @@ use std::{
 
 use nubo_cache::{
     Claims, Memory, Storage,
-    storage::{Announced, DocumentKey, Remote, Settled},
+    storage::{Announced, DocumentKey, Place, Remote, Settled},
 };
 use nubo_core::{
     Error, Result,
@@ -36,7 +36,7 @@ use crate::{
     mutant::Mutant,
     now,
     scheduler::{Group, Moment, Scheduler},
-    storage::short,
+    storage::{set, short},
 };
 
 /// The group of the server's tasks.
@@ -102,6 +102,48 @@ enum Command {
     BeginLists(Epoch),
     IsUnderWay(Beginning),
     OpenLists(Beginning),
+}
+
+impl Command {
+    /// What it does to which documents and sets, for people.
+    fn summary(&self) -> String {
+        let stands = |places: &[Place]| {
+            let places = places.iter().map(|place| set(&place.set));
+            places.collect::<Vec<_>>().join(", ")
+        };
+        match self {
+            Self::Announce(_, batch, announced) => format!(
+                "{batch:?} announces {} at {} in {}",
+                short(announced.document.id),
+                announced.revision,
+                stands(&announced.places)
+            ),
+            Self::Settle(_, batch, settled) => format!(
+                "{batch:?} settles {} at {:?} in {}, which has left {} at {}",
+                short(settled.document.id),
+                settled.version,
+                stands(&settled.places),
+                stands(&settled.left),
+                settled.left_at
+            ),
+            Self::Abort(_, batch, announced) => format!(
+                "{batch:?} takes {} back from {}",
+                short(announced.document.id),
+                stands(&announced.places)
+            ),
+            Self::Evict(key) => format!("evicts {}", short(key.id)),
+            Self::EvictSet(name) => format!("evicts {}", set(name)),
+            Self::Build(name, token, members) => {
+                format!(
+                    "builds {} with {} by {token}",
+                    set(name),
+                    members.members.len()
+                )
+            }
+            Self::TakeBack(instance) => format!("takes back what {instance} has announced"),
+            _ => String::from("is asked"),
+        }
+    }
 }
 
 enum Reply {
@@ -201,6 +243,7 @@ impl SimRedis {
             Some(key) => Command::Evict(*key),
             None => Command::EvictSet(sets[at - documents.len()].clone()),
         };
+        self.scheduler.note(|| command.summary());
         drop(data.apply(command));
     }
 
@@ -225,6 +268,7 @@ impl SimRedis {
 
     /// Does something in an epoch, if it is there.
     fn act(&self, epoch: Epoch, command: Command) -> Result<Reply> {
+        self.scheduler.note(|| command.summary());
         let mut state = self.state();
         let data = match self.mutant {
             // All epochs are one.

@@ -171,7 +171,8 @@ pub fn short(id: nubo_core::id::Id) -> String {
     format!("{:x}", id.uuid().as_u128() & 0xfff)
 }
 
-fn set(name: &SetName) -> String {
+/// A set, in words.
+pub fn set(name: &SetName) -> String {
     format!(
         "the set {}/{}/{:02x?}",
         name.collection.index(),

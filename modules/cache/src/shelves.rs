@@ -335,10 +335,17 @@ impl<S: Storage> Observer for Shelves<S> {
         let now: HashMap<DocumentKey, Option<&Document>> = now.collect();
         let doubted = self.others.take(batch).into_iter();
         let resolved = doubted.map(|doubted| {
-            let now = now.get(&doubted.document).copied().flatten();
-            let tier = self.tier(doubted.document.collection);
-            let places = tier.map(|(collection, cache)| places_of(now, collection, cache));
-            doubted.resolved(now, places.unwrap_or_default())
+            let (now, places) = match (now.get(&doubted.document), &doubted.before) {
+                // It could not be read, and may stand where it stood: others still look there.
+                (None, Some((places, _))) => (None, places.clone()),
+                (now, _) => {
+                    let now = now.copied().flatten();
+                    let tier = self.tier(doubted.document.collection);
+                    let places = tier.map(|(collection, cache)| places_of(now, collection, cache));
+                    (now, places.unwrap_or_default())
+                }
+            };
+            doubted.resolved(now, places)
         });
         let resolved: Vec<Resolved> = resolved.collect();
         let announced: Vec<Announced> = resolved.iter().map(Resolved::announced).collect();

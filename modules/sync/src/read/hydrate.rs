@@ -167,7 +167,7 @@ impl<'a> Reading<'a> {
         cache: &CacheTier,
         ids: &[Id],
     ) -> Result<HashMap<Id, Arc<Held>>> {
-        let Some(recent) = self.tiers.from_recent(collection, ids).await? else {
+        let Some(recent) = self.tiers.recent_documents(collection, ids).await? else {
             self.ask_truth(MISSING);
             return self.fetch_from_truth(collection, cache, ids).await;
         };

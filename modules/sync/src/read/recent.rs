@@ -56,7 +56,7 @@ pub(super) struct FromRecent {
 
 impl Tiers {
     /// Documents by their ids, as far as the recent tier knows of them. None where it cannot be asked.
-    pub(super) async fn from_recent(
+    pub(super) async fn recent_documents(
         &self,
         collection: &Collection,
         ids: &[Id],
@@ -129,7 +129,7 @@ impl Tiers {
         id: Id,
         view: &View,
     ) -> Result<Option<Option<Answer<Seen>>>> {
-        let Some(answer) = self.from_recent(collection, &[id]).await? else {
+        let Some(answer) = self.recent_documents(collection, &[id]).await? else {
             return Ok(None);
         };
         if let (Some(recent), [_, ..]) = (&self.recent, &answer.missing[..]) {
