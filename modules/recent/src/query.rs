@@ -50,7 +50,7 @@ impl Find {
         }
         parts.push(doc! { stored::EPOCH: epoch });
         Ok(Self {
-            filter: doc! { "$and": parts },
+            filter: together(parts),
             sort: sort(&query.sort, collection),
             skip: match query.start {
                 Start::Offset(count) => count,
@@ -58,6 +58,51 @@ impl Find {
             },
         })
     }
+}
+
+/// All of these at once. Each stands for itself as far as it can, which every planner of indexes
+/// understands, and not inside `$and`.
+fn together(parts: Vec<Document>) -> Document {
+    let mut all = Document::new();
+    let mut rest = Vec::new();
+    add(parts, &mut all, &mut rest);
+    if !rest.is_empty() {
+        all.insert("$and", rest);
+    }
+    all
+}
+
+/// Adds conditions to what is demanded already, and those beside it that it has no place for.
+fn add(parts: Vec<Document>, all: &mut Document, rest: &mut Vec<Document>) {
+    for (key, value) in parts.into_iter().flatten() {
+        match (&*key, value) {
+            ("$and", Bson::Array(inner)) => {
+                let inner = inner.into_iter().filter_map(|part| match part {
+                    Bson::Document(part) => Some(part),
+                    _ => None,
+                });
+                add(inner.collect(), all, rest);
+            }
+            (_, value) => match (all.get_mut(&key), value) {
+                (None, value) => drop(all.insert(key, value)),
+                (Some(Bson::Document(known)), Bson::Document(more))
+                    if are_comparisons(known)
+                        && are_comparisons(&more)
+                        && more.keys().all(|operator| !known.contains_key(operator)) =>
+                {
+                    known.extend(more);
+                }
+                (Some(_), value) => rest.push(doc! { key: value }),
+            },
+        }
+    }
+}
+
+/// Whether it is operators that a field must satisfy, each by itself.
+fn are_comparisons(value: &Document) -> bool {
+    value
+        .keys()
+        .all(|key| matches!(&**key, "$gt" | "$gte" | "$lt" | "$lte" | "$in" | "$ne"))
 }
 
 /// The order. MongoDB, too, puts what has no value first ascending and last descending.
@@ -148,14 +193,18 @@ mod tests {
         doc! { "created_at": { "$gte": DateTime::from_millis(5) } }
     }
 
-    fn epoch() -> Document {
-        doc! { "_epoch": 4_i64 }
+    /// What every list demands, and this.
+    fn with(demanded: Document) -> Document {
+        let mut all = since();
+        all.extend(demanded);
+        all.extend(doc! { "_epoch": 4_i64 });
+        all
     }
 
     #[test]
     fn a_list_is_of_what_was_created_since_a_moment() {
         let find = asked("-year,title", Start::Offset(3));
-        assert_eq!(find.filter, doc! { "$and": [since(), epoch()] });
+        assert_eq!(find.filter, with(doc! {}));
         assert_eq!(find.sort, doc! { "year": -1, "title": 1, "_id": 1 });
         assert_eq!(find.skip, 3);
     }
@@ -168,11 +217,9 @@ mod tests {
             { "$and": [{ "year": { "$lt": 1967_i64 } }] },
             { "$and": [{ "year": 1967_i64 }, { "_id": { "$lt": 7_i64 } }] },
         ] };
-        let first = doc! { "year": { "$lte": 1967_i64 } };
-        assert_eq!(
-            find.filter,
-            doc! { "$and": [since(), first, place, epoch()] }
-        );
+        let mut entered = doc! { "year": { "$lte": 1967_i64 } };
+        entered.extend(place);
+        assert_eq!(find.filter, with(entered));
     }
 
     #[test]
@@ -182,27 +229,34 @@ mod tests {
             { "$and": [{ "title": { "$ne": null } }] },
             { "$and": [{ "title": null }, { "_id": { "$gt": 7_i64 } }] },
         ] };
-        assert_eq!(
-            after_null.filter,
-            doc! { "$and": [since(), place, epoch()] }
-        );
+        assert_eq!(after_null.filter, with(place));
         let after_null = asked("-title", Start::After(vec![Value::Null, Value::Int(7)]));
         let place = doc! { "$or": [
             { "$and": [{ "title": null }, { "_id": { "$lt": 7_i64 } }] },
         ] };
-        assert_eq!(
-            after_null.filter,
-            doc! { "$and": [since(), place, epoch()] }
-        );
+        assert_eq!(after_null.filter, with(place));
         let text = Value::Text("x".into());
         let after_text = asked("-title", Start::After(vec![text, Value::Int(7)]));
         let place = doc! { "$or": [
             { "$and": [{ "$or": [{ "title": { "$lt": "x" } }, { "title": null }] }] },
             { "$and": [{ "title": "x" }, { "_id": { "$lt": 7_i64 } }] },
         ] };
-        assert_eq!(
-            after_text.filter,
-            doc! { "$and": [since(), place, epoch()] }
-        );
+        assert_eq!(after_text.filter, with(place));
+    }
+
+    #[test]
+    fn conditions_stand_for_themselves_where_they_can() {
+        let parts = vec![
+            doc! { "a": { "$gte": 1 } },
+            doc! { "$and": [{ "b": 2 }, { "a": { "$lt": 5 } }] },
+            doc! { "b": 3 },
+            doc! { "$or": [{ "c": 1 }] },
+            doc! { "$or": [{ "d": 1 }], "a": { "$gte": 2 } },
+        ];
+        let expected = doc! {
+            "a": { "$gte": 1, "$lt": 5 }, "b": 2, "$or": [{ "c": 1 }],
+            "$and": [{ "b": 3 }, { "$or": [{ "d": 1 }] }, { "a": { "$gte": 2 } }],
+        };
+        assert_eq!(together(parts), expected);
     }
 }

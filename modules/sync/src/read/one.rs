@@ -62,6 +62,12 @@ impl Tiers {
             }));
         }
         let body = self.truth.get(collection, id, view).await?;
+        if let Some(recent) = &self.recent
+            && body.is_some()
+            && schema.tiers.recent.is_some()
+        {
+            recent.promote(collection, std::iter::once(id));
+        }
         let why = self.why_not_cached(collection);
         Ok(body.map(|body| Answer::truth(body, why)))
     }

@@ -132,9 +132,6 @@ impl Tiers {
         let Some(answer) = self.recent_documents(collection, &[id]).await? else {
             return Ok(None);
         };
-        if let (Some(recent), [_, ..]) = (&self.recent, &answer.missing[..]) {
-            recent.promote(collection.id, answer.missing.iter().copied());
-        }
         if !answer.known.contains(&id) {
             return Ok(None);
         }

@@ -29,6 +29,8 @@ use nubo_core::{
 
 /// How many documents are brought at a time.
 const STRETCH: u32 = 1000;
+/// How often in a row it may fail without having brought anything.
+const ATTEMPTS: u32 = 3;
 /// Whose mark it is that is moved.
 const FILLING: Id = Id::NIL;
 
@@ -65,6 +67,29 @@ impl Backfill {
     /// Where the tier is not in use, or cannot be asked. What was brought stays, and the next one goes
     /// on from there.
     pub async fn run(
+        &self,
+        collections: &[CollectionId],
+        mut tell: impl FnMut(Filled),
+    ) -> Result<()> {
+        let mut failures = 0;
+        loop {
+            let mut has_advanced = false;
+            let tell = |filled| {
+                has_advanced = true;
+                tell(filled);
+            };
+            let Err(error) = self.fill_all(collections, tell).await else {
+                return Ok(());
+            };
+            // Often there is only a new connection, of which it must be seen where it leads.
+            failures = if has_advanced { 0 } else { failures + 1 };
+            if failures == ATTEMPTS {
+                return Err(error);
+            }
+        }
+    }
+
+    async fn fill_all(
         &self,
         collections: &[CollectionId],
         mut tell: impl FnMut(Filled),

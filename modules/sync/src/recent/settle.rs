@@ -120,12 +120,6 @@ impl Arriving {
         self.arrived.clear();
     }
 
-    /// Forgets the documents that wait.
-    fn forget(&mut self) {
-        self.committed.clear();
-        self.waiting = 0;
-    }
-
     /// Whether there is anything to bring.
     pub fn is_empty(&self) -> bool {
         self.committed.is_empty() && self.looked_for.is_empty()
@@ -156,7 +150,8 @@ impl RecentStore {
         let (turn, batches, looked_for, ended) = {
             let mut arriving = self.arriving();
             if self.recent.epoch().is_none() {
-                arriving.forget();
+                // It is to be looked at first, which takes a moment; or it is away, and what has waited
+                // for too long is left to its notes.
                 return Ok(false);
             }
             let looked_for = std::mem::take(&mut arriving.looked_for);
