@@ -45,7 +45,7 @@ impl Site {
         let began = Instant::now();
         let mut figures = json!({});
         thread::scope(|scope| -> Result<()> {
-            let checker = scope.spawn(|| read_own_writes(&server, &routes.list, &stop, &checked));
+            let checker = scope.spawn(|| read_own_writes(&server, routes.list, &stop, &checked));
             let looker = scope.spawn(|| self.look(began, &stop));
             let work = || -> Result<(f64, f64, Duration)> {
                 let mut requests = Requests::new(&self.dataset, &[], &routes, 0)?;
