@@ -19,7 +19,7 @@ use nubo_core::{
     schema::{Catalog, Collection, CollectionId, RecentTier},
     time::Timestamp,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use crate::{
     connect::{self, CheckError, Server},
@@ -34,6 +34,11 @@ use crate::{
     write::{self, Refused},
 };
 
+/// So many of the connections that are kept open are for those who write and look.
+const SPARE: u32 = 2;
+/// So many read at the same time at least.
+const FEWEST_READERS: u32 = 4;
+
 /// Documents of late, in MongoDB.
 pub struct MongoRecent {
     settings: MongoSettings,
@@ -42,6 +47,9 @@ pub struct MongoRecent {
     /// Set as soon as the collections are what they should be.
     prepared: OnceCell<()>,
     trust: Trust,
+    /// Those who may read at the same time. They make do with the connections that are kept open: each new
+    /// one has everybody wait until it is known where it leads.
+    reading: Semaphore,
 }
 
 /// What exists between start and stop.
@@ -55,7 +63,9 @@ struct Running {
 impl MongoRecent {
     /// A tier that is not connected yet.
     pub fn new(settings: MongoSettings, catalog: Arc<Catalog>) -> Self {
+        let readers = settings.pool.0.saturating_sub(SPARE).max(FEWEST_READERS);
         Self {
+            reading: Semaphore::new(readers as usize),
             settings,
             catalog,
             running: OnceLock::new(),
@@ -226,7 +236,12 @@ impl MongoRecent {
         reading: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
         self.trust.holds(epoch)?;
-        let answer = limit::in_time(self.settings.read_limit, reading).await?;
+        let turn = async {
+            // It is closed by nobody.
+            let _turn = self.reading.acquire().await.map_err(Error::internal)?;
+            reading.await
+        };
+        let answer = limit::in_time(self.settings.read_limit, turn).await?;
         self.trust.holds(epoch)?;
         Ok(answer)
     }

@@ -8,8 +8,11 @@
 //! alone, and the comparison is part of the change.
 //!
 //! What belongs to an earlier epoch is older than anything of a later one, whatever its revision.
+//!
+//! The first version of a document is most likely the first that comes, and a plain insert costs MongoDB
+//! far less. So those are inserted; an id that is there already is refused, and then compared.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use mongodb::{
     Database,
@@ -63,14 +66,31 @@ pub(crate) async fn write(
     limit: Duration,
 ) -> Result<Vec<Refused>> {
     let mut refused = Vec::new();
-    let mut waiting = Vec::new();
-    for version in versions {
+    let unfit = |version: &Fresh<'_>| Refused {
+        id: version.id,
+        code: None,
+    };
+    let (first, mut others): (Vec<_>, Vec<_>) = versions
+        .iter()
+        .partition(|version| is_first(collection, version));
+    let mut inserts = Vec::with_capacity(first.len());
+    for version in &first {
+        match replacement(collection, None, version, stamp) {
+            Ok(document) => inserts.push((version.id, document)),
+            Err(Unfit) => refused.push(unfit(version)),
+        }
+    }
+    let there: HashSet<Id> = insert(database, collection, &inserts, limit, &mut refused).await?;
+    others.extend(
+        first
+            .into_iter()
+            .filter(|version| there.contains(&version.id)),
+    );
+    let mut waiting = Vec::with_capacity(others.len());
+    for version in others {
         match statement(collection, is_sharded, version, stamp) {
             Ok(statement) => waiting.push((version.id, statement)),
-            Err(Unfit) => refused.push(Refused {
-                id: version.id,
-                code: None,
-            }),
+            Err(Unfit) => refused.push(unfit(version)),
         }
     }
     let mut rest = waiting.as_slice();
@@ -80,6 +100,71 @@ pub(crate) async fn write(
         bring(database, collection, batch, limit, &mut refused).await?;
     }
     Ok(refused)
+}
+
+/// Whether a version is the first of its document, by what that says of itself.
+fn is_first(collection: &Collection, version: &Fresh<'_>) -> bool {
+    match version.state {
+        State::There(document) => {
+            let time = |field| document.value(field);
+            time(collection.created_at()) == time(collection.updated_at())
+        }
+        State::Gone(_) => false,
+    }
+}
+
+/// Inserts documents. Gives the ids that are there already.
+async fn insert(
+    database: &Database,
+    collection: &Collection,
+    documents: &[(Id, RawDocumentBuf)],
+    limit: Duration,
+    refused: &mut Vec<Refused>,
+) -> Result<HashSet<Id>> {
+    let mut there = HashSet::new();
+    let mut rest = documents;
+    while !rest.is_empty() {
+        let (batch, later) = rest.split_at(fitting(rest));
+        rest = later;
+        let waiting: Vec<&(Id, RawDocumentBuf)> = batch.iter().collect();
+        let command = command(Verb::Insert, name(collection), &waiting);
+        for (index, number) in carry_out(database, command, limit).await? {
+            let (id, _) = batch.get(index).ok_or_else(unknown_statement)?;
+            match number {
+                code::DUPLICATE_KEY => drop(there.insert(*id)),
+                number if fault::is_passing(number) => return Err(fault::gone()),
+                number => refused.push(Refused {
+                    id: *id,
+                    code: Some(number),
+                }),
+            }
+        }
+    }
+    Ok(there)
+}
+
+/// What MongoDB calls a collection's documents.
+fn name(collection: &Collection) -> &str {
+    let tier = collection.tiers.recent.as_ref();
+    tier.map(|recent| recent.collection.as_str())
+        .unwrap_or_default()
+}
+
+/// Carries a command out. Gives the places of what has failed, and the numbers.
+async fn carry_out(
+    database: &Database,
+    command: RawDocumentBuf,
+    limit: Duration,
+) -> Result<Vec<(usize, i32)>> {
+    let asking = async {
+        let answer = database.run_raw_command(command).await;
+        answer.map_err(fault::failure)
+    };
+    failed(&in_time(limit, asking).await?)
+}
+
+fn unknown_statement() -> Error {
+    Error::internal("MongoDB names a statement that there is not")
 }
 
 /// How many from the front go together.
@@ -101,25 +186,12 @@ async fn bring(
     limit: Duration,
     refused: &mut Vec<Refused>,
 ) -> Result<()> {
-    let name = collection.tiers.recent.as_ref();
-    let name = name
-        .map(|recent| recent.collection.as_str())
-        .unwrap_or_default();
     let mut waiting: Vec<&(Id, RawDocumentBuf)> = batch.iter().collect();
     for race in 1.. {
-        let command = command(name, &waiting);
-        let asking = async {
-            let answer = database.run_raw_command(command).await;
-            answer.map_err(fault::failure)
-        };
-        let answer = in_time(limit, asking).await?;
+        let command = command(Verb::Update, name(collection), &waiting);
         let mut again = Vec::new();
-        for (index, number) in failed(&answer)? {
-            let Some(statement) = waiting.get(index) else {
-                return Err(Error::internal(
-                    "MongoDB names a statement that there is not",
-                ));
-            };
+        for (index, number) in carry_out(database, command, limit).await? {
+            let statement = waiting.get(index).ok_or_else(unknown_statement)?;
             match number {
                 code::DUPLICATE_KEY if race < RACES => again.push(*statement),
                 number if fault::is_passing(number) => return Err(fault::gone()),
@@ -139,13 +211,24 @@ async fn bring(
 
 /// The command that carries statements out, in any order. It is acknowledged when most servers have
 /// them in the journal: what has arrived is not pending any more, and must be there after a crash.
-fn command(name: &str, statements: &[&(Id, RawDocumentBuf)]) -> RawDocumentBuf {
-    let updates: RawArrayBuf = statements
-        .iter()
-        .map(|(_, statement)| &**statement)
-        .collect();
+fn command(verb: Verb, name: &str, statements: &[&(Id, RawDocumentBuf)]) -> RawDocumentBuf {
+    let statements = statements.iter().map(|(_, statement)| &**statement);
+    let statements: RawArrayBuf = statements.collect();
     let concern = rawdoc! { "w": "majority", "j": true };
-    rawdoc! { "update": name, "updates": updates, "ordered": false, "writeConcern": concern }
+    let mut command = match verb {
+        Verb::Insert => rawdoc! { "insert": name, "documents": statements },
+        Verb::Update => rawdoc! { "update": name, "updates": statements },
+    };
+    command.append(cstr!("ordered"), false);
+    command.append(cstr!("writeConcern"), concern);
+    command
+}
+
+/// What MongoDB is asked to do.
+#[derive(Debug, Clone, Copy)]
+enum Verb {
+    Insert,
+    Update,
 }
 
 /// Which statements failed, by their place, and with which number.
@@ -176,6 +259,29 @@ impl From<stored::Unstorable> for Unfit {
     }
 }
 
+/// What a version leaves there.
+fn replacement(
+    collection: &Collection,
+    shard: Option<(&Field, &Value)>,
+    version: &Fresh<'_>,
+    stamp: Stamp,
+) -> std::result::Result<RawDocumentBuf, Unfit> {
+    let replacement = match version.state {
+        State::There(document) => {
+            let stamp = Stamp {
+                last_use: used(collection, document, stamp.last_use),
+                ..stamp
+            };
+            stored::document(document, collection, stamp)?
+        }
+        State::Gone(_) => stored::tombstone(version.id, version.revision, shard, stamp)?,
+    };
+    match replacement.as_bytes().len() > MOST_OF_ONE {
+        true => Err(Unfit),
+        false => Ok(replacement),
+    }
+}
+
 /// Replaces what is there by a version that is newer.
 fn statement(
     collection: &Collection,
@@ -187,23 +293,12 @@ fn statement(
         true => shard(collection, version)?,
         false => None,
     };
+    let replacement = replacement(collection, shard, version, stamp)?;
     // An end comes after the version that it ends.
-    let (replacement, older) = match version.state {
-        State::There(document) => {
-            let stamp = Stamp {
-                last_use: used(collection, document, stamp.last_use),
-                ..stamp
-            };
-            (stored::document(document, collection, stamp)?, cstr!("$lt"))
-        }
-        State::Gone(_) => {
-            let end = stored::tombstone(version.id, version.revision, shard, stamp)?;
-            (end, cstr!("$lte"))
-        }
+    let older = match version.state {
+        State::There(_) => cstr!("$lt"),
+        State::Gone(_) => cstr!("$lte"),
     };
-    if replacement.as_bytes().len() > MOST_OF_ONE {
-        return Err(Unfit);
-    }
     // Nothing is there where the document is new, and no epoch where it is older than those.
     let epoch = rawdoc! { "$ifNull": ["$_epoch", 0_i64] };
     let revision = rawdoc! { "$ifNull": ["$_rev", -1_i64] };
