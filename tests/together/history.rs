@@ -58,6 +58,8 @@ fn lately(since: &str) -> String {
 
 /// Has clients of both servers do all they can while things befall, and judges what they were told.
 fn try_everything(mut scene: Scene, tier: &'static str, since: Option<String>, may: &[Event]) {
+    // What takes MongoDB's place is slow, so that most of what is written all the time is on its way.
+    let least = if tier == "cache" { 500 } else { 50 };
     let seconds = setting("NUBO_TOGETHER_SECONDS", || SECONDS);
     let seed = setting("NUBO_TOGETHER_SEED", || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -122,7 +124,7 @@ fn try_everything(mut scene: Scene, tier: &'static str, since: Option<String>, m
         }
         panic!("{} wrong answers", wrong.len());
     }
-    assert!(record.from_tier > 500, "little came from the tier above");
+    assert!(record.from_tier > least, "little came from the tier above");
     // Nothing is left that keeps answers from it.
     let list = since.map_or_else(|| "/cells?limit=20".to_owned(), |since| lately(&since));
     scene.wait_from(&list, tier);
