@@ -36,18 +36,16 @@ impl Find {
     ) -> Result<Self, Unanswerable> {
         let created_at = stored::name(collection, collection.created_at());
         let since = Value::Timestamp(created_since);
-        let mut parts = vec![filter::compare(
-            created_at,
-            Comparison::GreaterOrEqual,
-            &since,
-        )];
-        let asked = filter::document(&query.filter, collection)?;
-        if !asked.is_empty() {
-            parts.push(asked);
-        }
+        // What is asked comes first: it narrows most, and there are planners of indexes that go by that.
+        let mut parts = vec![filter::document(&query.filter, collection)?];
         if let Start::After(values) = &query.start {
             parts.extend(after(&query.sort, values, collection));
         }
+        parts.push(filter::compare(
+            created_at,
+            Comparison::GreaterOrEqual,
+            &since,
+        ));
         parts.push(doc! { stored::EPOCH: epoch });
         Ok(Self {
             filter: together(parts),
