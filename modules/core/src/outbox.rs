@@ -48,9 +48,6 @@ pub trait Outbox: Send + Sync + 'static {
     /// Whether nobody else has cleaned the recent tier for so long, in milliseconds. Counts as
     /// cleaned from now on.
     async fn may_clean(&self, pause: i64) -> Result<bool>;
-
-    /// Forgets the mark of a process that is about to stop.
-    async fn leave(&self, process: Id) -> Result<()>;
 }
 
 /// Where a note stands.

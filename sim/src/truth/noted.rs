@@ -250,11 +250,4 @@ impl Outbox for SimTruth {
         })
         .await
     }
-
-    async fn leave(&self, process: Id) -> Result<()> {
-        self.ask_noted(|state, _| {
-            state.for_recent.marks.remove(&process);
-        })
-        .await
-    }
 }

@@ -82,8 +82,11 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// The same of the recent tier.
+    /// The same of what is below the cache: the recent tier, or the truth where there is none.
     fn ask_recent(&mut self, why: &'static str) {
+        if self.tiers.recent.is_none() {
+            return self.ask_truth(why);
+        }
         self.below.get_or_insert((Tier::Recent, Cow::Borrowed(why)));
     }
 

@@ -237,18 +237,6 @@ impl Outbox for Notes {
             })
             .await
     }
-
-    async fn leave(&self, process: Id) -> Result<()> {
-        self.connection
-            .with(async |connection| {
-                sqlx::query(AssertSqlSafe(outbox::leave()))
-                    .bind(process.to_string())
-                    .execute(connection)
-                    .await
-                    .map(drop)
-            })
-            .await
-    }
 }
 
 /// Whether it is this epoch, and keeps it so until the transaction ends.

@@ -217,11 +217,6 @@ pub(crate) fn mark() -> String {
     )
 }
 
-/// Forgets the mark of a process. Argument: the process.
-pub(crate) fn leave() -> String {
-    format!("DELETE FROM {MARKS} WHERE process = $1::text::uuid")
-}
-
 /// Notes behind a place that were visible at a moment. Arguments: the moment in milliseconds; the
 /// instance, the batch, the schema and the table of the place; how many.
 pub(crate) fn notes() -> String {
