@@ -93,6 +93,7 @@ enum Command {
     TakeBack(Id),
     /// A token runs out: a mistake.
     Expire(BatchId, DocumentKey),
+    Forget(SetName),
     Clear,
     Pending(Epoch, CollectionId, usize),
     PendingAmong(Epoch, CollectionId, Vec<Id>),
@@ -394,6 +395,10 @@ impl Data {
             }
             Command::Expire(batch, document) => {
                 at_once(memory.abort(batch, &[bare(document)], &[]))?;
+                Reply::Done
+            }
+            Command::Forget(set) => {
+                at_once(memory.forget_sets(&[set]))?;
                 Reply::Done
             }
             Command::Clear => {
@@ -779,6 +784,14 @@ impl Storage for SimEpoch {
             Reply::Yes(built) => Ok(built),
             other => wrong(other),
         }
+    }
+
+    async fn forget_sets(&self, sets: &[SetName]) -> Result<()> {
+        for set in sets {
+            let command = Command::Forget(set.clone());
+            self.act("forget a set", command).await?;
+        }
+        Ok(())
     }
 
     async fn clear(&self) -> Result<()> {

@@ -347,6 +347,14 @@ impl Storage for Stepping {
         Ok(built)
     }
 
+    async fn forget_sets(&self, sets: &[SetName]) -> Result<()> {
+        for set in sets {
+            self.scheduler.step("forget a set").await;
+            self.inner.forget_sets(std::slice::from_ref(set)).await?;
+        }
+        Ok(())
+    }
+
     async fn clear(&self) -> Result<()> {
         self.scheduler.step("clear").await;
         self.inner.clear().await

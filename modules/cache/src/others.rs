@@ -1,7 +1,7 @@
 //! Documents that somebody else has written, who announces nothing: a person with SQL, say.
 //!
 //! The cache hears of them when they are committed, and has served what they were until then. From
-//! now on it must not, and four things are done in this order:
+//! now on it must not, and five things are done in this order:
 //!
 //! 1. They are **announced**, without saying where they will stand. A reader meets the token and
 //!    asks the truth; what somebody has read of them before is not put there any more, because the
@@ -9,10 +9,12 @@
 //! 2. They are **read** from the truth. If that came first, a change in between by a batch that is
 //!    settled before the announcement would be older than what is put down, and the document would
 //!    miss from the set that it has entered.
-//! 3. Where they stand is **announced** as well, so that it is in the sets before anybody may think
+//! 3. Sets that several enter are **forgotten**: they enter one by one, and who has seen all of them in
+//!    the truth must not see a part of them here. Whoever builds such a set finds them there.
+//! 4. Where they stand is **announced** as well, so that it is in the sets before anybody may think
 //!    that the sets miss nothing. A set that somebody is building from what they read before the
 //!    document came has it now; who begins later reads it there.
-//! 4. They are **settled** at a version above all others, which drops what is held and has the slot
+//! 5. They are **settled** at a version above all others, which drops what is held and has the slot
 //!    refuse what batches bring that are still under way. Those may have been committed before, and
 //!    the revision does not tell: who writes with SQL need not raise it.
 //!
@@ -30,7 +32,7 @@ use std::{
     },
 };
 
-use nubo_core::{document::Document, id::Revision, observe::BatchId};
+use nubo_core::{cache::SetName, document::Document, id::Revision, observe::BatchId};
 
 use crate::storage::{Announced, DocumentKey, LAST, Place, Settled};
 
@@ -120,7 +122,31 @@ impl Doubted {
     }
 }
 
+/// The sets that several of these documents enter, or one of several sets that are read as one.
+pub(crate) fn entered_by_several(documents: &[Resolved]) -> Vec<SetName> {
+    let mut entering = 0;
+    let mut sets = Vec::new();
+    for document in documents {
+        let before = sets.len();
+        sets.extend(document.entered().map(|place| place.set.clone()));
+        entering += usize::from(sets.len() > before);
+    }
+    if entering < 2 {
+        return Vec::new();
+    }
+    sets.sort_unstable();
+    sets.dedup();
+    sets
+}
+
 impl Resolved {
+    /// Where it stands and did not stand before, as far as is known.
+    fn entered(&self) -> impl Iterator<Item = &Place> {
+        let before = self.doubted.before.as_ref();
+        let before = before.map_or(&[][..], |(places, _)| places);
+        self.places.iter().filter(|place| !before.contains(place))
+    }
+
     /// As it is announced once more.
     pub fn announced(&self) -> Announced {
         Announced {
@@ -153,13 +179,18 @@ impl Resolved {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, atomic::AtomicI64};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    };
 
     use nubo_core::{
-        cache::{Cache, Held, Lookup, Member, Members},
+        cache::{Cache, Held, Lookup, Member, Members, Reach},
         clock::Clock,
         document::Document,
+        id::Id,
         observe::{BatchId, Fate, Foreign, Observer, Touched},
+        schema::CollectionId,
     };
 
     use super::MOST_LEFT_BEHIND;
@@ -175,7 +206,7 @@ mod tests {
 
     impl Clock for At {
         fn micros(&self) -> i64 {
-            self.0.load(std::sync::atomic::Ordering::Relaxed)
+            self.0.load(Ordering::Relaxed)
         }
     }
 
@@ -192,6 +223,17 @@ mod tests {
         let key = world.key(1);
         let found = shelves.documents(key.collection, &[key.id]).await;
         found.unwrap().remove(0)
+    }
+
+    /// Builds the set, in which nothing stands.
+    async fn build(shelves: &Shelves<Memory>, world: &World<Memory>) {
+        let token = shelves.begin(&world.set()).await.unwrap().unwrap();
+        let members = Members {
+            after: None,
+            members: Vec::new(),
+            to_the_end: true,
+        };
+        assert!(shelves.build(&world.set(), token, members).await.unwrap());
     }
 
     async fn hold(shelves: &Shelves<Memory>, world: &World<Memory>, document: &Document) {
@@ -242,6 +284,49 @@ mod tests {
         assert_eq!(scan.positions, [world.position(2, 2), world.position(1, 7)]);
     }
 
+    #[test]
+    fn of_several_documents_a_set_has_all_or_none() {
+        const COUNT: u16 = 300;
+        let (shelves, world) = shelves();
+        let runtime = || {
+            tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap()
+        };
+        let documents = (0..COUNT).map(|number| (world.things().id, world.key(number.into()).id));
+        let documents: Vec<_> = documents.collect();
+        let now = |(at, (collection, id)): (usize, &(CollectionId, Id))| Foreign {
+            collection: *collection,
+            id: *id,
+            now: Some(world.document(at as u128, i64::try_from(at).unwrap(), 5)),
+            transaction: 1,
+        };
+        let now: Vec<Foreign> = documents.iter().enumerate().map(now).collect();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                runtime().block_on(async {
+                    while !is_over.load(Ordering::Relaxed) {
+                        let scan = shelves.scan(&[world.set()], None, 999).await.unwrap();
+                        let found = scan.positions.len();
+                        assert!(
+                            found == 0 || found == usize::from(COUNT),
+                            "{found} of {COUNT}"
+                        );
+                    }
+                });
+            });
+            runtime().block_on(async {
+                build(&shelves, &world).await;
+                shelves.doubt(THEIRS, &documents).await;
+                shelves.resolve(THEIRS, &now).await;
+                is_over.store(true, Ordering::Relaxed);
+                let scan = shelves.scan(&[world.set()], None, 999).await.unwrap();
+                assert_eq!(scan.reach, Reach::Nowhere, "it is built anew");
+            });
+        });
+    }
+
     #[tokio::test]
     async fn a_batch_that_is_settled_late_does_not_bring_back_what_others_overwrote() {
         for unreadable in [false, true] {
@@ -269,13 +354,7 @@ mod tests {
     async fn what_was_held_leaves_nothing_behind_and_the_rest_is_forgotten_some_time() {
         for is_held in [true, false] {
             let (shelves, world) = shelves();
-            let token = shelves.begin(&world.set()).await.unwrap().unwrap();
-            let members = Members {
-                after: None,
-                members: Vec::new(),
-                to_the_end: true,
-            };
-            shelves.build(&world.set(), token, members).await.unwrap();
+            build(&shelves, &world).await;
             let mut longest = 0;
             for size in 0..=MOST_LEFT_BEHIND {
                 let now = world.document(1, i64::try_from(size % 50).unwrap(), 5);

@@ -26,7 +26,7 @@ use nubo_core::{
 };
 
 use crate::{
-    others::{Doubted, Others, Resolved},
+    others::{Doubted, Others, Resolved, entered_by_several},
     storage::{Announced, DocumentKey, Place, Settled, Storage},
 };
 
@@ -349,12 +349,16 @@ impl<S: Storage> Observer for Shelves<S> {
         });
         let resolved: Vec<Resolved> = resolved.collect();
         let announced: Vec<Announced> = resolved.iter().map(Resolved::announced).collect();
+        let forgotten = match entered_by_several(&resolved) {
+            sets if sets.is_empty() => Ok(()),
+            sets => self.storage.forget_sets(&sets).await,
+        };
         // What was claimed arrives, or has arrived by now.
         let entered = self.storage.announce(batch, &announced, &[]).await;
         let is_too_much = self.others.have_left_behind(&resolved);
         let settled = resolved.into_iter().map(Resolved::settled).collect();
         let settled = self.storage.settle(batch, settled).await;
-        let result = entered.and(settled);
+        let result = forgotten.and(entered).and(settled);
         if let Err(error) = &result {
             tracing::error!(%error, "what others have written could not be settled in the cache");
         }

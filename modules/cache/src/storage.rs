@@ -166,6 +166,9 @@ pub trait Storage: Claims {
         members: Members,
     ) -> impl Future<Output = Result<bool>> + Send;
 
+    /// Forgets sets, as if they were evicted.
+    fn forget_sets(&self, sets: &[SetName]) -> impl Future<Output = Result<()>> + Send;
+
     /// Forgets everything that may be evicted. The pending lists stay.
     fn clear(&self) -> impl Future<Output = Result<()>> + Send;
 

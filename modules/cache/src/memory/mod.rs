@@ -43,6 +43,7 @@ use crate::{
 };
 use claims::Lists;
 use document::Content;
+use set::SetSlot;
 use shard::{Shard, Spread};
 
 /// In how many parts the storage is divided.
@@ -322,6 +323,13 @@ impl Storage for Memory {
         shard.read_set(set);
         shard.shrink_to(self.share());
         Ok(counts)
+    }
+
+    async fn forget_sets(&self, sets: &[SetName]) -> Result<()> {
+        for set in sets {
+            self.set_shard(set).with_known_set(set, SetSlot::forget);
+        }
+        Ok(())
     }
 
     async fn clear(&self) -> Result<()> {

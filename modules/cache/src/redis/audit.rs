@@ -227,7 +227,7 @@ impl Audit {
             });
             if self.repairs {
                 self.storage
-                    .forget_sets(std::slice::from_ref(&place.set))
+                    .drop_sets(std::slice::from_ref(&place.set))
                     .await?;
             }
         }

@@ -211,7 +211,7 @@ impl Eviction {
         let storage = RedisStorage::new(shared, epoch, incarnation, nobody);
         // Of those that batches are about to change the tokens stay.
         let mut gone = storage.drop_documents(own, false).await?;
-        gone.extend(storage.forget_sets(sets).await?);
+        gone.extend(storage.drop_sets(sets).await?);
         let documents = documents.iter().map(|document| document.collection);
         let sets = sets.iter().map(|set| set.collection);
         for (collection, _) in documents.chain(sets).zip(&gone).filter(|(_, gone)| **gone) {

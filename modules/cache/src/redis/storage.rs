@@ -358,6 +358,10 @@ impl Storage for RedisStorage {
         Ok(counts)
     }
 
+    async fn forget_sets(&self, sets: &[SetName]) -> Result<()> {
+        self.drop_sets(sets).await.map(drop)
+    }
+
     async fn clear(&self) -> Result<()> {
         self.forget_all().await
     }

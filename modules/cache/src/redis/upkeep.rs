@@ -141,7 +141,7 @@ impl RedisStorage {
             self.drop_documents(documents, of_readers).await?;
             sets.sort_unstable();
             sets.dedup();
-            self.forget_sets(&sets).await?;
+            self.drop_sets(&sets).await?;
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl RedisStorage {
     }
 
     /// Forgets sets. Which ones were there.
-    pub(super) async fn forget_sets(&self, sets: &[SetName]) -> Result<Vec<bool>> {
+    pub(super) async fn drop_sets(&self, sets: &[SetName]) -> Result<Vec<bool>> {
         let begin = || self.begun(&SCRIPTS.forget);
         let add = |call: &mut Call, set: &SetName| {
             call.keys(self.keys.set(set));

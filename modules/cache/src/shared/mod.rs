@@ -461,6 +461,15 @@ impl<R: Remote> Storage for Shared<R> {
         Ok(built.await.unwrap_or(false))
     }
 
+    async fn forget_sets(&self, sets: &[SetName]) -> Result<()> {
+        // Others may be reading them, whether this instance may or not.
+        let storage = self.view.borrow().storage.clone();
+        match storage {
+            Some(storage) => storage.forget_sets(sets).await,
+            None => Ok(()),
+        }
+    }
+
     async fn clear(&self) -> Result<()> {
         match self.readable() {
             Some((storage, _)) => storage.clear().await,
