@@ -489,12 +489,12 @@ impl World {
         let Some(mongo) = &self.mongo else { return };
         let truth = Arc::new(self.truth.again());
         let recent = SimRecent::new(mongo.clone()).covering(truth.clone());
-        let backfill = Backfill {
-            catalog: self.catalog.clone(),
+        let backfill = Backfill::new(
+            self.catalog.clone(),
             truth,
-            recent: Arc::new(recent),
-            clock: self.clock_of_one(),
-        };
+            Arc::new(recent),
+            self.clock_of_one(),
+        );
         let scheduler = self.scheduler.clone();
         self.scheduler.spawn_in(WORLD, "backfill", async move {
             let collections = backfill.collections();

@@ -47,12 +47,7 @@ impl Recent {
         let truth = server::truth(&loaded, &catalog, &clock, &(Arc::new(SystemRandom) as _))?;
         truth.start(Vec::new()).await?;
         let mongo = Arc::new(mongo);
-        let backfill = Backfill {
-            catalog,
-            truth: truth.clone(),
-            recent: mongo.clone(),
-            clock,
-        };
+        let backfill = Backfill::new(catalog, truth.clone(), mongo.clone(), clock);
         let result = async {
             mongo.start().await?;
             match self {

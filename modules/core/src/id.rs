@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use uuid::Uuid;
 
+use crate::time::Timestamp;
+
 /// The id of a document: a UUID. Written in lower case with hyphens, which sorts as its bytes do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(Uuid);
@@ -20,6 +22,13 @@ impl Id {
     /// The UUID.
     pub const fn uuid(self) -> Uuid {
         self.0
+    }
+
+    /// When the id was made, by the clock of who made it. Only a UUID of version 7 says so.
+    pub fn made_at(self) -> Option<Timestamp> {
+        let [a, b, c, d, e, f, ..] = *self.0.as_bytes();
+        let millis = i64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        (self.0.get_version_num() == 7).then(|| Timestamp::from_millis(millis))
     }
 }
 

@@ -97,6 +97,9 @@ impl Tiers {
             let why = self.why_not_cached(collection.id);
             return Ok(Answer::truth(documents, why));
         };
+        if let Some(recent) = &self.recent {
+            recent.used(collection.id, ids.iter().copied());
+        }
         let mut reading = Reading::new(self);
         let found = reading.documents(collection, cache, ids).await?;
         let mut looked_up = LookedUp::default();
@@ -117,13 +120,21 @@ impl Tiers {
         view: &View,
     ) -> Result<(Option<Answer<Listed>>, Cow<'static, str>)> {
         let (answer, why) = self.list_from_sets(query, view).await?;
-        if answer.is_some() || self.recent.is_none() {
+        let Some(recent) = &self.recent else {
             return Ok((answer, why));
+        };
+        let (answer, why) = match answer {
+            Some(answer) => (Some(answer), why),
+            None => match self.list_from_recent(query, view).await? {
+                Ok(answer) => (Some(answer), Cow::Borrowed("")),
+                Err(not_recent) => (None, format!("{why}; {not_recent}").into()),
+            },
+        };
+        if let Some(answer) = &answer {
+            let ids = answer.content.documents.iter();
+            recent.used(query.collection, ids.filter_map(Seen::id));
         }
-        Ok(match self.list_from_recent(query, view).await? {
-            Ok(answer) => (Some(answer), Cow::Borrowed("")),
-            Err(not_recent) => (None, format!("{why}; {not_recent}").into()),
-        })
+        Ok((answer, why))
     }
 
     /// A list from sets, or the reason why there is none.

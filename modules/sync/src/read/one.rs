@@ -15,6 +15,9 @@ impl Tiers {
         id: Id,
         view: &View,
     ) -> Result<Option<Answer<Body>>> {
+        if let Some(recent) = &self.recent {
+            recent.used(collection, [id]);
+        }
         let Some((_, collection, cache)) = self.cached(collection) else {
             return self.read_one_below(collection, id, view).await;
         };

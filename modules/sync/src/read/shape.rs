@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use nubo_core::{
-    Result, cache::Held, document::Document, schema::Collection, sent, truth::Body, value::Value,
+    Result, cache::Held, document::Document, id::Id, record::Record, schema::Collection, sent,
+    truth::Body, value::Value,
 };
 
 /// A document and what its reader does not see of it.
@@ -15,6 +16,14 @@ pub(super) struct Seen {
 }
 
 impl Seen {
+    /// The document's id.
+    pub fn id(&self) -> Option<Id> {
+        match self.held.excerpt.value(Collection::ID) {
+            Value::Uuid(id) => Some(Id::from_uuid(*id)),
+            _ => None,
+        }
+    }
+
     /// The document with all of its fields.
     pub fn body(&self, collection: &Collection) -> Body {
         Body {

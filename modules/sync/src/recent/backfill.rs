@@ -8,7 +8,7 @@
 //! Before it is noted that the tier has a stretch, a mark is moved there and in the truth, as for what
 //! was written ([`super::keep`]). Otherwise nobody would see that the tier was set back to before it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use nubo_core::{
     Error, Result,
@@ -27,6 +27,8 @@ use nubo_core::{
     value::Value,
 };
 
+use super::RecentStore;
+
 /// How many documents are brought at a time.
 const STRETCH: u32 = 1000;
 /// How often in a row it may fail without having brought anything.
@@ -34,12 +36,20 @@ const ATTEMPTS: u32 = 3;
 /// Whose mark it is that is moved.
 const FILLING: Id = Id::NIL;
 
+/// How much longer than it works it rests in a server that has other things to do.
+const REST: u32 = 2;
+
+/// Which mistake it is that the tier cannot hold a document.
+pub(super) const REFUSED: &str = "recent_refused";
+
 /// Brings what is older than the tier.
 pub struct Backfill {
-    pub catalog: Arc<Catalog>,
-    pub truth: Arc<dyn Truth>,
-    pub recent: Arc<dyn Recent>,
-    pub clock: Arc<dyn Clock>,
+    catalog: Arc<Catalog>,
+    truth: Arc<dyn Truth>,
+    recent: Arc<dyn Recent>,
+    clock: Arc<dyn Clock>,
+    /// Whether somebody else judges the tier, and there is more to do than this.
+    is_beside: bool,
 }
 
 /// Where the mark stands in an epoch.
@@ -61,6 +71,35 @@ pub struct Filled {
 }
 
 impl Backfill {
+    /// One that has the tier to itself.
+    pub const fn new(
+        catalog: Arc<Catalog>,
+        truth: Arc<dyn Truth>,
+        recent: Arc<dyn Recent>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            catalog,
+            truth,
+            recent,
+            clock,
+            is_beside: false,
+        }
+    }
+
+    /// One beside the task that keeps the tier.
+    pub(super) fn beside(store: &RecentStore) -> Self {
+        Self {
+            is_beside: true,
+            ..Self::new(
+                store.catalog.clone(),
+                store.truth.clone(),
+                store.recent.clone(),
+                store.clock.clone(),
+            )
+        }
+    }
+
     /// Brings what collections are missing, and tells after each stretch how far it has come.
     ///
     /// # Errors
@@ -128,7 +167,12 @@ impl Backfill {
         if !is_same {
             return Err(not_in_use());
         }
-        self.recent.trust(&sight);
+        if !self.is_beside {
+            self.recent.trust(&sight);
+        }
+        if self.recent.epoch() != Some(epoch) {
+            return Err(not_in_use());
+        }
         Ok((standing, Mark { epoch, at: tier }))
     }
 
@@ -167,6 +211,7 @@ impl Backfill {
         };
         let mut start = Start::First;
         while !filled.is_complete {
+            let began = self.clock.ticks();
             let query = Query {
                 collection: collection.id,
                 filter: between(collection, window, covered),
@@ -183,7 +228,7 @@ impl Backfill {
                 let refused = self.recent.bring(epoch, collection.id, &versions, now);
                 if let [first, ..] = refused.await?[..] {
                     return Err(Error::unavailable(
-                        "recent_refused",
+                        REFUSED,
                         format!("MongoDB cannot hold {first} of `{}`", collection.name),
                     ));
                 }
@@ -205,6 +250,11 @@ impl Backfill {
                 return Err(not_in_use());
             }
             tell(filled);
+            if self.is_beside {
+                let took = self.clock.ticks().saturating_sub(began);
+                let took = Duration::from_micros(took.try_into().unwrap_or_default());
+                tokio::time::sleep(took * REST).await;
+            }
             start = match documents.last() {
                 Some(last) => Start::After(keys(collection, last)),
                 None => break,

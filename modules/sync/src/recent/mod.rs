@@ -11,14 +11,17 @@
 //! in the tier as it was at that moment, or newer, or not at all.
 
 mod backfill;
+mod fill;
 mod keep;
 mod settle;
+mod uses;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
+use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use nubo_core::{
     Error, Result,
     access::View,
@@ -38,9 +41,12 @@ use tokio::sync::Notify;
 pub use backfill::{Backfill, Filled};
 pub use keep::{Keeping, RecentTask};
 use settle::Arriving;
+use uses::Uses;
 
 /// How many documents are asked for and brought at a time.
 const TOGETHER: usize = 500;
+/// How many times as many are under way at once.
+const LANES: usize = 4;
 
 /// What the store needs for a recent tier.
 pub struct RecentParts {
@@ -64,6 +70,7 @@ pub struct RecentStore {
     process: Id,
     known: RwLock<Known>,
     arriving: Mutex<Arriving>,
+    uses: Mutex<Uses>,
     /// There is something to bring.
     wake: Notify,
     /// Somebody wants to read from the tier, which is to be looked at before.
@@ -117,6 +124,7 @@ impl RecentStore {
             random,
             known: RwLock::default(),
             arriving: Mutex::default(),
+            uses: Mutex::default(),
             wake: Notify::new(),
             look: Notify::new(),
             #[cfg(feature = "flaws")]
@@ -213,14 +221,19 @@ impl RecentStore {
         for (collection, id) in places {
             of_each.entry(*collection).or_default().push(*id);
         }
-        let mut brought = Brought::default();
-        for (collection, mut ids) in of_each {
+        let mut parts = Vec::new();
+        for (collection, ids) in &mut of_each {
             ids.sort_unstable();
             ids.dedup();
-            for ids in ids.chunks(TOGETHER) {
-                self.bring_some(epoch, collection, ids, &mut brought)
-                    .await?;
-            }
+            let some = ids.chunks(TOGETHER);
+            parts.extend(some.map(|ids| self.bring_some(epoch, *collection, ids).boxed()));
+        }
+        // The truth is asked for some while the tier takes others.
+        let mut bringing = stream::iter(parts).buffer_unordered(LANES);
+        let mut brought = Brought::default();
+        while let Some(some) = bringing.try_next().await? {
+            brought.refused.extend(some.refused);
+            brought.gone.extend(some.gone);
         }
         Ok(brought)
     }
@@ -230,8 +243,8 @@ impl RecentStore {
         epoch: Epoch,
         collection: CollectionId,
         ids: &[Id],
-        brought: &mut Brought,
-    ) -> Result<()> {
+    ) -> Result<Brought> {
+        let mut brought = Brought::default();
         let now = self.clock.now();
         let mut documents = self.in_truth(collection, ids).await?;
         let missing = without(ids, &documents);
@@ -264,7 +277,7 @@ impl RecentStore {
             let refused = refused.into_iter().map(|id| (collection, id));
             brought.refused.extend(refused);
         }
-        Ok(())
+        Ok(brought)
     }
 
     /// Documents as the truth has them now.

@@ -37,6 +37,8 @@ pub(super) struct Arriving {
     committed: VecDeque<Batch>,
     /// How many documents they have together.
     waiting: usize,
+    /// Those, and those that are being brought.
+    on_their_way: HashSet<(Id, BatchId)>,
     /// Documents that others have written, and those that were asked for and are not in the tier.
     looked_for: HashMap<Place, Vec<Claim>>,
     /// Documents that others have deleted, which are to be looked at again.
@@ -63,6 +65,12 @@ struct Batch {
     since: i64,
 }
 
+impl Batch {
+    const fn name(&self) -> (Id, BatchId) {
+        (self.instance, self.number)
+    }
+}
+
 impl Arriving {
     /// Some batches whose documents are to be brought. Those that were announced before a moment, in
     /// ticks, are left to their notes.
@@ -73,12 +81,30 @@ impl Arriving {
             && let Some(batch) = self.committed.pop_front()
         {
             documents += batch.touched.len();
-            if batch.since >= since {
-                taken.push(batch);
+            match batch.since >= since {
+                true => taken.push(batch),
+                false => drop(self.on_their_way.remove(&batch.name())),
             }
         }
         self.waiting = self.waiting.saturating_sub(documents);
         taken
+    }
+
+    /// Batches have been brought, or could not be.
+    fn done_with(&mut self, batches: &[(Id, BatchId)]) {
+        for batch in batches {
+            self.on_their_way.remove(batch);
+        }
+    }
+
+    /// Whether this process is about to bring the documents of a batch.
+    pub fn has_on_its_way(&self, batch: (Id, BatchId)) -> bool {
+        self.on_their_way.contains(&batch)
+    }
+
+    /// How many documents wait to be brought.
+    pub const fn waiting(&self) -> usize {
+        self.waiting
     }
 
     /// Documents that were found to be gone before a moment, in ticks.
@@ -146,28 +172,33 @@ impl RecentStore {
     /// When the tier does not take it, or the truth does not answer. What was tried is left to its
     /// notes.
     pub async fn settle_some(&self) -> Result<bool> {
+        let Some(epoch) = self.epoch() else {
+            // It is to be looked at first, which takes a moment; or it is away, and what has waited for
+            // too long is left to its notes.
+            return Ok(false);
+        };
         let now = self.clock.ticks();
         let (turn, batches, looked_for, ended) = {
             let mut arriving = self.arriving();
-            if self.recent.epoch().is_none() {
-                // It is to be looked at first, which takes a moment; or it is away, and what has waited
-                // for too long is left to its notes.
-                return Ok(false);
-            }
             let looked_for = std::mem::take(&mut arriving.looked_for);
             let batches = arriving.take_some(now.saturating_sub(LATE / 2 * 1000));
             let ended = arriving.take_ended(now.saturating_sub(LATE * 1000));
             (arriving.turn(), batches, looked_for, ended)
         };
-        let Some(epoch) = self.epoch() else {
-            return Ok(false);
+        let names: Vec<_> = batches.iter().map(Batch::name).collect();
+        let settled = async {
+            if !ended.is_empty() {
+                self.settle_ended(epoch, ended).await?;
+            }
+            if !batches.is_empty() {
+                self.settle_batches(epoch, turn, batches).await?;
+            }
+            Ok(())
         };
-        if !ended.is_empty() {
-            self.settle_ended(epoch, ended).await?;
-        }
-        if !batches.is_empty() {
-            self.settle_batches(epoch, turn, batches).await?;
-        }
+        let settled = settled.await;
+        // What could not be brought is left to its notes.
+        self.arriving().done_with(&names);
+        settled?;
         if !looked_for.is_empty()
             && let Err(error) = self.settle_others(epoch, &looked_for).await
         {
@@ -336,6 +367,7 @@ impl Observer for RecentStore {
         let count = batch.touched.len();
         if fate == Fate::Committed && arriving.waiting + count <= MOST_WAITING {
             arriving.waiting += count;
+            arriving.on_their_way.insert(batch.name());
             arriving.committed.push_back(batch);
             drop(arriving);
             self.wake.notify_one();

@@ -218,13 +218,14 @@ pub(crate) fn mark() -> String {
 }
 
 /// Notes behind a place that were visible at a moment. Arguments: the moment in milliseconds; the
-/// instance, the batch, the schema and the table of the place; how many.
+/// instance, the batch, the schema and the table of the place; how many. In the order of the table, and
+/// not of what is read from it, so that the primary key has it.
 pub(crate) fn notes() -> String {
     format!(
-        "SELECT instance::text, batch, \"schema\", \"table\", array_to_string(ids, ',') FROM {OUTBOX} \
-         WHERE at <= to_timestamp(($1 + 1) / 1000.0) \
-         AND (instance, batch, \"schema\", \"table\") > ($2::text::uuid, $3, $4, $5) \
-         ORDER BY instance, batch, \"schema\", \"table\" LIMIT $6"
+        "SELECT o.instance::text, o.batch, o.\"schema\", o.\"table\", array_to_string(o.ids, ',') \
+         FROM {OUTBOX} o WHERE o.at <= to_timestamp(($1 + 1) / 1000.0) \
+         AND (o.instance, o.batch, o.\"schema\", o.\"table\") > ($2::text::uuid, $3, $4, $5) \
+         ORDER BY o.instance, o.batch, o.\"schema\", o.\"table\" LIMIT $6"
     )
 }
 
