@@ -99,15 +99,14 @@ fn while_it_is_away_the_truth_answers_and_afterwards_it_has_everything() {
     wait("everything has arrived", || noted() == "0");
 }
 
-#[test]
-fn what_is_older_is_there_after_a_backfill() {
-    let mut scene = Scene::start_recent(&[("cells", RECENT_CELLS)]);
+/// Another life of the tier, which has nothing of what was there before: two cells, of three.
+fn begun_anew() -> Scene {
+    let scene = Scene::start_recent(&[("cells", RECENT_CELLS)]);
     let client = scene.client(0);
     for value in 0..=2 {
         create(&client, value);
     }
     from_tier(&client, NEWEST, "recent");
-    // Another life of the tier has nothing of what was there before.
     scene.database.sql("UPDATE nubo.recent SET sound = false");
     let state = || scene.database.sql("SELECT number, sound FROM nubo.recent");
     wait("it begins anew", || state() == "2|t");
@@ -115,6 +114,19 @@ fn what_is_older_is_there_after_a_backfill() {
     let list = client.get(NEWEST);
     assert_eq!(values(&list.expect(200)), [3, 2]);
     assert!(is_from(&list, "truth"));
+    scene
+}
+
+#[test]
+fn what_is_older_comes_by_itself() {
+    let scene = begun_anew();
+    let list = from_tier(&scene.client(1), NEWEST, "recent");
+    assert_eq!(values(&list), [3, 2]);
+}
+
+#[test]
+fn what_is_older_is_there_after_a_backfill() {
+    let mut scene = begun_anew();
     scene.instances[0].backfill();
     assert_eq!(
         values(&from_tier(&scene.client(1), NEWEST, "recent")),

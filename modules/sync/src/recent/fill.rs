@@ -14,7 +14,7 @@ use super::{
 };
 
 /// For how long it is seen whether somebody gets ahead, at least, and how much longer at most.
-const WATCHED: Duration = Duration::from_secs(10);
+const WATCHED: Duration = Duration::from_secs(5);
 
 /// Brings what is older than the tier, until it is stopped.
 pub(super) async fn fill(store: Arc<RecentStore>, mut stopped: watch::Receiver<bool>) {
