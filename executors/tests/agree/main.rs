@@ -1,10 +1,12 @@
-//! One filter language: documents in memory, in SQL and in MongoDB give the same answers.
+//! One filter language: documents in memory, in SQL, in MongoDB and in the cache's sets give the same
+//! answers.
 //!
-//! Random schemas, documents, filters and orders; the matcher of `core` says what is right. Each
-//! case is one database and many filters. `NUBO_CASES` says how many cases there are.
+//! Random schemas, documents, filters, orders and access rules; the matcher of `core` says what is
+//! right. Each case is one database and many filters. `NUBO_CASES` says how many cases there are.
 
 #![allow(clippy::unwrap_used)]
 
+mod cached;
 mod recent;
 mod truth;
 #[path = "../../../modules/truth/tests/world/mod.rs"]
@@ -12,12 +14,14 @@ mod world;
 
 use std::cmp::Ordering;
 
+use cached::{Cached, Share};
 use nubo_core::{
     access::View,
     document::Document,
     filter::{Expr, Reader},
-    query::{Query, Start},
+    query::{Cursor, Query, Start},
     schema::{Collection, SortKey},
+    truth::Page,
     write::{Operation, Outcome, Sequence, Transaction},
 };
 use proptest::{prelude::*, test_runner::TestCaseResult};
@@ -34,17 +38,21 @@ const WITH_MONGO: usize = 4;
 #[test]
 fn all_executors_agree() {
     let place = Driver::Postgres.home();
+    let share = Share::default();
     property::holds(200, 4000..5000, async |choices| {
         let homes = [Driver::Sqlite.home(), place.emptied().unwrap()];
-        one_case(choices, homes).await
+        one_case(choices, homes, &share).await
     });
+    share.check();
 }
 
-async fn one_case(choices: &mut Choices<'_>, homes: [Home; 2]) -> TestCaseResult {
+async fn one_case(choices: &mut Choices<'_>, homes: [Home; 2], share: &Share) -> TestCaseResult {
     let mut declarations = schemas::declarations(choices);
     declarations[0]["tiers"] = json!({ "recent": {} });
+    cached::declare(choices, &mut declarations);
     let [sqlite, postgres] = homes;
-    let sqlite = World::at(declarations.clone(), sqlite).await;
+    let sqlite = World::closed(declarations.clone(), sqlite);
+    let cached = Cached::start(&sqlite, &declarations, share).await;
     let postgres = World::at(declarations.clone(), postgres).await;
     let mongo = match choices.once_in(WITH_MONGO) {
         true => Some(Mongo::new(sqlite.catalog.clone()).await),
@@ -69,8 +77,16 @@ async fn one_case(choices: &mut Choices<'_>, homes: [Home; 2]) -> TestCaseResult
         mongo.fill(choices, collection, &documents).await?;
     }
     for _ in 0..FILTERS {
-        let json = filters::filter(choices, collection);
-        let sort = filters::sort(choices, collection);
+        let (json, sort) = match choices.once_in(2) {
+            true => (
+                cached::narrow_filter(choices, collection, &documents),
+                cached::order(&declarations),
+            ),
+            false => (
+                filters::filter(choices, collection),
+                filters::sort(choices, collection),
+            ),
+        };
         let about = format!("filter {json}\nsort {sort}\nschema {declarations}");
         let filter = match Reader::of_client(&sqlite.catalog, collection).read(&json) {
             Ok(filter) => filter,
@@ -98,6 +114,7 @@ async fn one_case(choices: &mut Choices<'_>, homes: [Home; 2]) -> TestCaseResult
             let question = &question;
             Answers { world, question }.compare().await?;
         }
+        cached.compare(&question).await?;
         if let Some(mongo) = &mongo {
             mongo.compare(choices, &question).await?;
         }
@@ -189,6 +206,32 @@ impl Question<'_> {
         Query {
             limit: self.limit as u32,
             ..self.query.clone()
+        }
+    }
+
+    /// Page by page to the end, each cursor through the form that clients hold. Who asks compares
+    /// what is on a page.
+    async fn walk(
+        &self,
+        expected: &[&Document],
+        ask: impl AsyncFn(Query, &[&Document]) -> Result<Page, TestCaseError>,
+    ) -> TestCaseResult {
+        let mut query = self.in_steps();
+        let mut rest = expected;
+        loop {
+            let (now, later) = rest.split_at(self.limit.min(rest.len()));
+            let page = ask(query.clone(), now).await?;
+            prop_assert_eq!(page.count as usize, now.len());
+            prop_assert_eq!(page.next.is_some(), !later.is_empty(), "{}", &self.about);
+            let Some(keys) = page.next else { return Ok(()) };
+            let cursor = Cursor::encode_keys(&query, self.collection, &keys);
+            query.start = Cursor::decode(&cursor, &query, self.collection)
+                .map_err(|error| TestCaseError::fail(format!("{error}: {}", self.about)))?;
+            let last = now.last().unwrap();
+            let exact = query.sort.iter().map(|key| last.value(key.field).clone());
+            let exact = Start::After(exact.collect());
+            prop_assert_eq!(&query.start, &exact, "{}", &self.about);
+            rest = later;
         }
     }
 }

@@ -1,11 +1,6 @@
 //! What a truth answers.
 
-use nubo_core::{
-    access::View,
-    document::Document,
-    query::{Cursor, Query, Start},
-    schema::Collection,
-};
+use nubo_core::{access::View, document::Document, query::Query, schema::Collection};
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use serde_json::Value as Json;
 
@@ -93,43 +88,19 @@ impl Answers<'_> {
         Ok(())
     }
 
-    /// Page by page to the end, each cursor through the form that clients hold.
+    /// Page by page to the end.
     async fn compare_walk(&self) -> TestCaseResult {
-        let limit = self.question.limit;
-        let mut query = self.question.in_steps();
-        let mut rest = &self.question.expected[..];
-        loop {
-            let page = self.world.truth.page(query.clone(), &View::all()).await;
+        let ask = async |query: Query, expected: &[&Document]| {
+            let page = self.world.truth.page(query, &View::all()).await;
             let page = page.map_err(|e| self.failed(e))?;
-            let (now, later) = rest.split_at(limit.min(rest.len()));
-            let all: Vec<Vec<u8>> = now
-                .iter()
+            let all = expected.iter();
+            let all: Vec<Vec<u8>> = all
                 .map(|document| written(document, self.question.collection))
                 .collect();
             self.same(&page.documents, &all)?;
-            prop_assert_eq!(page.count as usize, now.len());
-            prop_assert_eq!(
-                page.next.is_some(),
-                !later.is_empty(),
-                "{}",
-                &self.question.about
-            );
-            let Some(keys) = page.next else { return Ok(()) };
-            let cursor = Cursor::encode_keys(&query, self.question.collection, &keys);
-            query.start =
-                Cursor::decode(&cursor, &query, self.question.collection).map_err(|error| {
-                    TestCaseError::fail(format!("{error}: {}", self.question.about))
-                })?;
-            let last = now.last().unwrap();
-            let exact = query.sort.iter().map(|key| last.value(key.field).clone());
-            prop_assert_eq!(
-                &query.start,
-                &Start::After(exact.collect()),
-                "{}",
-                &self.question.about
-            );
-            rest = later;
-        }
+            Ok(page)
+        };
+        self.question.walk(&self.question.expected, ask).await
     }
 
     /// Documents joined as they are in a page.

@@ -13,10 +13,15 @@ use super::{
 
 /// A filter on the documents of a collection.
 pub fn filter(choices: &mut Choices<'_>, collection: &Collection) -> Json {
+    // `_rev` comes last and depends on the clock; the others are all asked for.
+    let fields: Vec<&Field> = collection.fields().iter().collect();
+    filter_by(choices, &fields)
+}
+
+/// The same by some fields alone.
+pub fn filter_by(choices: &mut Choices<'_>, fields: &[&Field]) -> Json {
     level(choices, 2, &mut |choices| {
-        let fields = collection.fields();
-        // `_rev` comes last and depends on the clock; the others are all asked for.
-        let field = &fields[choices.below(fields.len())];
+        let field = *choices.pick(fields);
         let (path, kind) = path(choices, field);
         (path, condition(choices, &kind, 2))
     })
@@ -29,9 +34,14 @@ pub fn sort(choices: &mut Choices<'_>, collection: &Collection) -> String {
         .iter()
         .filter(|field| field.kind.is_ordered() && field.is_queryable())
         .collect();
+    sort_by(choices, &ordered)
+}
+
+/// The same by some fields alone.
+pub fn sort_by(choices: &mut Choices<'_>, ordered: &[&Field]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for _ in 0..1 + choices.below(3) {
-        let name = choices.pick(&ordered).name.as_str();
+        let name = choices.pick(ordered).name.as_str();
         if !names.contains(&name) {
             names.push(name);
         }
