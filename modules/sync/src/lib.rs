@@ -56,7 +56,10 @@ use nubo_core::{
 pub use behind::{Applying, Behind, BehindSettings};
 pub use publish::Publisher;
 use read::Cached;
-pub use recent::{Backfill, Filled, Keeping, RecentParts, RecentStore, RecentTask};
+pub use recent::{
+    Backfill, Doubt, Filled, Keeping, RecentAudit, RecentComparison, RecentFault, RecentParts,
+    RecentRepair, RecentStore, RecentTask, Wrong,
+};
 pub use retention::{Retention, Sweep};
 
 /// Deliberate mistakes in the order of reading, for the simulation to find.

@@ -289,15 +289,17 @@ fn not_in_use() -> Error {
 
 /// What was created in a time.
 fn between(collection: &Collection, from: Timestamp, until: Timestamp) -> Expr {
-    let field = collection.created_at();
-    let compare = |comparison, at| {
-        let path = Path::to_field(field, &collection.fields()[field]);
-        Expr::field(path, Test::Compare(comparison, Value::Timestamp(at)))
-    };
     Expr::All(vec![
-        compare(Comparison::GreaterOrEqual, from),
-        compare(Comparison::Less, until),
+        created(collection, Comparison::GreaterOrEqual, from),
+        created(collection, Comparison::Less, until),
     ])
+}
+
+/// What was created before or after a moment.
+pub(super) fn created(collection: &Collection, comparison: Comparison, at: Timestamp) -> Expr {
+    let field = collection.created_at();
+    let path = Path::to_field(field, &collection.fields()[field]);
+    Expr::field(path, Test::Compare(comparison, Value::Timestamp(at)))
 }
 
 /// The order of newest first.
@@ -310,7 +312,8 @@ pub(super) fn newest_first(collection: &Collection) -> Vec<SortKey> {
         .to_vec()
 }
 
-fn keys(collection: &Collection, document: &Document) -> Vec<Value> {
+/// Where a document stands in that order.
+pub(super) fn keys(collection: &Collection, document: &Document) -> Vec<Value> {
     let keys = newest_first(collection).into_iter();
     keys.map(|key| document.value(key.field).clone()).collect()
 }

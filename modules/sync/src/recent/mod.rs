@@ -5,48 +5,45 @@
 //! ([`settle`]); then the claims go, and the notes. What was left behind by whoever died, or could not
 //! be brought, is found by its note and brought as it is now. [`keep`] is the task that sees to that;
 //! it also judges whether the tier is what it should be, and begins another epoch where it is not.
-//! [`backfill`] brings what is older than the tier.
+//! [`backfill`] brings what is older than the tier, and [`audit`] holds what it has against the truth.
 //!
 //! A reader ([`crate::read`]) looks at the pending lists first. A document that is not pending then is
 //! in the tier as it was at that moment, or newer, or not at all.
 
+mod audit;
 mod backfill;
+mod bring;
+mod doubt;
 mod fill;
 mod keep;
 mod settle;
 mod uses;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use nubo_core::{
     Error, Result,
-    access::View,
     clock::{Clock, Random},
     coordination::Epoch,
-    document::Document,
     id::Id,
     outbox::Outbox,
-    query::Query,
-    recent::{Found, Fresh, PendingLists, Recent, State},
+    recent::{PendingLists, Recent},
     schema::{Catalog, CollectionId, RecentTier},
     time::Timestamp,
     truth::Truth,
 };
 use tokio::sync::Notify;
 
+pub use audit::{RecentAudit, RecentComparison, RecentFault, RecentRepair, Wrong};
 pub use backfill::{Backfill, Filled};
+use bring::{Bringing, Brought};
+pub use doubt::Doubt;
 pub use keep::{Keeping, RecentTask};
 use settle::Arriving;
 use uses::Uses;
-
-/// How many documents are asked for and brought at a time.
-const TOGETHER: usize = 500;
-/// How many times as many are under way at once.
-const LANES: usize = 4;
 
 /// What the store needs for a recent tier.
 pub struct RecentParts {
@@ -92,16 +89,6 @@ type Place = (CollectionId, Id);
 /// How long after its commit a version may still come to the tier, in milliseconds. Nobody brings what
 /// has waited for half as long, and the rest is more than a command is under way.
 const LATE: i64 = 60_000;
-
-/// What has become of documents that were brought as they are now.
-#[derive(Default)]
-struct Brought {
-    /// Those that the tier cannot hold.
-    refused: HashSet<Place>,
-    /// Those that are gone. It is not known after which version, so that one that is still on its way
-    /// would stay: they are to be looked at again when none can be ([`LATE`]).
-    gone: HashSet<Place>,
-}
 
 impl RecentStore {
     /// A tier of which nothing is known yet.
@@ -212,86 +199,13 @@ impl RecentStore {
     }
 
     /// Brings documents as they are now.
-    ///
-    /// Of one that is gone it is not known when that was. What the tier has of it is looked at before
-    /// it is found that it is gone, so that its end belongs behind that version, and a later life is
-    /// not touched.
     async fn bring_now(&self, epoch: Epoch, places: &[Place]) -> Result<Brought> {
-        let mut of_each: BTreeMap<CollectionId, Vec<Id>> = BTreeMap::new();
-        for (collection, id) in places {
-            of_each.entry(*collection).or_default().push(*id);
-        }
-        let mut parts = Vec::new();
-        for (collection, ids) in &mut of_each {
-            ids.sort_unstable();
-            ids.dedup();
-            let some = ids.chunks(TOGETHER);
-            parts.extend(some.map(|ids| self.bring_some(epoch, *collection, ids).boxed()));
-        }
-        // The truth is asked for some while the tier takes others.
-        let mut bringing = stream::iter(parts).buffer_unordered(LANES);
-        let mut brought = Brought::default();
-        while let Some(some) = bringing.try_next().await? {
-            brought.refused.extend(some.refused);
-            brought.gone.extend(some.gone);
-        }
-        Ok(brought)
+        let bringing = Bringing {
+            catalog: &self.catalog,
+            truth: &*self.truth,
+            recent: &*self.recent,
+            clock: &*self.clock,
+        };
+        bringing.now(epoch, places).await
     }
-
-    async fn bring_some(
-        &self,
-        epoch: Epoch,
-        collection: CollectionId,
-        ids: &[Id],
-    ) -> Result<Brought> {
-        let mut brought = Brought::default();
-        let now = self.clock.now();
-        let mut documents = self.in_truth(collection, ids).await?;
-        let missing = without(ids, &documents);
-        let mut gone = Vec::new();
-        if !missing.is_empty() {
-            let before = self.recent.documents(epoch, collection, &missing).await?;
-            documents.extend(self.in_truth(collection, &missing).await?);
-            let still: HashSet<Id> = without(&missing, &documents).into_iter().collect();
-            brought
-                .gone
-                .extend(still.iter().map(|id| (collection, *id)));
-            gone.extend(
-                missing
-                    .iter()
-                    .zip(before)
-                    .filter_map(|(id, found)| match found {
-                        Found::Held(held) if still.contains(id) => Some(Fresh {
-                            id: *id,
-                            revision: held.revision,
-                            state: State::Gone(None),
-                        }),
-                        _ => None,
-                    }),
-            );
-        }
-        let mut versions: Vec<Fresh<'_>> = documents.iter().filter_map(Fresh::there).collect();
-        versions.extend(gone);
-        if !versions.is_empty() {
-            let refused = self.recent.bring(epoch, collection, &versions, now).await?;
-            let refused = refused.into_iter().map(|id| (collection, id));
-            brought.refused.extend(refused);
-        }
-        Ok(brought)
-    }
-
-    /// Documents as the truth has them now.
-    async fn in_truth(&self, collection: CollectionId, ids: &[Id]) -> Result<Vec<Document>> {
-        let query = Query::by_ids(self.catalog.get(collection), ids);
-        self.truth.find(query, &View::all()).await
-    }
-}
-
-/// The ids of which there is no document.
-fn without(ids: &[Id], documents: &[Document]) -> Vec<Id> {
-    let found: HashSet<Id> = documents.iter().filter_map(Document::id).collect();
-    ids.iter()
-        .filter(|id| !found.contains(id))
-        .copied()
-        .collect()
 }
