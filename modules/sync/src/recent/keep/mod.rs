@@ -44,7 +44,7 @@ use self::{
     lists::{Lists, Opening},
     notes::{Ends, Progress},
 };
-use super::{Known, LATE, RecentStore, fill::fill};
+use super::{Known, LATE, RecentStore, doubt::Doubt, fill::fill};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -301,28 +301,8 @@ impl Keeping {
 
     /// Whether the tier and the truth know each other, and neither was set back.
     async fn agree(&self, outbox: &dyn Outbox, standing: &Standing, sight: &Sight) -> Result<bool> {
-        let same = sight.epoch == Some(standing.epoch)
-            && sight.truth.as_ref() == Some(&standing.identity)
-            && standing.is_sound;
-        let mark_of = |process: &Id| sight.marks.get(process).copied().unwrap_or(0);
-        let tier_has_all = || {
-            let mut marks = standing.marks.iter();
-            !self.checks_marks() || marks.all(|(process, mark)| mark_of(process) >= *mark)
-        };
-        if !same || !tier_has_all() {
-            return Ok(false);
-        }
-        let is_behind = |standing: &Standing| {
-            let known = |process: &Id| standing.marks.get(process).copied().unwrap_or(0);
-            let mut marks = sight.marks.iter();
-            marks.any(|(process, mark)| known(process) + 1 < *mark)
-        };
-        if !is_behind(standing) {
-            return Ok(true);
-        }
-        // Others may have gone on between the two looks.
-        let now = outbox.standing().await?;
-        Ok(now.epoch == standing.epoch && !is_behind(&now))
+        let doubt = Doubt::of(outbox, standing, sight).await?;
+        Ok(doubt.is_none_or(|doubt| doubt == Doubt::TierSetBack && !self.checks_marks()))
     }
 
     /// Always, but for a deliberate mistake.
