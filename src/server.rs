@@ -40,9 +40,9 @@ use nubo_sync::{Applying, Behind, BehindSettings, Publisher, RecentTask, Retenti
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
-pub use cache::audit;
+pub use cache::{audit, pending_lists};
 pub use listen::serve;
-pub use recent::mongo;
+pub use recent::Both;
 pub use truth::{coordination, hold, index_rebuild, migrations, of as truth};
 
 use bus::Line;

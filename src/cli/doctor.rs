@@ -1,6 +1,8 @@
 //! `nubo doctor`: what keeps this configuration from working, and what to do about each.
 //!
-//! It looks and changes nothing. No word of it holds a secret: settings are named, never shown.
+//! It looks and changes nothing, unless it is to repair. No word of it holds a secret: settings are named, never shown.
+
+mod recent;
 
 use std::{
     io::{self, Write},
@@ -36,13 +38,13 @@ pub struct Doctor {
     /// Write one JSON object
     #[arg(long)]
     json: bool,
-    /// Compare what the shared cache holds with the database: some thousand documents
+    /// Compare what the shared cache and the recent tier hold with the database: some thousand documents
     #[arg(long)]
     tiers: bool,
     /// Compare every document
     #[arg(long, requires = "tiers")]
     all: bool,
-    /// Forget what differs
+    /// Have the cache forget what differs, and bring it to the recent tier as it is
     #[arg(long, requires = "tiers")]
     repair: bool,
 }
@@ -111,18 +113,23 @@ impl Doctor {
         let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
         let mut findings = examine(&loaded, &catalog).await;
         if self.tiers {
-            findings.extend(self.compare(&loaded, catalog).await);
+            findings.extend(self.compare(&loaded, catalog.clone()).await);
+            findings.extend(recent::compare(&loaded, catalog, self.most(), self.repair).await);
         }
         findings
     }
 
-    /// Compares the tiers.
-    async fn compare(&self, loaded: &Loaded, catalog: Arc<Catalog>) -> Vec<Finding> {
-        let most = match self.all {
+    /// About how many documents are compared.
+    const fn most(&self) -> usize {
+        match self.all {
             true => usize::MAX,
             false => SAMPLE,
-        };
-        let audit = match server::audit(loaded, catalog, most, self.repair).await {
+        }
+    }
+
+    /// Compares the tiers.
+    async fn compare(&self, loaded: &Loaded, catalog: Arc<Catalog>) -> Vec<Finding> {
+        let audit = match server::audit(loaded, catalog, self.most(), self.repair).await {
             Ok(Some(audit)) => audit,
             Ok(None) => return vec![ok("tiers", "no shared cache is in use")],
             Err(failure) => {

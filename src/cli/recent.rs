@@ -1,24 +1,23 @@
 //! `nubo recent`: what the recent tier has, and bringing what it has not.
 
+mod status;
+
 use std::{io::Write, process::ExitCode, sync::Arc};
 
 use anyhow::{Context, bail};
 use clap::Subcommand;
-use nubo_core::{clock::Clock, schema::CollectionId};
+use nubo_core::schema::{Catalog, CollectionId};
 use nubo_sync::{Backfill, Filled};
-use serde_json::json;
 
+pub(super) use self::status::RecentStatus;
 use super::progress::Progress;
-use crate::{
-    config::Loaded,
-    server,
-    system::{SystemClock, SystemRandom},
-};
+use crate::{config::Loaded, server::Both};
 
 /// Looks at the recent tier, and brings what it has not
 #[derive(Debug, Subcommand)]
 pub enum Recent {
-    /// Shows since when the tier has every document of each collection
+    /// Shows whether the tier is in use, what is on its way there, and since when it has every document
+    /// of each collection
     Status {
         /// Write one JSON object
         #[arg(long)]
@@ -40,55 +39,45 @@ impl Recent {
     /// Where the database or MongoDB cannot be asked, or no server uses the tier.
     pub async fn run(self, mut loaded: Loaded, out: &mut impl Write) -> anyhow::Result<ExitCode> {
         let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
-        let Some(mongo) = server::mongo(&loaded, &catalog)? else {
+        let Some(both) = Both::open(&loaded, catalog).await? else {
             bail!("there is no recent tier: MongoDB does not hold it (tiers.recent.driver)");
         };
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let truth = server::truth(&loaded, &catalog, &clock, &(Arc::new(SystemRandom) as _))?;
-        truth.start(Vec::new()).await?;
-        let mongo = Arc::new(mongo);
-        let backfill = Backfill::new(catalog, truth.clone(), mongo.clone(), clock);
-        let result = async {
-            mongo.start().await?;
-            match self {
-                Self::Status { json } => status(&backfill, json, out).await,
-                Self::Backfill { collections } => fill(&backfill, &collections, out).await,
-            }
+        let result = match self {
+            Self::Status { json } => show(&loaded, &both, json, out).await,
+            Self::Backfill { collections } => fill(&both, &collections, out).await,
         };
-        let result = result.await;
-        mongo.stop().await;
-        truth.stop().await;
+        both.close().await;
         result.map(|()| ExitCode::SUCCESS)
     }
 }
 
-async fn status(backfill: &Backfill, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let covered = backfill.covered().await?;
-    let mut collections = serde_json::Map::new();
-    for id in backfill.collections() {
-        let name = &backfill.catalog.get(id).name;
-        let since = covered.get(&id).map(ToString::to_string);
-        match json {
-            true => {
-                collections.insert(name.clone(), json!({ "since": since }));
-            }
-            false => match since {
-                Some(since) => writeln!(out, "{name}: everything since {since}")?,
-                None => writeln!(out, "{name}: not known yet")?,
-            },
+async fn show(
+    loaded: &Loaded,
+    both: &Both,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let status = RecentStatus::of(loaded, both).await?;
+    match json {
+        true => {
+            serde_json::to_writer_pretty(&mut *out, &status.json())?;
+            writeln!(out)?;
         }
-    }
-    if json {
-        serde_json::to_writer_pretty(&mut *out, &collections)?;
-        writeln!(out)?;
+        false => status.write_text(out)?,
     }
     Ok(())
 }
 
-async fn fill(backfill: &Backfill, names: &[String], out: &mut impl Write) -> anyhow::Result<()> {
+async fn fill(both: &Both, names: &[String], out: &mut impl Write) -> anyhow::Result<()> {
+    let backfill = &Backfill::new(
+        both.catalog.clone(),
+        both.truth.clone(),
+        both.recent.clone(),
+        both.clock.clone(),
+    );
     let mut collections: Vec<CollectionId> = Vec::new();
     for name in names {
-        let collection = backfill.catalog.named(name);
+        let collection = both.catalog.named(name);
         let collection = collection.with_context(|| format!("there is no collection `{name}`"))?;
         if collection.tiers.recent.is_none() {
             bail!("`{name}` is not in the recent tier");
@@ -101,7 +90,7 @@ async fn fill(backfill: &Backfill, names: &[String], out: &mut impl Write) -> an
     let progress = Progress::of_documents(None);
     let mut lines = Vec::new();
     let filling = backfill.run(&collections, |filled| {
-        let line = line(backfill, filled);
+        let line = line(&both.catalog, filled);
         progress.doing(line.clone());
         if filled.is_complete {
             lines.push(line);
@@ -117,8 +106,8 @@ async fn fill(backfill: &Backfill, names: &[String], out: &mut impl Write) -> an
     Ok(())
 }
 
-fn line(backfill: &Backfill, filled: Filled) -> String {
-    let name = &backfill.catalog.get(filled.collection).name;
+fn line(catalog: &Catalog, filled: Filled) -> String {
+    let name = &catalog.get(filled.collection).name;
     format!(
         "{name}: brought {} documents, everything since {}",
         filled.documents, filled.since

@@ -11,15 +11,16 @@ use nubo_truth::Queued;
 use serde_json::json;
 use uuid::Uuid;
 
+use super::recent::RecentStatus;
 use crate::{
     config::{CacheDriver, Loaded},
-    server,
+    server::{self, Both},
 };
 
 /// Shows how the servers on one database stand to each other
 #[derive(Debug, Subcommand)]
 pub enum Sync {
-    /// Shows whether the shared cache is in use, and which servers there are
+    /// Shows whether the shared cache is in use, which servers there are, and how the recent tier stands
     Status {
         /// Write one JSON object
         #[arg(long)]
@@ -44,15 +45,34 @@ impl Sync {
         let look = look?;
         let migrations = server::migrations(loaded, Arc::new(loaded.catalog.clone()))?;
         let queued = migrations.facts().await?.queued;
+        let recent = recent_status(loaded).await?;
         match json {
             true => {
-                serde_json::to_writer_pretty(&mut *out, &as_json(&look, queued))?;
+                let mut found = as_json(&look, queued);
+                found["recent"] = recent.as_ref().map(RecentStatus::json).into();
+                serde_json::to_writer_pretty(&mut *out, &found)?;
                 writeln!(out)?;
             }
-            false => write_text(&look, queued, out)?,
+            false => {
+                write_text(&look, queued, out)?;
+                if let Some(recent) = recent {
+                    writeln!(out)?;
+                    recent.write_text(out)?;
+                }
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// How the recent tier stands, where there is one.
+async fn recent_status(loaded: &Loaded) -> anyhow::Result<Option<RecentStatus>> {
+    let Some(both) = Both::open(loaded, Arc::new(loaded.catalog.clone())).await? else {
+        return Ok(None);
+    };
+    let status = RecentStatus::of(loaded, &both).await;
+    both.close().await;
+    status.map(Some)
 }
 
 /// What a gate is called.

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use nubo_cache::storage::{Remote, Storage};
 use nubo_cache::{
-    Audit, Budget, Keeper, Memory, MemoryWatch, Redis, RedisSettings, RedisWatch, Shared, Shelves,
+    Audit, Budget, Keeper, Memory, MemoryWatch, Redis, RedisSettings, RedisStorage, RedisWatch,
+    Shared, Shelves,
 };
 use nubo_core::{
+    Error,
     cache::Cache,
     clock::{Clock, Random},
-    coordination::{Coordination, Gate},
+    coordination::{Coordination, Epoch, Gate},
     id::Id,
     module::SetupError,
     recent::PendingLists,
@@ -23,6 +25,9 @@ use crate::{
     config::{CacheDriver, Loaded},
     system::{SystemClock, SystemRandom},
 };
+
+/// Whoever only looks.
+const NOBODY: Id = Id::from_uuid(Uuid::nil());
 
 /// The cache, and what holds it.
 pub(super) struct Cached {
@@ -145,15 +150,7 @@ pub async fn audit(
     most: usize,
     repairs: bool,
 ) -> Result<Option<Audit>, SetupError> {
-    if loaded.settings.tiers.cache_driver() != CacheDriver::Redis {
-        return Ok(None);
-    }
-    let failed = |error| SetupError::caused("the shared cache", error);
-    let coordination = truth::coordination(loaded)?;
-    let nobody = Id::from_uuid(Uuid::nil());
-    let look = coordination.look(nobody, None).await;
-    coordination.stop().await;
-    let Gate::Open { epoch, .. } = look.map_err(failed)?.gate else {
+    let Some(epoch) = epoch_in_use(loaded).await? else {
         return Ok(None);
     };
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
@@ -170,6 +167,40 @@ pub async fn audit(
     let audited = auditing.await;
     database.stop().await;
     audited
+}
+
+/// Where the shared cache keeps the pending lists. None where nothing is shared, or it is not in use.
+///
+/// # Errors
+/// When Redis or the truth cannot be used.
+pub async fn pending_lists(
+    loaded: &Loaded,
+    catalog: Arc<Catalog>,
+) -> Result<Option<RedisStorage>, SetupError> {
+    let Some(epoch) = epoch_in_use(loaded).await? else {
+        return Ok(None);
+    };
+    let redis = Redis::new(catalog, redis_settings(loaded)?).map_err(failed)?;
+    let incarnation = redis.reach().await.map_err(failed)?;
+    Ok(Some(redis.at(epoch, &incarnation, NOBODY)))
+}
+
+/// The epoch of the shared cache. None where nothing is shared, or it is not in use.
+async fn epoch_in_use(loaded: &Loaded) -> Result<Option<Epoch>, SetupError> {
+    if loaded.settings.tiers.cache_driver() != CacheDriver::Redis {
+        return Ok(None);
+    }
+    let coordination = truth::coordination(loaded)?;
+    let look = coordination.look(NOBODY, None).await;
+    coordination.stop().await;
+    Ok(match look.map_err(failed)?.gate {
+        Gate::Open { epoch, .. } => Some(epoch),
+        Gate::Closing(_) | Gate::Closed(_) => None,
+    })
+}
+
+fn failed(error: Error) -> SetupError {
+    SetupError::caused("the shared cache", error)
 }
 
 fn redis_settings(loaded: &Loaded) -> Result<RedisSettings, SetupError> {

@@ -12,7 +12,11 @@ use nubo_core::{
 use nubo_recent::{MongoRecent, MongoSettings};
 use nubo_sync::{RecentParts, RecentStore, RecentTask};
 
-use crate::config::{Loaded, RecentDriver};
+use super::truth;
+use crate::{
+    config::{Loaded, RecentDriver},
+    system::{SystemClock, SystemRandom},
+};
 
 /// How long a read may take. The truth is asked then, which is what a slow answer costs.
 const READ_LIMIT: Duration = Duration::from_secs(1);
@@ -76,11 +80,51 @@ pub(super) fn is_wanted(loaded: &Loaded) -> bool {
     loaded.settings.tiers.recent.resolved() == RecentDriver::Mongodb
 }
 
+/// The truth and the recent tier, for those who look at both beside the servers.
+pub struct Both {
+    pub catalog: Arc<Catalog>,
+    pub truth: Arc<dyn Truth>,
+    pub recent: Arc<MongoRecent>,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Both {
+    /// Both of them, open. None where the settings want no recent tier.
+    ///
+    /// # Errors
+    /// Where settings are missing, or somebody must change something.
+    pub async fn open(loaded: &Loaded, catalog: Arc<Catalog>) -> Result<Option<Self>, SetupError> {
+        let Some(recent) = mongo(loaded, &catalog)? else {
+            return Ok(None);
+        };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let both = Self {
+            truth: truth::of(loaded, &catalog, &clock, &random)?,
+            recent: Arc::new(recent),
+            catalog,
+            clock,
+        };
+        both.truth.start(Vec::new()).await?;
+        if let Err(error) = both.recent.start().await {
+            both.close().await;
+            return Err(error);
+        }
+        Ok(Some(both))
+    }
+
+    /// Closes both.
+    pub async fn close(&self) {
+        self.recent.stop().await;
+        self.truth.stop().await;
+    }
+}
+
 /// What holds the tier, not connected yet. None where the settings want none.
 ///
 /// # Errors
 /// Where settings are missing.
-pub fn mongo(loaded: &Loaded, catalog: &Arc<Catalog>) -> Result<Option<MongoRecent>, SetupError> {
+fn mongo(loaded: &Loaded, catalog: &Arc<Catalog>) -> Result<Option<MongoRecent>, SetupError> {
     if !is_wanted(loaded) {
         return Ok(None);
     }

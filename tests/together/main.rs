@@ -1,7 +1,7 @@
 //! Several servers over one PostgreSQL and one Redis, and with a recent tier one MongoDB, all of them real and none of them safe: they
 //! are killed, stopped for a while, restarted with old data, and cut off from each other.
 //!
-//! [`recent`] looks at where answers come from. [`history`] records what clients of both servers are told meanwhile, and has it judged:
+//! [`recent`] looks at where answers come from, and [`tiers`] at what is said of that. [`history`] records what clients of both servers are told meanwhile, and has it judged:
 //! documents by [`register`], lists by [`membership`]. [`gate`] looks at single failures, and
 //! [`hub`] at events that reach whoever listens elsewhere, [`order`] at those of documents that both
 //! servers write. [`scene`] sets all of it up.
@@ -38,6 +38,7 @@ mod server;
 #[path = "../hub/socket.rs"]
 #[allow(dead_code)] // As above.
 mod socket;
+mod tiers;
 
 /// Documents that are held in the cache by id, by shelf, and by rank.
 pub const CELLS: &str = "\

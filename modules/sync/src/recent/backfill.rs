@@ -269,15 +269,6 @@ impl Backfill {
         let recent = collections.filter(|collection| collection.tiers.recent.is_some());
         recent.map(|collection| collection.id).collect()
     }
-
-    /// Since when the tier has every document of collections.
-    ///
-    /// # Errors
-    /// Where the truth cannot be asked.
-    pub async fn covered(&self) -> Result<HashMap<CollectionId, Timestamp>> {
-        let (standing, _) = self.standing().await?;
-        Ok(standing.covered)
-    }
 }
 
 fn not_in_use() -> Error {
