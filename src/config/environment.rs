@@ -26,7 +26,7 @@ const PORT: &str = "PORT";
 
 /// Names without our prefix, and the settings they stand for. Which of these settings there are
 /// depends on the modules and drivers that the server was built with.
-const PLAIN_NAMES: [(&str, &str); 11] = [
+const PLAIN_NAMES: [(&str, &str); 12] = [
     ("JWT_SECRET", "auth/jwt_secret"),
     ("DATABASE_URL", "tiers/truth/url"),
     ("REDIS_ADDR", "tiers/cache/redis/url"),
@@ -52,6 +52,7 @@ const PLAIN_NAMES: [(&str, &str); 11] = [
         "MONGODB_SOCKET_TIMEOUT",
         "tiers/recent/mongodb/socket_timeout",
     ),
+    ("MONGODB_READ_TIMEOUT", "tiers/recent/mongodb/read_timeout"),
     (
         "MONGODB_CONNECT_TIMEOUT",
         "tiers/recent/mongodb/connect_timeout",

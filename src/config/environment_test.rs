@@ -63,6 +63,7 @@ fn names_that_others_use_are_understood() {
     let (values, problems) = read(&[
         ("MONGODB_URI", "mongodb://localhost"),
         ("MONGODB_MAX_POOL_SIZE", "20"),
+        ("MONGODB_READ_TIMEOUT", "2s"),
         ("MONGODB_SOCKET_TIMEOUT", "1m"),
         ("REDIS_ADDR", "localhost:6379"),
     ]);
@@ -74,6 +75,7 @@ fn names_that_others_use_are_understood() {
             mongodb(json!({"uri": "mongodb://localhost"})),
             mongodb(json!({"max_pool_size": 20})),
             mongodb(json!({"socket_timeout": "1m"})),
+            mongodb(json!({"read_timeout": "2s"})),
         ]
     );
     assert_eq!(problems, [""; 0]);

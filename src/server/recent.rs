@@ -1,6 +1,6 @@
 //! What holds the recent tier.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use nubo_core::{
     clock::{Clock, Random},
@@ -17,9 +17,6 @@ use crate::{
     config::{Loaded, RecentDriver},
     system::{SystemClock, SystemRandom},
 };
-
-/// How long a read may take. The truth is asked then, which is what a slow answer costs.
-const READ_LIMIT: Duration = Duration::from_secs(1);
 
 /// The recent tier, and what holds it.
 pub(super) struct RecentTier {
@@ -139,7 +136,7 @@ fn mongo(loaded: &Loaded, catalog: &Arc<Catalog>) -> Result<Option<MongoRecent>,
         selection_limit: mongodb.server_selection_timeout.0,
         connect_limit: mongodb.connect_timeout.0,
         command_limit: mongodb.socket_timeout.0,
-        read_limit: mongodb.socket_timeout.0.min(READ_LIMIT),
+        read_limit: mongodb.socket_timeout.0.min(mongodb.read_timeout.0),
     };
     Ok(Some(MongoRecent::new(settings, catalog.clone())))
 }

@@ -96,6 +96,9 @@ pub struct MongodbSettings {
     pub server_selection_timeout: TimeSpan,
     /// How long one command may take. MONGODB_SOCKET_TIMEOUT sets it as well.
     pub socket_timeout: TimeSpan,
+    /// How long one that reads may take; then the truth is asked, which is what a slow answer costs.
+    /// MONGODB_READ_TIMEOUT sets it as well.
+    pub read_timeout: TimeSpan,
     /// How long opening a connection may take. MONGODB_CONNECT_TIMEOUT sets it as well.
     pub connect_timeout: TimeSpan,
 }
@@ -111,6 +114,7 @@ impl Default for MongodbSettings {
             max_conn_idle_time: seconds(30),
             server_selection_timeout: seconds(5),
             socket_timeout: seconds(45),
+            read_timeout: seconds(1),
             connect_timeout: seconds(10),
         }
     }

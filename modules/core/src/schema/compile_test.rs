@@ -369,9 +369,16 @@ fn no_two_collections_share_a_place() {
     };
     assert_eq!(with("a.recent-1"), []);
     assert_eq!(with("b_recent")[0].0, "/tiers/recent");
-    for name in ["", "1a", "a$", "system.a"] {
+    for name in ["", "1a", "a$", "system.a", "nubo_state", "nubo_marks"] {
         assert_eq!(with(name)[0].0, "/tiers/recent/collection", "{name}");
     }
+    let own = json!([{ "name": "nubo_state", "fields": {}, "tiers": { "recent": {} } }]);
+    let (place, message, _) = mistakes(own).remove(0);
+    assert_eq!(place, "/tiers/recent");
+    assert!(
+        message.contains("`nubo_` are those of the server"),
+        "{message}"
+    );
     let tables = mistakes(json!([
         { "name": "a", "fields": {}, "tiers": { "truth": { "table": "b" } } },
         { "name": "b", "fields": {} },

@@ -10,6 +10,8 @@ use crate::{
 use super::{Report, each, index::field_index, period};
 
 const WINDOW: &str = "30d";
+/// How the names begin of what the server keeps in MongoDB for itself.
+const OWN: &str = "nubo_";
 
 pub(super) fn tiers(
     declaration: &CollectionDeclaration,
@@ -80,6 +82,13 @@ fn recent(
                 None,
             );
         });
+    } else if name.starts_with(OWN) {
+        let message =
+            format!("`{name}` is not free: names that begin with `{OWN}` are those of the server");
+        match &declared.collection {
+            Some(_) => report.inside("collection", |report| report.value(message, None)),
+            None => report.value(message, None),
+        }
     }
     RecentTier {
         collection: name,
