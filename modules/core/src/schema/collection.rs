@@ -136,7 +136,7 @@ impl Collection {
 
     /// Whether the recent tier is where its documents stay, and the truth has those that are on their
     /// way there. Without such a tier the truth has them all.
-    pub fn is_alone(&self) -> bool {
+    pub const fn is_alone(&self) -> bool {
         !self.tiers.truth && !self.is_flux
     }
 

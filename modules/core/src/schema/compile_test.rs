@@ -382,8 +382,10 @@ fn no_two_collections_share_a_place() {
 /// A collection with `truth: none` beside `people` and `logs`, and what is said.
 fn alone(mut declaration: Json, logs: Json) -> Vec<(String, String)> {
     declaration["name"] = "news".into();
-    declaration["tiers"] = json!({ "recent": {}, "truth": "none" });
-    let people = json!({ "name": "people", "fields": { "name": { "type": "text", "unique": true } } });
+    declaration["tiers"]["recent"] = json!({});
+    declaration["tiers"]["truth"] = "none".into();
+    let people =
+        json!({ "name": "people", "fields": { "name": { "type": "text", "unique": true } } });
     let mut all = vec![declaration, people];
     if logs != Json::Null {
         all.push(logs);
@@ -397,7 +399,10 @@ fn alone(mut declaration: Json, logs: Json) -> Vec<(String, String)> {
 #[test]
 fn what_nobody_sees_as_a_whole_holds_nothing_together() {
     let unique = json!({ "fields": { "code": { "type": "text", "unique": true } } });
-    let index = json!({ "fields": { "a": "int" }, "indexes": [{ "fields": ["a"], "unique": true }] });
+    let index =
+        json!({ "fields": { "a": "int" }, "indexes": [{ "fields": ["a"], "unique": true }] });
+    let cached =
+        json!({ "fields": { "a": "int" }, "tiers": { "cache": {} }, "expires_after": "1d" });
     let plain = json!({ "fields": { "who": "ref(people)", "a": "int" }, "indexes": [["a"]] });
     let looks = json!({ "id": { "$in": { "$select": "news.who", "$where": { "a": 1 } } } });
     let logs = |fields: Json, more: Json| {
@@ -410,6 +415,7 @@ fn what_nobody_sees_as_a_whole_holds_nothing_together() {
     for (declaration, logs, pointer, words) in [
         (unique, Json::Null, "/fields/code/unique", "can be unique"),
         (index, Json::Null, "/indexes/0/unique", "can be unique"),
+        (cached, Json::Null, "/tiers/cache", "nobody hears"),
         (
             plain.clone(),
             logs(json!({ "news_id": "ref(news)" }), json!({})),
@@ -418,13 +424,19 @@ fn what_nobody_sees_as_a_whole_holds_nothing_together() {
         ),
         (
             plain.clone(),
-            logs(json!({ "news_ids": { "type": "ref[]", "to": "news" } }), json!({})),
+            logs(
+                json!({ "news_ids": { "type": "ref[]", "to": "news" } }),
+                json!({}),
+            ),
             "/fields/news_ids",
             "nothing guards what refers to it",
         ),
         (
             plain.clone(),
-            logs(json!({ "a": "int" }), json!({ "access": { "update": looks } })),
+            logs(
+                json!({ "a": "int" }),
+                json!({ "access": { "update": looks } }),
+            ),
             "/access/update",
             "does not find all",
         ),
@@ -456,6 +468,9 @@ fn what_nobody_sees_as_a_whole_holds_nothing_together() {
         { "on": "create", "create": "news", "set": { "who": "$doc.who" } },
         { "on": "delete", "delete": "news", "where": { "who": "$doc.who" } },
     ]);
-    let logs = logs(json!({ "who": "ref(people)" }), json!({ "effects": effects }));
+    let logs = logs(
+        json!({ "who": "ref(people)" }),
+        json!({ "effects": effects }),
+    );
     assert_eq!(alone(plain, logs), []);
 }

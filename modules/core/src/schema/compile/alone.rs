@@ -28,6 +28,7 @@ pub(super) fn check(
         }
         if collection.is_alone() {
             uniqueness(declaration, report);
+            cached(collection, report);
         }
         references(collection, catalog, report);
         rules(collection, catalog, report);
@@ -60,6 +61,21 @@ fn uniqueness(declaration: &CollectionDeclaration, report: &mut Report<'_>) {
             }
         }
     });
+}
+
+/// What expires in the recent tier goes without a word.
+fn cached(collection: &Collection, report: &mut Report<'_>) {
+    if collection.tiers.cache.is_some() && collection.expires_after.is_some() {
+        report.inside("tiers", |report| {
+            report.inside("cache", |report| {
+                report.value(
+                    "with `truth: none` and `expires_after` nobody hears when a document expires, \
+                     so that the cache would go on showing it",
+                    None,
+                );
+            });
+        });
+    }
 }
 
 fn references(collection: &Collection, catalog: &Catalog, report: &mut Report<'_>) {
