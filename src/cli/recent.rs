@@ -44,7 +44,8 @@ impl Recent {
             bail!("there is no recent tier: MongoDB does not hold it (tiers.recent.driver)");
         };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let truth = server::truth(&loaded, &catalog, &clock, &(Arc::new(SystemRandom) as _))?;
+        let random = Arc::new(SystemRandom) as _;
+        let truth = server::truth(&loaded, &catalog, &clock, &random, None)?;
         truth.start(Vec::new()).await?;
         let mongo = Arc::new(mongo);
         let backfill = Backfill {

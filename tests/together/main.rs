@@ -1,13 +1,14 @@
 //! Several servers over one PostgreSQL and one Redis, and with a recent tier one MongoDB, all of them real and none of them safe: they
 //! are killed, stopped for a while, restarted with old data, and cut off from each other.
 //!
-//! [`recent`] looks at where answers come from. [`history`] records what clients of both servers are told meanwhile, and has it judged:
+//! [`recent`] looks at where answers come from, [`alone`] at what the truth does not keep. [`history`] records what clients of both servers are told meanwhile, and has it judged:
 //! documents by [`register`], lists by [`membership`]. [`gate`] looks at single failures, and
 //! [`hub`] at events that reach whoever listens elsewhere, [`order`] at those of documents that both
 //! servers write. [`scene`] sets all of it up.
 
 #![allow(clippy::unwrap_used)]
 
+mod alone;
 mod by_hand;
 mod chaos;
 mod clients;

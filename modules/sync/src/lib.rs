@@ -1,7 +1,7 @@
 //! The store: all tiers as one.
 //!
 //! [`Tiers`] is what modules read from and write to. Reads go down the tiers ([`read`]), of which
-//! [`recent`] keeps one up to date; a write is prepared here ([`write`](mod@write)) and carried out in
+//! [`recent`] keeps one up to date, and [`alone`] is about what stays there alone; a write is prepared here ([`write`](mod@write)) and carried out in
 //! the truth. What a list brings along is put together in [`expand`], and [`retention`] deletes what has expired.
 //! Fields that are not stored are added by [`presence`].
 //! What was committed is told to those who listen by [`publish`]. What is acknowledged before it is
@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alone;
 mod behind;
 #[cfg(test)]
 mod behind_test;
@@ -36,6 +37,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use nubo_core::{
     Result,
+    alone::Alone,
     bus::Bus,
     cache::Cache,
     caller::Caller,
@@ -53,6 +55,8 @@ use nubo_core::{
     write::{Operation, Outcome, Sequence},
 };
 
+use alone::Composed;
+pub use alone::{Leaver, LeavingTask};
 pub use behind::{Applying, Behind, BehindSettings};
 pub use publish::Publisher;
 use read::Cached;
@@ -85,6 +89,8 @@ pub enum Flaw {
 pub struct Tiers {
     catalog: Arc<Catalog>,
     truth: Arc<dyn Truth>,
+    /// The truth without what it does not keep.
+    itself: Arc<dyn Truth>,
     bus: Arc<dyn Bus>,
     passwords: Arc<dyn Passwords>,
     clock: Arc<dyn Clock>,
@@ -110,6 +116,7 @@ impl Tiers {
     ) -> Self {
         Self {
             catalog,
+            itself: Arc::clone(&truth),
             truth,
             bus,
             passwords,
@@ -135,6 +142,16 @@ impl Tiers {
     /// that has its pending lists.
     #[must_use]
     pub fn with_recent(mut self, recent: Arc<RecentStore>) -> Self {
+        let mut collections = self.catalog.collections().iter();
+        if collections.any(|collection| collection.is_alone()) {
+            self.truth = Arc::new(Composed {
+                catalog: Arc::clone(&self.catalog),
+                truth: Arc::clone(&self.itself),
+                alone: Arc::clone(&recent) as Arc<dyn Alone>,
+                clock: Arc::clone(&self.clock),
+                patience: recent.lasting() / 2,
+            });
+        }
         self.recent = Some(recent);
         self
     }

@@ -65,6 +65,7 @@ impl Tiers {
         if let Some(recent) = &self.recent
             && body.is_some()
             && schema.tiers.recent.is_some()
+            && !schema.is_alone()
         {
             recent.promote(collection, std::iter::once(id));
         }

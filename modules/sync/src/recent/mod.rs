@@ -17,11 +17,13 @@ mod settle;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
 use nubo_core::{
     Error, Result,
     access::View,
+    alone::{LASTING, WaitingRoom},
     clock::{Clock, Random},
     coordination::Epoch,
     document::Document,
@@ -34,6 +36,8 @@ use nubo_core::{
     truth::Truth,
 };
 use tokio::sync::Notify;
+
+use crate::alone::Absence;
 
 pub use backfill::{Backfill, Filled};
 pub use keep::{Keeping, RecentTask};
@@ -68,6 +72,10 @@ pub struct RecentStore {
     wake: Notify,
     /// Somebody wants to read from the tier, which is to be looked at before.
     look: Notify,
+    /// Since when that cannot be.
+    absence: Absence,
+    /// How long the tier has had what the truth does not keep, before that forgets it.
+    lasting: Duration,
     #[cfg(feature = "flaws")]
     flaw: Option<crate::Flaw>,
 }
@@ -88,12 +96,12 @@ const LATE: i64 = 60_000;
 
 /// What has become of documents that were brought as they are now.
 #[derive(Default)]
-struct Brought {
+pub(crate) struct Brought {
     /// Those that the tier cannot hold.
-    refused: HashSet<Place>,
+    pub refused: HashSet<Place>,
     /// Those that are gone. It is not known after which version, so that one that is still on its way
     /// would stay: they are to be looked at again when none can be ([`LATE`]).
-    gone: HashSet<Place>,
+    pub gone: HashSet<Place>,
 }
 
 impl RecentStore {
@@ -119,9 +127,23 @@ impl RecentStore {
             arriving: Mutex::default(),
             wake: Notify::new(),
             look: Notify::new(),
+            absence: Absence::default(),
+            lasting: LASTING,
             #[cfg(feature = "flaws")]
             flaw: None,
         }
+    }
+
+    /// The same where the tier has what the truth does not keep for another time, before that forgets
+    /// it. All servers must agree on it.
+    #[must_use]
+    pub fn lasting_for(mut self, lasting: Duration) -> Self {
+        self.lasting = lasting;
+        self
+    }
+
+    pub(crate) const fn lasting(&self) -> Duration {
+        self.lasting
     }
 
     /// The same with a deliberate mistake.
@@ -145,6 +167,30 @@ impl RecentStore {
     /// The tier itself.
     pub(crate) fn recent(&self) -> &dyn Recent {
         &*self.recent
+    }
+
+    /// Where documents wait that the truth does not keep.
+    pub(crate) fn waiting_room(&self) -> Result<&dyn WaitingRoom> {
+        let none = || Error::unavailable("not_started", "the truth is no waiting room");
+        self.truth.waiting_room().ok_or_else(none)
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// Since when the tier cannot be asked.
+    pub(crate) fn absence(&self) -> &Absence {
+        &self.absence
+    }
+
+    /// How often the tier may have been set back.
+    pub(crate) fn turn(&self) -> u64 {
+        self.arriving().turn()
     }
 
     /// The pending lists.
@@ -188,6 +234,7 @@ impl RecentStore {
     }
 
     fn set_known(&self, known: Known) {
+        self.absence.end();
         // Nothing panics while it holds the lock.
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
@@ -232,6 +279,9 @@ impl RecentStore {
         ids: &[Id],
         brought: &mut Brought,
     ) -> Result<()> {
+        if self.catalog.get(collection).is_alone() {
+            return self.bring_waiting(epoch, collection, ids, brought).await;
+        }
         let now = self.clock.now();
         let mut documents = self.in_truth(collection, ids).await?;
         let missing = without(ids, &documents);
@@ -268,14 +318,18 @@ impl RecentStore {
     }
 
     /// Documents as the truth has them now.
-    async fn in_truth(&self, collection: CollectionId, ids: &[Id]) -> Result<Vec<Document>> {
+    pub(crate) async fn in_truth(
+        &self,
+        collection: CollectionId,
+        ids: &[Id],
+    ) -> Result<Vec<Document>> {
         let query = Query::by_ids(self.catalog.get(collection), ids);
         self.truth.find(query, &View::all()).await
     }
 }
 
 /// The ids of which there is no document.
-fn without(ids: &[Id], documents: &[Document]) -> Vec<Id> {
+pub(crate) fn without(ids: &[Id], documents: &[Document]) -> Vec<Id> {
     let found: HashSet<Id> = documents.iter().filter_map(Document::id).collect();
     ids.iter()
         .filter(|id| !found.contains(id))
