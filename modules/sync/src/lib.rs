@@ -32,11 +32,14 @@ mod write;
 #[cfg(test)]
 mod write_test;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use nubo_core::{
-    Result,
+    Error, Result,
     alone::Alone,
     bus::Bus,
     cache::Cache,
@@ -50,7 +53,7 @@ use nubo_core::{
     passwords::Passwords,
     query::Query,
     schema::{Catalog, CollectionId},
-    store::{Answer, Expansion, ExpansionKind, Store},
+    store::{Answer, Expansion, ExpansionKind, Store, Tier},
     truth::{Body, Page, Truth},
     write::{Operation, Outcome, Sequence},
 };
@@ -161,6 +164,28 @@ impl Tiers {
     pub fn with_behind(mut self, behind: Arc<Behind>) -> Self {
         self.behind = Some(behind);
         self
+    }
+
+    /// Whether the recent tier alone keeps the documents of a collection.
+    fn is_alone(&self, collection: CollectionId) -> bool {
+        self.recent.is_some() && self.catalog.get(collection).is_alone()
+    }
+
+    /// What the truth has answered, together with the recent tier where that alone keeps the collection.
+    fn from_truth<T>(
+        &self,
+        collection: CollectionId,
+        content: T,
+        why: impl Into<Cow<'static, str>>,
+    ) -> Answer<T> {
+        match self.is_alone(collection) {
+            true => Answer {
+                content,
+                tier: Tier::Recent,
+                why: "the recent tier alone keeps the collection".into(),
+            },
+            false => Answer::truth(content, why),
+        }
     }
 
     /// Waits until whoever reads a collection misses nothing that is queued.
@@ -294,6 +319,12 @@ impl Store for Tiers {
     async fn list_at_once(&self, caller: &Caller, query: Query) -> Result<Answer<Page>> {
         let view = self.view(caller, query.collection)?;
         self.check_query(&view, &query)?;
+        if self.is_alone(query.collection) {
+            return Err(Error::bad_request(
+                "not_of_one_moment",
+                "the documents of this collection are not in one place, so that no list is of one moment",
+            ));
+        }
         let (query, wanted) = self.without_virtual(query);
         let collection = query.collection;
         self.nothing_behind(collection).await?;
