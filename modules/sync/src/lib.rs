@@ -172,7 +172,7 @@ impl Tiers {
     }
 
     /// What the truth has answered, together with the recent tier where that alone keeps the collection.
-    fn from_truth<T>(
+    fn as_answered<T>(
         &self,
         collection: CollectionId,
         content: T,

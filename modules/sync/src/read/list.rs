@@ -50,7 +50,7 @@ impl Tiers {
         let Some(answer) = answer else {
             let collection = query.collection;
             let page = self.truth.page(query, view).await?;
-            return Ok(self.from_truth(collection, page, why));
+            return Ok(self.as_answered(collection, page, why));
         };
         let collection = self.catalog.get(query.collection);
         let page = answer.content.page(&query, collection);
@@ -72,7 +72,7 @@ impl Tiers {
         let Some(answer) = answer else {
             let collection = query.collection;
             let documents = self.truth.find(query, view).await?;
-            return Ok(self.from_truth(collection, documents, why));
+            return Ok(self.as_answered(collection, documents, why));
         };
         let collection = self.catalog.get(query.collection);
         let documents = answer.content.documents.iter();
@@ -97,7 +97,7 @@ impl Tiers {
             let query = Query::by_ids(collection, ids);
             let documents = self.truth.find(query, view).await?;
             let why = self.why_not_cached(collection.id);
-            return Ok(self.from_truth(collection.id, documents, why));
+            return Ok(self.as_answered(collection.id, documents, why));
         };
         let mut reading = Reading::new(self);
         let found = reading.documents(collection, cache, ids).await?;

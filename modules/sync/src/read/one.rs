@@ -70,6 +70,6 @@ impl Tiers {
             recent.promote(collection, std::iter::once(id));
         }
         let why = self.why_not_cached(collection);
-        Ok(body.map(|body| self.from_truth(collection, body, why)))
+        Ok(body.map(|body| self.as_answered(collection, body, why)))
     }
 }
