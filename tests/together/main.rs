@@ -50,6 +50,16 @@ access: { read: public, create: public, update: public, delete: public }
 tiers: { cache: { sets: [shelf] } }
 ";
 
+/// The same in the recent tier alone.
+pub const ALONE_CELLS: &str = "\
+name: cells
+order: -rank
+fields: { value: int!, shelf: int!, rank: int!, raised: { type: int, default: 0 } }
+indexes: [[-rank], [shelf, -rank]]
+access: { read: public, create: public, update: public, delete: public }
+tiers: { recent: { window: 30d }, truth: none }
+";
+
 /// The same in the recent tier, and not in the cache.
 pub const RECENT_CELLS: &str = "\
 name: cells
