@@ -181,7 +181,7 @@ fn an_id_is_taken_by_what_has_left() {
     wait_left(&scene);
     for client in [&one, &two] {
         assert_eq!(client.get(&path).expect(200), next);
-        assert_eq!(told(client, &ann), [next.clone()]);
+        assert_eq!(told(client, &ann), std::slice::from_ref(&next));
     }
 }
 

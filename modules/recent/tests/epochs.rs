@@ -293,7 +293,9 @@ async fn what_has_no_other_place_belongs_to_every_epoch() {
     };
     let [old, new] = [note(1, 1, "old"), note(1, 2, "new")];
     let [kept, ended] = [note(2, 5, "kept"), note(3, 3, "ended")];
-    place.bring(&[there(&new), there(&kept), there(&ended)]).await;
+    place
+        .bring(&[there(&new), there(&kept), there(&ended)])
+        .await;
     // What comes later is not newer for that.
     place.bring_to(NEXT, &[there(&old), gone(&ended)]).await;
     place.found(NEXT).await;
@@ -305,7 +307,11 @@ async fn what_has_no_other_place_belongs_to_every_epoch() {
     let epoch = place.trust().await;
     let collection = place.collection();
     let query = Query::in_order_of_ids(collection, Expr::always());
-    let whole = |since| place.tier.find(epoch, &query, Timestamp::from_millis(since));
+    let whole = |since| {
+        place
+            .tier
+            .find(epoch, &query, Timestamp::from_millis(since))
+    };
     // With everything, also what is never sent.
     assert_eq!(whole(0).await.unwrap(), [new, kept]);
     // What has expired is not there, whenever it is thrown out.

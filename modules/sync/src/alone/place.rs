@@ -22,9 +22,10 @@ use nubo_core::{
 use crate::recent::RecentStore;
 
 /// How long the tier may be away before whoever asks is refused at once, in microseconds.
-const PATIENCE: i64 = 2_000_000;
-/// How long one question may take with everything that it waits for.
-const LIMIT: Duration = Duration::from_secs(4);
+const PATIENCE: i64 = 1_000_000;
+/// How long one question may take with everything that it waits for. Whoever writes waits as long, and
+/// so do those whose writes are carried out together with that one.
+const LIMIT: Duration = Duration::from_secs(2);
 /// How often it is asked again while it must be looked at.
 const PAUSE: Duration = Duration::from_millis(10);
 /// How often it may fail to answer one question.
