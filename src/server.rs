@@ -24,6 +24,7 @@ use std::{
 use nubo_auth::{Accounts, Auth};
 use nubo_cache::BucketWatch;
 use nubo_core::{
+    alone::Alone,
     clock::{Clock, Random},
     module::{About, Context, Contribution, Module, Section, SetupError},
     observe::Observer,
@@ -36,7 +37,7 @@ use nubo_hub::WebSocketHub;
 use nubo_openapi::OpenApi;
 use nubo_ops::{Drain, Edge, EdgeOptions, Ops};
 use nubo_static::StaticFiles;
-use nubo_sync::{Applying, Behind, BehindSettings, Publisher, RecentTask, Retention, Tiers};
+use nubo_sync::{Applying, Behind, BehindSettings, Publisher, Retention, Tiers};
 use poem::Endpoint;
 use serde_json::{Value as Json, json};
 
@@ -48,7 +49,7 @@ pub use truth::{coordination, hold, index_rebuild, migrations, of as truth};
 use bus::Line;
 use cache::Cached;
 use count::Counted;
-use recent::{Around, RecentTier};
+use recent::{Around, LateAlone, RecentTasks, RecentTier};
 use sessions::LateSessions;
 
 use crate::{
@@ -138,7 +139,9 @@ impl Assembly {
         let catalog = Arc::new(std::mem::take(&mut loaded.catalog));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
-        let truth = truth::of(&loaded, &catalog, &clock, &random)?;
+        let alone = recent::is_wanted(&loaded).then(Arc::<LateAlone>::default);
+        let elsewhere = alone.clone().map(|alone| alone as Arc<dyn Alone>);
+        let truth = truth::of(&loaded, &catalog, &clock, &random, elsewhere)?;
         let Modules { shipped, added } = modules;
         let line = Line::new(&loaded, &catalog, &clock, &random)?;
         let bus = line.bus();
@@ -151,6 +154,9 @@ impl Assembly {
             random: &random,
         };
         let recent = RecentTier::new(&loaded, around)?;
+        if let (Some(alone), Some(recent)) = (&alone, &recent) {
+            alone.set(&recent.store);
+        }
         let mut tiers = Tiers::new(
             catalog.clone(),
             truth.clone(),
@@ -448,6 +454,6 @@ pub struct Open {
     applying: Option<Applying>,
     counting: Option<BucketWatch>,
     watch: Option<cache::Watch>,
-    recent: Option<RecentTask>,
+    recent: Option<RecentTasks>,
     _lock: data::Lock,
 }

@@ -20,6 +20,7 @@ use nubo_core::{
     Error, Result,
     cache::Held,
     coordination::Epoch,
+    document::Document,
     id::Id,
     outbox::Outbox as _,
     query::Query,
@@ -308,6 +309,19 @@ impl Recent for SimRecent {
         let found = found.await?;
         self.holds(epoch)?;
         Ok(found)
+    }
+
+    /// As far as it is sent: no collection of the simulation has more.
+    async fn find(
+        &self,
+        epoch: Epoch,
+        query: &Query,
+        created_since: Timestamp,
+    ) -> Result<Vec<Document>> {
+        let found = self.list(epoch, query, created_since).await?;
+        let collection = self.server.collection(query.collection);
+        let documents = found.iter().map(|held| collection.read_sent(&held.json));
+        documents.collect()
     }
 
     async fn bring(

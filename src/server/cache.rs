@@ -155,7 +155,7 @@ pub async fn audit(
     };
     let (clock, random): (Arc<dyn Clock>, Arc<dyn Random>) =
         (Arc::new(SystemClock), Arc::new(SystemRandom));
-    let database = truth::of(loaded, &catalog, &clock, &random)?;
+    let database = truth::of(loaded, &catalog, &clock, &random, None)?;
     database.start(Vec::new()).await?;
     let auditing = async {
         let redis = Redis::new(catalog, redis_settings(loaded)?).map_err(failed)?;

@@ -1,16 +1,22 @@
 //! What holds the recent tier.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
+
+use async_trait::async_trait;
 
 use nubo_core::{
+    Error, Result,
+    alone::{Alone, UNAVAILABLE},
     clock::{Clock, Random},
+    document::Document,
     module::SetupError,
+    query::Query,
     recent::PendingLists,
     schema::Catalog,
     truth::Truth,
 };
 use nubo_recent::{MongoRecent, MongoSettings};
-use nubo_sync::{RecentParts, RecentStore, RecentTask};
+use nubo_sync::{LeavingTask, RecentParts, RecentStore, RecentTask};
 
 use super::truth;
 use crate::{
@@ -22,6 +28,45 @@ use crate::{
 pub(super) struct RecentTier {
     pub store: Arc<RecentStore>,
     mongo: Arc<MongoRecent>,
+}
+
+/// What is done for the tier while it is open.
+pub struct RecentTasks {
+    keeping: RecentTask,
+    leaving: LeavingTask,
+}
+
+impl RecentTasks {
+    /// Brings what waits, and ends. Nothing may be written any more.
+    pub async fn stop(self) {
+        self.leaving.stop().await;
+        self.keeping.stop().await;
+    }
+}
+
+/// The tier as the place where documents stay that the truth does not keep. The truth needs it, and
+/// is there before.
+#[derive(Default)]
+pub(super) struct LateAlone(OnceLock<Weak<RecentStore>>);
+
+impl LateAlone {
+    /// Says which it is. The first one stays.
+    pub fn set(&self, store: &Arc<RecentStore>) {
+        self.0.get_or_init(|| Arc::downgrade(store));
+    }
+}
+
+#[async_trait]
+impl Alone for LateAlone {
+    async fn find(&self, query: &Query) -> Result<Vec<Document>> {
+        match self.0.get().and_then(Weak::upgrade) {
+            Some(store) => store.find(query).await,
+            None => Err(Error::unavailable(
+                UNAVAILABLE,
+                "the server is starting or stopping",
+            )),
+        }
+    }
 }
 
 /// What the store and the tier need of each other.
@@ -46,14 +91,15 @@ impl RecentTier {
         let lists = around.lists.ok_or_else(|| {
             SetupError::new("the recent tier needs a cache: set tiers.cache.driver")
         })?;
-        let store = Arc::new(RecentStore::new(RecentParts {
+        let store = RecentStore::new(RecentParts {
             catalog: around.catalog.clone(),
             truth: around.truth.clone(),
             recent: mongo.clone(),
             lists,
             clock: around.clock.clone(),
             random: around.random.clone(),
-        }));
+        });
+        let store = Arc::new(store.lasting_for(loaded.settings.tiers.recent.leave_after.0));
         Ok(Some(Self { store, mongo }))
     }
 
@@ -61,9 +107,12 @@ impl RecentTier {
     ///
     /// # Errors
     /// Where somebody must change something.
-    pub async fn start(&self) -> Result<RecentTask, SetupError> {
+    pub async fn start(&self) -> Result<RecentTasks, SetupError> {
         self.mongo.start().await?;
-        Ok(RecentTask::start(self.store.clone()))
+        Ok(RecentTasks {
+            keeping: RecentTask::start(self.store.clone()),
+            leaving: LeavingTask::start(self.store.clone()),
+        })
     }
 
     /// Closes the connections.
@@ -97,7 +146,7 @@ impl Both {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let both = Self {
-            truth: truth::of(loaded, &catalog, &clock, &random)?,
+            truth: truth::of(loaded, &catalog, &clock, &random, None)?,
             recent: Arc::new(recent),
             catalog,
             clock,

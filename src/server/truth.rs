@@ -3,6 +3,7 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use nubo_core::{
+    alone::Alone,
     clock::{Clock, Random},
     module::SetupError,
     schema::Catalog,
@@ -24,7 +25,7 @@ const PAGE_CACHE: u64 = 64 << 20;
 /// Longest time that one statement of the embedded database takes.
 const STATEMENT_LIMIT: Duration = Duration::from_secs(10);
 
-/// The truth as the settings want it, not open yet.
+/// The truth as the settings want it, not open yet, beside where documents stay that it does not keep.
 ///
 /// # Errors
 /// When settings are missing.
@@ -33,12 +34,17 @@ pub fn of(
     catalog: &Arc<Catalog>,
     clock: &Arc<dyn Clock>,
     random: &Arc<dyn Random>,
+    alone: Option<Arc<dyn Alone>>,
 ) -> Result<Arc<dyn Truth>, SetupError> {
     let (catalog, clock, random) = (catalog.clone(), clock.clone(), random.clone());
     Ok(match target(loaded)? {
         Target::Sqlite(settings) => Arc::new(SqliteTruth::new(settings, catalog, clock, random)),
         Target::Postgres(settings) => {
-            Arc::new(PostgresTruth::new(settings, catalog, clock, random))
+            let truth = PostgresTruth::new(settings, catalog, clock, random);
+            match alone {
+                Some(alone) => Arc::new(truth.beside(alone)),
+                None => Arc::new(truth),
+            }
         }
     })
 }

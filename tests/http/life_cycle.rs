@@ -322,8 +322,14 @@ fn expired_documents_are_not_kept() {
         "sparks",
         "name: sparks\nfields: { words: text! }\nexpires_after: 1ms\naccess: { read: public, create: public, update: public, delete: public }\n",
     );
+    // So is what the truth need not keep: embedded, there is no other place.
+    site.collection(
+        "embers",
+        "name: embers\nfields: { words: text! }\nexpires_after: 1ms\naccess: { read: public, create: public, update: public, delete: public }\ntiers: { recent: { window: 30d }, truth: none }\n",
+    );
     let server = site.start();
     let spark = server.create("sparks", &json!({ "words": "x" }));
+    let ember = server.create("embers", &json!({ "words": "x" }));
     server.stop();
     // What has expired is looked for at the start, and every minute.
     let server = site.start();
@@ -335,5 +341,8 @@ fn expired_documents_are_not_kept() {
     };
     wait_until(gone);
     assert_eq!(server.list("sparks", &[])["data"], Json::Array(Vec::new()));
+    let ember = format!("/embers/{}", text(&ember["id"]));
+    wait_until(|| server.get(&ember).status == 404);
+    assert_eq!(server.list("embers", &[])["data"], Json::Array(Vec::new()));
     server.stop();
 }

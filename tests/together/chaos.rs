@@ -74,6 +74,19 @@ pub const RECENT_EVENTS: [Event; 10] = [
     Event::MongoCutOffFromBothAndOneKilled,
 ];
 
+/// What may befall where the recent tier alone keeps the documents: it must not lose any.
+pub const ALONE_EVENTS: [Event; 9] = [
+    Event::InstanceKilled,
+    Event::InstanceFrozen,
+    Event::RedisRestartedEmpty,
+    Event::RedisStalledForOne,
+    Event::PostgresCutOffFromOne,
+    Event::MongoKilled,
+    Event::MongoCutOffFromOne,
+    Event::MongoStalledForBoth,
+    Event::MongoCutOffFromBothAndOneKilled,
+];
+
 /// Lets things befall until then, each once at least, and says how often what did. Everything runs
 /// afterwards.
 pub fn rage(

@@ -12,8 +12,8 @@ use std::{
 };
 
 use crate::{
-    CELLS, RECENT_CELLS,
-    chaos::{EVENTS, Event, RECENT_EVENTS, rage},
+    ALONE_CELLS, CELLS, RECENT_CELLS,
+    chaos::{ALONE_EVENTS, EVENTS, Event, RECENT_EVENTS, rage},
     clients::{DOCUMENTS, Record, Worker, World},
     membership::Presence,
     register::{Moment, Sight, Version},
@@ -43,6 +43,13 @@ fn nor_with_a_recent_tier() {
     try_everything(scene, "recent", Some(yesterday()), &RECENT_EVENTS);
 }
 
+#[test]
+fn nor_where_that_alone_keeps_the_documents() {
+    let scene = Scene::start_leaving(&[("cells", ALONE_CELLS)], "2s");
+    scene.wait_from("/cells", "recent");
+    try_everything(scene, "recent", None, &ALONE_EVENTS);
+}
+
 /// A moment that is within every window, as filters have it.
 fn yesterday() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -60,6 +67,8 @@ fn lately(since: &str) -> String {
 fn try_everything(mut scene: Scene, tier: &'static str, since: Option<String>, may: &[Event]) {
     // What takes MongoDB's place is slow, so that most of what is written all the time is on its way.
     let least = if tier == "cache" { 500 } else { 50 };
+    // Where the truth does not keep everything it is not asked at the end.
+    let is_alone = tier == "recent" && since.is_none();
     let seconds = setting("NUBO_TOGETHER_SECONDS", || SECONDS);
     let seed = setting("NUBO_TOGETHER_SEED", || {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
@@ -96,7 +105,15 @@ fn try_everything(mut scene: Scene, tier: &'static str, since: Option<String>, m
     wait("the gate is open", || scene.is_open());
     let last = CLIENTS + 1;
     record.add(Worker::new(&world, last, seed).look_at_everything());
-    look_at_the_truth(&scene, &world, &mut record);
+    match is_alone {
+        true => {
+            wait("they have left", || {
+                scene.database.sql("SELECT count(*) FROM main.cells") == "0"
+            });
+            record.add(Worker::new(&world, last + 1, seed).look_at_everything());
+        }
+        false => look_at_the_truth(&scene, &world, &mut record),
+    }
 
     println!(
         "{} reads, {} of them from the tier above; {} writes; {} of unknown outcome, {} without an \

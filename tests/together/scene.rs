@@ -48,11 +48,16 @@ impl Scene {
 
     /// Two that run, with a recent tier beside the cache.
     pub fn start_recent(collections: &[(&str, &str)]) -> Self {
+        Self::start_leaving(collections, "1m")
+    }
+
+    /// The same, where documents leave the truth after this time that it does not keep.
+    pub fn start_leaving(collections: &[(&str, &str)], after: &str) -> Self {
         Self::over(Some(mongodb::Server::start()), |site, mongo| {
             let mongo = mongo.unwrap();
             let settings = format!(
                 "crud: {{ explain: true }}\n\
-                 tiers:\n  recent:\n    mongodb:\n      \
+                 tiers:\n  recent:\n    leave_after: {after}\n    mongodb:\n      \
                  uri: mongodb://127.0.0.1:{}/?directConnection=true\n      \
                  server_selection_timeout: 1s\n      connect_timeout: 1s\n",
                 mongo.port

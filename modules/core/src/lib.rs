@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+pub mod alone;
 pub mod bus;
 pub mod cache;
 pub mod caller;

@@ -7,7 +7,8 @@
 //!
 //! * Versions of a document come in any order and more than once; the newest stays.
 //! * Everything belongs to an [`Epoch`]. When it is not certain that the tier has what it should, the
-//!   next one begins, and what belongs to earlier ones is not there any more.
+//!   next one begins, and what belongs to earlier ones is not there any more: but for documents that
+//!   have no other place ([`crate::alone`]), which belong to every epoch.
 //! * A document that is not there may be in the truth, unless a tombstone says that it is gone.
 //! * Documents that were not used for longer than the window go by themselves, some time later.
 
@@ -67,6 +68,15 @@ pub trait Recent: Send + Sync + 'static {
         query: &Query,
         created_since: Timestamp,
     ) -> Result<Vec<Arc<Held>>>;
+
+    /// The same, whole, with what is never sent. Of a collection that has no other place, since it has
+    /// only documents there.
+    async fn find(
+        &self,
+        epoch: Epoch,
+        query: &Query,
+        created_since: Timestamp,
+    ) -> Result<Vec<Document>>;
 
     /// Brings versions, of which the newest stay. Gives the documents that the store cannot hold.
     async fn bring(

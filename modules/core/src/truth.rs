@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use crate::{
     access::View,
+    alone::WaitingRoom,
     document::Document,
     error::Result,
     filter::{Expr, Select},
@@ -52,6 +53,11 @@ pub trait Truth: Send + Sync + 'static {
 
     /// What has not arrived in the recent tier yet, where that is noted.
     fn outbox(&self) -> Option<&dyn Outbox> {
+        None
+    }
+
+    /// Where documents wait that it does not keep, where there are such.
+    fn waiting_room(&self) -> Option<&dyn WaitingRoom> {
         None
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Each is of what was created since some moment. That is how a list knows down to where this tier
 //! has everything, and it keeps what deleted documents have left behind out of lists: that has no
-//! time of creation. And each is of one epoch; no index has that in it, as nearly everything that is
-//! found belongs to it.
+//! time of creation. And each is of one epoch, unless the documents have no other place; no index has
+//! that in it, as nearly everything that is found belongs to it.
 
 use mongodb::bson::{Bson, Document, doc};
 use nubo_core::{
@@ -46,7 +46,9 @@ impl Find {
             Comparison::GreaterOrEqual,
             &since,
         ));
-        parts.push(doc! { stored::EPOCH: epoch });
+        if !collection.is_alone() {
+            parts.push(doc! { stored::EPOCH: epoch });
+        }
         Ok(Self {
             filter: together(parts),
             sort: sort(&query.sort, collection),

@@ -9,6 +9,7 @@ use mongodb::{
 use nubo_core::{
     Error, Result,
     cache::Held,
+    document::Document,
     id::Id,
     recent::Found,
     record::{Excerpts, Version},
@@ -19,7 +20,7 @@ use nubo_core::{
 use crate::{
     fault,
     query::Find,
-    stored::{self, Row},
+    stored::{self, NotStored, Row},
 };
 
 /// How many documents come with one answer.
@@ -35,7 +36,8 @@ pub(crate) struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Documents of an epoch by their ids, each in its place.
+    /// Documents of an epoch by their ids, each in its place. What has no other place belongs to every
+    /// epoch.
     pub async fn documents(&self, epoch: i64, ids: &[Id]) -> Result<Vec<Found>> {
         if ids.is_empty() {
             return Ok(Vec::new());
@@ -53,7 +55,7 @@ impl Reader<'_> {
             .map_err(fault::failure)?;
         while cursor.advance().await.map_err(fault::failure)? {
             let row = Row::read(cursor.current(), self.collection).map_err(Error::internal)?;
-            if row.epoch != Some(epoch) {
+            if row.epoch != Some(epoch) && !self.collection.is_alone() {
                 continue;
             }
             let (version, found) = self.seen(&row)?;
@@ -72,6 +74,21 @@ impl Reader<'_> {
 
     /// A list, in its order, of so many documents at most.
     pub async fn list(&self, find: Find, limit: u32) -> Result<Vec<Arc<Held>>> {
+        let held = |row: &Row<'_>| row.held(self.excerpts).map(Arc::new);
+        self.read_list(find, limit, held).await
+    }
+
+    /// The same with everything that documents have.
+    pub async fn whole(&self, find: Find, limit: u32) -> Result<Vec<Document>> {
+        self.read_list(find, limit, |row| row.whole()).await
+    }
+
+    async fn read_list<T>(
+        &self,
+        find: Find,
+        limit: u32,
+        read: impl Fn(&Row<'_>) -> Result<T, NotStored>,
+    ) -> Result<Vec<T>> {
         // To MongoDB that would mean all.
         if limit == 0 {
             return Ok(Vec::new());
@@ -90,7 +107,7 @@ impl Reader<'_> {
             .map_err(fault::failure)?;
         while cursor.advance().await.map_err(fault::failure)? {
             let row = Row::read(cursor.current(), self.collection).map_err(Error::internal)?;
-            found.push(Arc::new(row.held(self.excerpts).map_err(Error::internal)?));
+            found.push(read(&row).map_err(Error::internal)?);
         }
         Ok(found)
     }

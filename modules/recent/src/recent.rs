@@ -12,6 +12,7 @@ use nubo_core::{
     Error, Result,
     cache::Held,
     coordination::Epoch,
+    document::Document,
     id::Id,
     module::SetupError,
     query::Query,
@@ -311,6 +312,19 @@ impl Recent for MongoRecent {
         let find = Find::new(stored::epoch(epoch), query, created_since, collection);
         let reader = self.reader(collection)?;
         let reading = reader.list(find.map_err(Error::internal)?, query.limit);
+        self.read(epoch, reading).await
+    }
+
+    async fn find(
+        &self,
+        epoch: Epoch,
+        query: &Query,
+        created_since: Timestamp,
+    ) -> Result<Vec<Document>> {
+        let collection = self.catalog.get(query.collection);
+        let find = Find::new(stored::epoch(epoch), query, created_since, collection);
+        let reader = self.reader(collection)?;
+        let reading = reader.whole(find.map_err(Error::internal)?, query.limit);
         self.read(epoch, reading).await
     }
 

@@ -7,7 +7,8 @@
 //! beside it; and of two that both find nothing, the newer might lose. So the search is for the id
 //! alone, and the comparison is part of the change.
 //!
-//! What belongs to an earlier epoch is older than anything of a later one, whatever its revision.
+//! What belongs to an earlier epoch is older than anything of a later one, whatever its revision; but
+//! for documents that have no other place. Of those the newest version stays whenever it was brought.
 //!
 //! The first version of a document is most likely the first that comes, and a plain insert costs MongoDB
 //! far less. So those are inserted; an id that is there already is refused, and then compared.
@@ -311,7 +312,10 @@ fn statement(
         operands.push(version.revision.number());
         operands
     });
-    let is_older = rawdoc! { "$or": [is_of_earlier, { "$and": [is_of_this, is_older] }] };
+    let is_older = match collection.is_alone() {
+        true => is_older,
+        false => rawdoc! { "$or": [is_of_earlier, { "$and": [is_of_this, is_older] }] },
+    };
     let replaced = rawdoc! { "$replaceWith": { "$cond": [
         is_older,
         { "$literal": replacement },

@@ -11,6 +11,7 @@ use nubo_core::{
     query::{Query, Start},
     recent::{Found, Fresh, Recent, State},
     time::Timestamp,
+    value::Value,
 };
 use place::{EPOCH, Place, gone, id_of, notes, there};
 use serde_json::json;
@@ -276,4 +277,48 @@ impl Place {
         }
         uses
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_no_other_place_belongs_to_every_epoch() {
+    let mut declarations = notes();
+    declarations[0]["tiers"]["truth"] = "none".into();
+    declarations[0]["fields"]["secret"] = json!({ "type": "text", "hidden": true });
+    let place = Place::new(declarations).await;
+    let note = |number: u64, revision, text: &str| {
+        let mut note = place.note(id_of(number), revision, json!({ "text": text }));
+        let (secret, _) = place.collection().field_named("secret").unwrap();
+        note.set(secret, Value::Text("hush".into()));
+        note
+    };
+    let [old, new] = [note(1, 1, "old"), note(1, 2, "new")];
+    let [kept, ended] = [note(2, 5, "kept"), note(3, 3, "ended")];
+    place
+        .bring(&[there(&new), there(&kept), there(&ended)])
+        .await;
+    // What comes later is not newer for that.
+    place.bring_to(NEXT, &[there(&old), gone(&ended)]).await;
+    place.found(NEXT).await;
+    let found = place.held(id_of(1)).await.unwrap();
+    assert_eq!(found.revision, Revision::new(2));
+    assert!(place.held(id_of(2)).await.is_some());
+    assert_eq!(place.find(id_of(3)).await, Found::Gone(Revision::new(3)));
+
+    let epoch = place.trust().await;
+    let collection = place.collection();
+    let query = Query::in_order_of_ids(collection, Expr::always());
+    let whole = |since| {
+        place
+            .tier
+            .find(epoch, &query, Timestamp::from_millis(since))
+    };
+    // With everything, also what is never sent.
+    assert_eq!(whole(0).await.unwrap(), [new, kept]);
+    // What has expired is not there, whenever it is thrown out.
+    assert_eq!(whole(i64::from(u32::MAX) * 1000).await.unwrap(), []);
+    // Nor is it cleaned away.
+    let cleaned = place.tier.clean(epoch, collection.id, None).await.unwrap();
+    assert_eq!(cleaned, 0);
+    assert!(place.held(id_of(2)).await.is_some());
+    place.end().await;
 }

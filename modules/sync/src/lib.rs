@@ -1,7 +1,7 @@
 //! The store: all tiers as one.
 //!
 //! [`Tiers`] is what modules read from and write to. Reads go down the tiers ([`read`]), of which
-//! [`recent`] keeps one up to date; a write is prepared here ([`write`](mod@write)) and carried out in
+//! [`recent`] keeps one up to date, and [`alone`] is about what stays there alone; a write is prepared here ([`write`](mod@write)) and carried out in
 //! the truth. What a list brings along is put together in [`expand`], and [`retention`] deletes what has expired.
 //! Fields that are not stored are added by [`presence`].
 //! What was committed is told to those who listen by [`publish`]. What is acknowledged before it is
@@ -11,6 +11,7 @@
 
 #![forbid(unsafe_code)]
 
+mod alone;
 mod behind;
 #[cfg(test)]
 mod behind_test;
@@ -31,11 +32,15 @@ mod write;
 #[cfg(test)]
 mod write_test;
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use async_trait::async_trait;
 use nubo_core::{
-    Result,
+    Error, Result,
+    alone::Alone,
     bus::Bus,
     cache::Cache,
     caller::Caller,
@@ -48,11 +53,13 @@ use nubo_core::{
     passwords::Passwords,
     query::Query,
     schema::{Catalog, CollectionId},
-    store::{Answer, Expansion, ExpansionKind, Store},
+    store::{Answer, Expansion, ExpansionKind, Store, Tier},
     truth::{Body, Page, Truth},
     write::{Operation, Outcome, Sequence},
 };
 
+use alone::Composed;
+pub use alone::{Leaver, LeavingTask};
 pub use behind::{Applying, Behind, BehindSettings};
 pub use publish::Publisher;
 use read::Cached;
@@ -88,6 +95,8 @@ pub enum Flaw {
 pub struct Tiers {
     catalog: Arc<Catalog>,
     truth: Arc<dyn Truth>,
+    /// The truth without what it does not keep.
+    itself: Arc<dyn Truth>,
     bus: Arc<dyn Bus>,
     passwords: Arc<dyn Passwords>,
     clock: Arc<dyn Clock>,
@@ -113,6 +122,7 @@ impl Tiers {
     ) -> Self {
         Self {
             catalog,
+            itself: Arc::clone(&truth),
             truth,
             bus,
             passwords,
@@ -138,6 +148,16 @@ impl Tiers {
     /// that has its pending lists.
     #[must_use]
     pub fn with_recent(mut self, recent: Arc<RecentStore>) -> Self {
+        let mut collections = self.catalog.collections().iter();
+        if collections.any(|collection| collection.is_alone()) {
+            self.truth = Arc::new(Composed {
+                catalog: Arc::clone(&self.catalog),
+                truth: Arc::clone(&self.itself),
+                alone: Arc::clone(&recent) as Arc<dyn Alone>,
+                clock: Arc::clone(&self.clock),
+                patience: recent.lasting() / 2,
+            });
+        }
         self.recent = Some(recent);
         self
     }
@@ -147,6 +167,28 @@ impl Tiers {
     pub fn with_behind(mut self, behind: Arc<Behind>) -> Self {
         self.behind = Some(behind);
         self
+    }
+
+    /// Whether the recent tier alone keeps the documents of a collection.
+    fn is_alone(&self, collection: CollectionId) -> bool {
+        self.recent.is_some() && self.catalog.get(collection).is_alone()
+    }
+
+    /// What the truth has answered, together with the recent tier where that alone keeps the collection.
+    fn as_answered<T>(
+        &self,
+        collection: CollectionId,
+        content: T,
+        why: impl Into<Cow<'static, str>>,
+    ) -> Answer<T> {
+        match self.is_alone(collection) {
+            true => Answer {
+                content,
+                tier: Tier::Recent,
+                why: "the recent tier alone keeps the collection".into(),
+            },
+            false => Answer::truth(content, why),
+        }
     }
 
     /// Waits until whoever reads a collection misses nothing that is queued.
@@ -280,6 +322,12 @@ impl Store for Tiers {
     async fn list_at_once(&self, caller: &Caller, query: Query) -> Result<Answer<Page>> {
         let view = self.view(caller, query.collection)?;
         self.check_query(&view, &query)?;
+        if self.is_alone(query.collection) {
+            return Err(Error::bad_request(
+                "not_of_one_moment",
+                "the documents of this collection are not in one place, so that no list is of one moment",
+            ));
+        }
         let (query, wanted) = self.without_virtual(query);
         let collection = query.collection;
         self.nothing_behind(collection).await?;

@@ -4,6 +4,9 @@
 //! on the normal way of writes, as the server. A document that cannot be deleted (another one still
 //! needs it) is passed over and tried again in the next sweep.
 //!
+//! What stays in the recent tier alone expires there by itself; the sweep finds what has not left the
+//! truth yet.
+//!
 //! Of several instances one sweeps in each period: whoever takes the token that there is then. Where
 //! they cannot count together each of them sweeps, which only takes more time: what one has deleted
 //! the others do not find.
@@ -128,7 +131,7 @@ impl Tiers {
             let millis = self.clock.now().millis().saturating_sub(expires_after);
             let mut batch = expired(collection, Timestamp::from_millis(millis));
             while !*stopped.borrow() {
-                let documents = self.truth.find(batch.clone(), &View::all()).await?;
+                let documents = self.itself.find(batch.clone(), &View::all()).await?;
                 let Some(last) = documents.last() else { break };
                 batch.start = Start::After(
                     batch

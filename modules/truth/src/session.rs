@@ -176,6 +176,18 @@ pub(crate) trait Session: Send + 'static {
         lock: Lock,
     ) -> impl Future<Output = Result<Option<Document>>> + Send;
 
+    /// Keeps the documents of a collection here until the transaction ends, as many as there are of
+    /// them.
+    fn hold(&mut self, collection: &Collection) -> impl Future<Output = Result<()>> + Send;
+
+    /// Takes documents in as they are, which had left. Those that are here stay what they are, and those
+    /// that have ended since are not taken.
+    fn take_in(
+        &mut self,
+        collection: &Collection,
+        documents: &[&Document],
+    ) -> impl Future<Output = Result<(), Refusal>> + Send;
+
     /// Closes the connection.
     fn close(self) -> impl Future<Output = ()> + Send;
 

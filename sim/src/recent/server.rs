@@ -17,7 +17,7 @@ use nubo_core::{
     position::Position,
     query::{Query, Start},
     recent::{Found, Founding, Fresh, State},
-    schema::{Catalog, CollectionId},
+    schema::{Catalog, Collection, CollectionId},
     time::Timestamp,
     value::Value,
 };
@@ -352,6 +352,10 @@ impl SimMongo {
         let collection = self.catalog.get(of);
         let tier = collection.tiers.recent.as_ref()?;
         Some(Arc::new(Held::with(document, collection, &tier.excerpts)))
+    }
+
+    pub(super) fn collection(&self, id: CollectionId) -> &Collection {
+        self.catalog.get(id)
     }
 
     pub(super) fn document(&self, data: &Data, epoch: Epoch, key: Key) -> Found {

@@ -2,19 +2,36 @@
 
 use std::{fmt, time::Duration};
 
+use nubo_core::alone::LASTING;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{problem::Severity, values::TimeSpan};
 
+/// The shortest time after which documents may leave the truth.
+const SHORTEST: Duration = Duration::from_secs(2);
+
 /// The recent tier: what was created or used of late.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RecentSettings {
     /// What holds it.
     pub driver: RecentDriver,
     /// MongoDB, which several servers share.
     pub mongodb: MongodbSettings,
+    /// How long MongoDB has had a document of a collection with `truth: none` before PostgreSQL
+    /// forgets it. Reading such a document may take half as long. The same on all servers.
+    pub leave_after: TimeSpan,
+}
+
+impl Default for RecentSettings {
+    fn default() -> Self {
+        Self {
+            driver: RecentDriver::default(),
+            mongodb: MongodbSettings::default(),
+            leave_after: TimeSpan(LASTING),
+        }
+    }
 }
 
 impl RecentSettings {
@@ -48,6 +65,10 @@ impl RecentSettings {
                 "must be an address such as mongodb://user:password@host:27017/ or mongodb+srv://…",
             )),
             _ => {}
+        }
+        if self.leave_after.0 < SHORTEST {
+            let message = "must be two seconds at least: reading may take half as long";
+            remarks.push(("leave_after", Severity::Error, message));
         }
         if mongodb.min_pool_size > mongodb.max_pool_size {
             let message = "must not be more than `max_pool_size`";
@@ -164,6 +185,10 @@ mod tests {
             (
                 json!({ "mongodb": { "uri": "localhost:27017" } }),
                 vec![("mongodb/uri", Severity::Error)],
+            ),
+            (
+                json!({ "leave_after": "1s" }),
+                vec![("leave_after", Severity::Error)],
             ),
             (
                 json!({ "mongodb": { "min_pool_size": 60 } }),

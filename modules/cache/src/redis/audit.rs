@@ -123,6 +123,10 @@ impl Audit {
         let Some(cache) = &collection.tiers.cache else {
             return Ok(());
         };
+        if collection.is_alone() && self.shared.settings.has_recent {
+            // The truth does not keep them.
+            return Ok(());
+        }
         let held = self.storage.find(documents).await?;
         let ids: Vec<Id> = documents.iter().map(|document| document.id).collect();
         let query = Query::by_ids(collection, &ids);

@@ -276,6 +276,17 @@ impl<V> Expr<V> {
     }
 }
 
+impl<V: Clone> Expr<V> {
+    /// What of it needs no other documents: conditions that all hold where it does.
+    pub fn by_itself(&self) -> Vec<Self> {
+        match self {
+            Self::All(parts) => parts.iter().flat_map(Self::by_itself).collect(),
+            other if other.has_sub_query() => Vec::new(),
+            other => vec![other.clone()],
+        }
+    }
+}
+
 impl Expr<Operand> {
     /// Calls `each` with every variable it mentions, sub-queries included.
     pub fn for_each_variable(&self, each: &mut impl FnMut(&Variable)) {
@@ -302,7 +313,7 @@ impl Expr<Operand> {
             Self::Not(part) => Expr::Not(Box::new(part.bind(bindings)?)),
             Self::Test { path, test } => Expr::Test {
                 path: path.clone(),
-                test: test.bind(bindings)?,
+                test: test.bind(bindings, path)?,
             },
         })
     }
@@ -326,8 +337,14 @@ impl Test<Operand> {
         }
     }
 
-    fn bind(&self, bindings: &impl Bindings) -> Option<Test<Value>> {
-        let one = |operand: &Operand| operand.bind(bindings);
+    fn bind(&self, bindings: &impl Bindings, path: &Path) -> Option<Test<Value>> {
+        let one = |operand: &Operand| {
+            let value = operand.bind(bindings)?;
+            Some(match path.leaf {
+                FieldType::Json => in_json(value),
+                _ => value,
+            })
+        };
         // A variable that holds a list stands for its items.
         let many = |operands: &[Operand]| {
             let mut values = Vec::with_capacity(operands.len());
@@ -354,6 +371,17 @@ impl Test<Operand> {
             Self::ElemMatch(inner) => Test::ElemMatch(Box::new(inner.bind(bindings)?)),
             Self::Text(how, operand) => Test::Text(*how, one(operand)?),
         })
+    }
+}
+
+/// What a value is in untyped json, where ids and times are texts.
+fn in_json(value: Value) -> Value {
+    match value {
+        Value::Uuid(uuid) => Value::Text(uuid.to_string()),
+        Value::Timestamp(time) => Value::Text(time.to_string()),
+        Value::Date(date) => Value::Text(date.to_string()),
+        Value::List(items) => Value::List(items.into_iter().map(in_json).collect()),
+        value => value,
     }
 }
 

@@ -3,7 +3,14 @@
 use serde_json::{Value as Json, json};
 
 use super::Reader;
-use crate::{declare::CollectionDeclaration, document::Document, field::Source, schema::Catalog};
+use crate::{
+    caller::{Account, Caller},
+    declare::CollectionDeclaration,
+    document::Document,
+    field::Source,
+    schema::Catalog,
+    time::Timestamp,
+};
 
 fn catalog() -> Catalog {
     let declarations: Vec<CollectionDeclaration> = serde_json::from_value(json!([
@@ -340,5 +347,23 @@ fn inside_json_types_do_not_mix() {
         (json!({ "blobs": { "$nin": [1] } }), false),
     ] {
         assert_eq!(matches(filter.clone(), document()), passes, "{filter}");
+    }
+}
+
+#[test]
+fn what_a_variable_stands_for_is_a_text_inside_json() {
+    const ME: &str = "0190f5f6-8a6c-7f2a-9c3e-2f1d8f0f7a11";
+    let declarations: Vec<CollectionDeclaration> = serde_json::from_value(json!([
+        { "name": "notes", "fields": { "data": "json" }, "access": { "read": { "data.by": "$auth.id" } } },
+    ]))
+    .unwrap();
+    let catalog = Catalog::compile(&declarations, &[]).unwrap();
+    let notes = catalog.named("notes").unwrap();
+    let caller = Caller::account(Account::new(ME.parse().unwrap(), Vec::new()));
+    let condition = notes.view(&caller, Timestamp::from_millis(0)).condition;
+    for (by, passes) in [(json!(ME), true), (json!("me"), false), (json!([ME]), true)] {
+        let note = json!({ "data": { "by": by } });
+        let note = notes.read_document(&note, Source::Json).unwrap();
+        assert_eq!(condition.matches(&note, notes.fields(), &()), passes);
     }
 }

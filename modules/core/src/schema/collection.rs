@@ -134,6 +134,12 @@ impl Collection {
         self.write == WriteMode::Behind
     }
 
+    /// Whether the recent tier is where its documents stay, and the truth has those that are on their
+    /// way there. Without such a tier the truth has them all.
+    pub const fn is_alone(&self) -> bool {
+        !self.tiers.truth && !self.is_flux
+    }
+
     /// The fields that were declared, with their indexes.
     pub fn declared_fields(&self) -> impl Iterator<Item = (usize, &Field)> {
         let end = self.fields.len() - 3;

@@ -385,3 +385,99 @@ fn no_two_collections_share_a_place() {
     ]));
     assert_eq!(tables[0].0, "/tiers");
 }
+
+/// A collection with `truth: none` beside `people` and `logs`, and what is said.
+fn alone(mut declaration: Json, logs: Json) -> Vec<(String, String)> {
+    declaration["name"] = "news".into();
+    declaration["tiers"]["recent"] = json!({});
+    declaration["tiers"]["truth"] = "none".into();
+    let people =
+        json!({ "name": "people", "fields": { "name": { "type": "text", "unique": true } } });
+    let mut all = vec![declaration, people];
+    if logs != Json::Null {
+        all.push(logs);
+    }
+    mistakes(json!(all))
+        .into_iter()
+        .map(|(pointer, message, _)| (pointer, message))
+        .collect()
+}
+
+#[test]
+fn what_nobody_sees_as_a_whole_holds_nothing_together() {
+    let unique = json!({ "fields": { "code": { "type": "text", "unique": true } } });
+    let index =
+        json!({ "fields": { "a": "int" }, "indexes": [{ "fields": ["a"], "unique": true }] });
+    let cached =
+        json!({ "fields": { "a": "int" }, "tiers": { "cache": {} }, "expires_after": "1d" });
+    let plain = json!({ "fields": { "who": "ref(people)", "a": "int" }, "indexes": [["a"]] });
+    let looks = json!({ "id": { "$in": { "$select": "news.who", "$where": { "a": 1 } } } });
+    let logs = |fields: Json, more: Json| {
+        let mut logs = json!({ "name": "logs", "fields": fields });
+        for (key, value) in more.as_object().into_iter().flatten() {
+            logs[key] = value.clone();
+        }
+        logs
+    };
+    for (declaration, logs, pointer, words) in [
+        (unique, Json::Null, "/fields/code/unique", "can be unique"),
+        (index, Json::Null, "/indexes/0/unique", "can be unique"),
+        (cached, Json::Null, "/tiers/cache", "nobody hears"),
+        (
+            plain.clone(),
+            logs(json!({ "news_id": "ref(news)" }), json!({})),
+            "/fields/news_id",
+            "nothing guards what refers to it",
+        ),
+        (
+            plain.clone(),
+            logs(
+                json!({ "news_ids": { "type": "ref[]", "to": "news" } }),
+                json!({}),
+            ),
+            "/fields/news_ids",
+            "nothing guards what refers to it",
+        ),
+        (
+            plain.clone(),
+            logs(
+                json!({ "a": "int" }),
+                json!({ "access": { "update": looks } }),
+            ),
+            "/access/update",
+            "does not find all",
+        ),
+        (
+            plain.clone(),
+            logs(
+                json!({ "a": { "type": "int", "readable_by": looks } }),
+                json!({}),
+            ),
+            "/fields/a/readable_by",
+            "does not find all",
+        ),
+        (
+            plain.clone(),
+            logs(
+                json!({ "a": "int" }),
+                json!({ "effects": [{ "on": "create", "delete": "people", "where": looks }] }),
+            ),
+            "/effects/0",
+            "does not find all",
+        ),
+    ] {
+        let found = alone(declaration, logs);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].0, pointer);
+        assert!(found[0].1.contains(words), "{found:?}");
+    }
+    let effects = json!([
+        { "on": "create", "create": "news", "set": { "who": "$doc.who" } },
+        { "on": "delete", "delete": "news", "where": { "who": "$doc.who" } },
+    ]);
+    let logs = logs(
+        json!({ "who": "ref(people)" }),
+        json!({ "effects": effects }),
+    );
+    assert_eq!(alone(plain, logs), []);
+}

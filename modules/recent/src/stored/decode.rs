@@ -6,7 +6,7 @@ use mongodb::bson::{
 };
 use nubo_core::{
     cache::Held,
-    document,
+    document::{self, Document},
     field::{Field, FieldType},
     id::Revision,
     record::{Excerpt, Excerpts},
@@ -117,6 +117,13 @@ impl<'a> Row<'a> {
             revision: self.revision()?,
             excerpt: self.excerpt(excerpts)?,
         })
+    }
+
+    /// The document with all of its fields, also those that are never sent.
+    pub fn whole(&self) -> Result<Document, NotStored> {
+        let fields = 0..self.collection.fields().len();
+        let values = fields.map(|field| self.value(field));
+        Ok(Document::from_values(values.collect::<Result<_, _>>()?))
     }
 
     fn json(&self) -> Result<Bytes, NotStored> {

@@ -21,7 +21,8 @@
 //! was not used for long, and `_epoch`, the number of the epoch that it belongs to. What was deleted
 //! leaves a **tombstone**: `_id`, `_rev`, `_gone`, `_last_use`, `_epoch` and, on a cluster, what says
 //! where it lies. It has no time of creation, which every list asks for. What has no `_epoch` is older
-//! than any and seen in none.
+//! than any and seen in none. With `truth: none` the epoch says nothing: there is no other place from
+//! which a later one could be filled.
 //!
 //! In MongoDB numbers, texts, times and ids compare as the filter language wants it: numbers by
 //! their value whatever their type, text by its UTF-8 bytes, UUIDs by their bytes. Whole numbers in
@@ -41,7 +42,7 @@ use nubo_core::{
     time::Timestamp,
 };
 
-pub(crate) use decode::Row;
+pub(crate) use decode::{NotStored, Row};
 pub(crate) use encode::{Unstorable, add, bson, by_id, count, document, tombstone};
 
 /// The document's id.

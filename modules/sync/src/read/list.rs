@@ -48,8 +48,9 @@ impl Tiers {
     pub(crate) async fn read_page(&self, query: Query, view: &View) -> Result<Answer<Page>> {
         let (answer, why) = self.read_list(&query, view).await?;
         let Some(answer) = answer else {
+            let collection = query.collection;
             let page = self.truth.page(query, view).await?;
-            return Ok(Answer::truth(page, why));
+            return Ok(self.as_answered(collection, page, why));
         };
         let collection = self.catalog.get(query.collection);
         let page = answer.content.page(&query, collection);
@@ -69,8 +70,9 @@ impl Tiers {
     ) -> Result<Answer<Vec<Document>>> {
         let (answer, why) = self.read_list(&query, view).await?;
         let Some(answer) = answer else {
+            let collection = query.collection;
             let documents = self.truth.find(query, view).await?;
-            return Ok(Answer::truth(documents, why));
+            return Ok(self.as_answered(collection, documents, why));
         };
         let collection = self.catalog.get(query.collection);
         let documents = answer.content.documents.iter();
@@ -95,7 +97,7 @@ impl Tiers {
             let query = Query::by_ids(collection, ids);
             let documents = self.truth.find(query, view).await?;
             let why = self.why_not_cached(collection.id);
-            return Ok(Answer::truth(documents, why));
+            return Ok(self.as_answered(collection.id, documents, why));
         };
         if let Some(recent) = &self.recent {
             recent.used(collection.id, ids.iter().copied());

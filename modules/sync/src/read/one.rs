@@ -68,10 +68,11 @@ impl Tiers {
         if let Some(recent) = &self.recent
             && body.is_some()
             && schema.tiers.recent.is_some()
+            && !schema.is_alone()
         {
             recent.promote(collection, std::iter::once(id));
         }
         let why = self.why_not_cached(collection);
-        Ok(body.map(|body| Answer::truth(body, why)))
+        Ok(body.map(|body| self.as_answered(collection, body, why)))
     }
 }

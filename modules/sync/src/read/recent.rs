@@ -64,7 +64,7 @@ impl Tiers {
         let Some(recent) = &self.recent else {
             return Ok(None);
         };
-        if collection.tiers.recent.is_none() {
+        if !is_filled(collection) {
             return Ok(None);
         }
         let Some(epoch) = recent.epoch() else {
@@ -155,8 +155,9 @@ impl Tiers {
         view: &View,
     ) -> Result<Result<Answer<Listed>, Cow<'static, str>>> {
         let collection = self.catalog.get(query.collection);
-        let Some((recent, tier)) = self.recent.as_deref().zip(collection.tiers.recent.as_ref())
-        else {
+        let tier = collection.tiers.recent.as_ref();
+        let tier = tier.filter(|_| is_filled(collection));
+        let Some((recent, tier)) = self.recent.as_deref().zip(tier) else {
             return Ok(Err(Cow::Borrowed(
                 "the recent tier does not have the collection",
             )));
@@ -186,6 +187,12 @@ impl Tiers {
         };
         list.read(goes_on).await
     }
+}
+
+/// Whether the tier is filled with what the truth has of a collection. Where the truth does not keep
+/// it, the truth is asked together with the tier ([`crate::alone`]).
+const fn is_filled(collection: &Collection) -> bool {
+    collection.tiers.recent.is_some() && !collection.is_alone()
 }
 
 /// Whether a list goes on behind the boundary, in the truth. Why the tier cannot answer it, where it
@@ -243,15 +250,6 @@ fn created_since(filter: &Expr, collection: &Collection) -> Option<Timestamp> {
             times.collect::<Option<Vec<_>>>()?.into_iter().min()
         }
         Expr::Test { .. } => None,
-    }
-}
-
-/// What of a condition needs no other documents.
-fn by_itself(condition: &Expr) -> Vec<Expr> {
-    match condition {
-        Expr::All(parts) => parts.iter().flat_map(by_itself).collect(),
-        other if other.has_sub_query() => Vec::new(),
-        other => vec![other.clone()],
     }
 }
 
@@ -332,7 +330,7 @@ impl RecentList<'_> {
         pending: &[Id],
         rows: usize,
     ) -> Result<Result<(Vec<Arc<Held>>, bool), Cow<'static, str>>> {
-        let mut parts = by_itself(&self.view.condition);
+        let mut parts = self.view.condition.by_itself();
         if !self.query.filter.is_always() {
             parts.push(self.query.filter.clone());
         }

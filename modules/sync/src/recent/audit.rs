@@ -215,6 +215,10 @@ impl Comparing<'_> {
         tier: &RecentTier,
         most: usize,
     ) -> Result<()> {
+        if collection.is_alone() {
+            // The truth has forgotten what is there.
+            return Ok(());
+        }
         let mut query = Query {
             limit: STEP,
             ..Query::in_order_of_ids(collection, Expr::always())
@@ -454,6 +458,11 @@ struct Documents<'a> {
 impl Documents<'_> {
     /// What is wrong with what the tier has, where nothing was on its way.
     fn wrong(&self, found: &Found) -> Option<Wrong> {
+        let is_there = self.before.is_some() && self.after.is_some();
+        if self.collection.is_alone() && !is_there {
+            // It has left, or is about to.
+            return None;
+        }
         match (found, self.before, self.after) {
             (Found::Held(_), None, None) => Some(Wrong::Deleted),
             (Found::Held(held), _, Some(after)) if held.revision > after.revision() => {

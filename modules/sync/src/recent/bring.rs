@@ -24,7 +24,7 @@ pub(super) const TOGETHER: usize = 500;
 const LANES: usize = 4;
 
 /// From where documents are brought, and where to.
-pub(super) struct Bringing<'a> {
+pub(crate) struct Bringing<'a> {
     pub catalog: &'a Catalog,
     pub truth: &'a dyn Truth,
     pub recent: &'a dyn Recent,
@@ -33,11 +33,11 @@ pub(super) struct Bringing<'a> {
 
 /// What has become of documents that were brought as they are now.
 #[derive(Default)]
-pub(super) struct Brought {
+pub(crate) struct Brought {
     /// Those that the tier cannot hold.
     pub refused: HashSet<Place>,
     /// Those that are gone. It is not known after which version, so that one that is still on its way
-    /// would stay: they are to be looked at again when none can be ([`LATE`]).
+    /// would stay: they are to be looked at again when none can be ([`super::LATE`]).
     pub gone: HashSet<Place>,
 }
 
@@ -70,6 +70,9 @@ impl Bringing<'_> {
     }
 
     async fn some(&self, epoch: Epoch, collection: CollectionId, ids: &[Id]) -> Result<Brought> {
+        if self.catalog.get(collection).is_alone() {
+            return self.waiting(epoch, collection, ids).await;
+        }
         let mut brought = Brought::default();
         let now = self.clock.now();
         let mut documents = self.in_truth(collection, ids).await?;
@@ -114,7 +117,7 @@ impl Bringing<'_> {
 }
 
 /// The ids of which there is no document.
-fn without(ids: &[Id], documents: &[Document]) -> Vec<Id> {
+pub(crate) fn without(ids: &[Id], documents: &[Document]) -> Vec<Id> {
     let found: HashSet<Id> = documents.iter().filter_map(Document::id).collect();
     ids.iter()
         .filter(|id| !found.contains(id))

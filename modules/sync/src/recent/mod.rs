@@ -22,10 +22,12 @@ mod uses;
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
 };
 
 use nubo_core::{
     Error, Result,
+    alone::{LASTING, WaitingRoom},
     clock::{Clock, Random},
     coordination::Epoch,
     id::Id,
@@ -39,11 +41,13 @@ use tokio::sync::Notify;
 
 pub use audit::{RecentAudit, RecentComparison, RecentFault, RecentRepair, Wrong};
 pub use backfill::{Backfill, Filled};
-use bring::{Bringing, Brought};
+pub(crate) use bring::{Bringing, Brought, without};
 pub use doubt::Doubt;
 pub use keep::{Keeping, RecentTask};
 use settle::Arriving;
 use uses::Uses;
+
+use crate::alone::Absence;
 
 /// What the store needs for a recent tier.
 pub struct RecentParts {
@@ -72,6 +76,10 @@ pub struct RecentStore {
     wake: Notify,
     /// Somebody wants to read from the tier, which is to be looked at before.
     look: Notify,
+    /// Since when that cannot be.
+    absence: Absence,
+    /// How long the tier has had what the truth does not keep, before that forgets it.
+    lasting: Duration,
     #[cfg(feature = "flaws")]
     flaw: Option<crate::Flaw>,
 }
@@ -114,9 +122,23 @@ impl RecentStore {
             uses: Mutex::default(),
             wake: Notify::new(),
             look: Notify::new(),
+            absence: Absence::default(),
+            lasting: LASTING,
             #[cfg(feature = "flaws")]
             flaw: None,
         }
+    }
+
+    /// The same where the tier has what the truth does not keep for another time, before that forgets
+    /// it. All servers must agree on it.
+    #[must_use]
+    pub fn lasting_for(mut self, lasting: Duration) -> Self {
+        self.lasting = lasting;
+        self
+    }
+
+    pub(crate) const fn lasting(&self) -> Duration {
+        self.lasting
     }
 
     /// The same with a deliberate mistake.
@@ -140,6 +162,29 @@ impl RecentStore {
     /// The tier itself.
     pub(crate) fn recent(&self) -> &dyn Recent {
         &*self.recent
+    }
+
+    /// Where documents wait that the truth does not keep.
+    pub(crate) fn waiting_room(&self) -> Result<&dyn WaitingRoom> {
+        self.bringing().waiting_room()
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    /// Since when the tier cannot be asked.
+    pub(crate) fn absence(&self) -> &Absence {
+        &self.absence
+    }
+
+    /// How often the tier may have been set back.
+    pub(crate) fn turn(&self) -> u64 {
+        self.arriving().turn()
     }
 
     /// The pending lists.
@@ -183,6 +228,7 @@ impl RecentStore {
     }
 
     fn set_known(&self, known: Known) {
+        self.absence.end();
         // Nothing panics while it holds the lock.
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
@@ -200,12 +246,16 @@ impl RecentStore {
 
     /// Brings documents as they are now.
     async fn bring_now(&self, epoch: Epoch, places: &[Place]) -> Result<Brought> {
-        let bringing = Bringing {
+        self.bringing().now(epoch, places).await
+    }
+
+    /// What brings documents as they are now.
+    pub(crate) fn bringing(&self) -> Bringing<'_> {
+        Bringing {
             catalog: &self.catalog,
             truth: &*self.truth,
             recent: &*self.recent,
             clock: &*self.clock,
-        };
-        bringing.now(epoch, places).await
+        }
     }
 }

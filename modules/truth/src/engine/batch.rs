@@ -18,7 +18,7 @@ use nubo_core::{
 use super::{
     Engine,
     attempt::{Batch, Entry, Fate, Fates},
-    queued,
+    queued, recall,
 };
 use crate::{
     fault::Refusal,
@@ -214,10 +214,12 @@ pub(super) fn plain_create<S: Session>(
         return None;
     }
     match &transaction.operations[..] {
-        [Operation::Create { collection, .. }]
-            if super::execute::create_is_plain(engine.catalog.get(*collection)) =>
-        {
-            Some(*collection)
+        [Operation::Create { collection, .. }] => {
+            let schema = engine.catalog.get(*collection);
+            // An id that the client gave may be one that has left.
+            let may_be_taken = !transaction.new_ids && engine.may_have_left(schema);
+            let is_plain = super::execute::create_is_plain(schema) && !may_be_taken;
+            is_plain.then_some(*collection)
         }
         _ => None,
     }
@@ -451,7 +453,8 @@ pub(super) async fn transaction<S: Session>(
     match &result {
         _ if engine.session.is_in_trouble() => {}
         Ok(_) if engine.care => engine.session.keep().await?,
-        Ok(_) | Err(Error::Unavailable { .. }) => {}
+        Ok(_) => {}
+        Err(error) if !recall::concerns_one(error) => {}
         Err(_) => {
             engine.touched.forget_since(mark);
             match engine.care {
@@ -462,7 +465,7 @@ pub(super) async fn transaction<S: Session>(
         }
     }
     match result {
-        Err(error @ Error::Unavailable { .. }) => Err(error),
+        Err(error) if !recall::concerns_one(&error) => Err(error),
         fate => Ok(fate),
     }
 }
@@ -482,7 +485,11 @@ async fn sweep<S: Session>(engine: &mut Engine<S>, now: i64) -> Result<()> {
     if mine.is_err() {
         return Ok(());
     }
-    let statement = write::forget_tombstones(now - TOMBSTONE_AGE);
+    // What the recent tier has alone would come back where it has not heard of the end yet.
+    let collections = engine.catalog.collections().iter();
+    let kept = collections.filter(|collection| engine.may_have_left(collection));
+    let kept: Vec<&str> = kept.map(|collection| collection.name.as_str()).collect();
+    let statement = write::forget_tombstones(now - TOMBSTONE_AGE, &kept);
     match engine.session.execute(statement).await {
         Err(Refusal::Other(error) | Refusal::Unfit(error)) => Err(error),
         _ => Ok(()),

@@ -92,6 +92,10 @@ impl<S: Session> Engine<S> {
         match action {
             EffectAction::Create { collection, values } => {
                 let document = self.derived(*collection, values, doc, each, cause)?;
+                if values.iter().any(|(field, _)| *field == Collection::ID) {
+                    let schema = self.catalog.get(*collection).clone();
+                    self.recall(&schema, document.id().as_slice()).await?;
+                }
                 self.create(*collection, document, cause).await.map(drop)
             }
             EffectAction::Update {

@@ -82,6 +82,7 @@ impl<S: Session> Engine<S> {
             depth: 0,
         };
         let several = transaction.operations.len() > 1;
+        let new_ids = transaction.new_ids;
         let mut permits = transaction.permits.into_iter();
         let mut outcomes = Vec::with_capacity(transaction.operations.len());
         let mut operations = transaction.operations.into_iter().peekable();
@@ -92,8 +93,15 @@ impl<S: Session> Engine<S> {
                 true => error.nested(&format!("/{index}")),
                 false => error,
             };
-            let Some((collection, document)) = self.bare_row(&operation, &permit) else {
-                let outcome = self.operation(operation, &permit, cause).await;
+            let Some((collection, document)) = self.bare_row(&operation, &permit, new_ids) else {
+                let outcome = match new_ids {
+                    true => Ok(()),
+                    false => self.recall_created(&operation).await,
+                };
+                let outcome = match outcome {
+                    Ok(()) => self.operation(operation, &permit, cause).await,
+                    Err(error) => Err(error),
+                };
                 outcomes.push(outcome.map_err(|error| nested(error, index))?);
                 continue;
             };
@@ -116,16 +124,38 @@ impl<S: Session> Engine<S> {
     }
 
     /// What an operation creates, where it does nothing else.
-    fn bare_row(&self, operation: &Operation, permit: &Permit) -> Option<(CollectionId, Document)> {
-        match operation {
-            Operation::Create {
-                collection,
-                document,
-            } if permit.is_everything() && create_is_plain(self.catalog.get(*collection)) => {
-                Some((*collection, document.clone()))
-            }
-            _ => None,
-        }
+    fn bare_row(
+        &self,
+        operation: &Operation,
+        permit: &Permit,
+        new_ids: bool,
+    ) -> Option<(CollectionId, Document)> {
+        let Operation::Create {
+            collection,
+            document,
+        } = operation
+        else {
+            return None;
+        };
+        let schema = self.catalog.get(*collection);
+        let is_bare = permit.is_everything()
+            && create_is_plain(schema)
+            && (new_ids || !self.may_have_left(schema));
+        is_bare.then(|| (*collection, document.clone()))
+    }
+
+    /// Takes in the document whose id a new one has that was not made up just now.
+    async fn recall_created(&mut self, operation: &Operation) -> Result<()> {
+        let Operation::Create {
+            collection,
+            document,
+        } = operation
+        else {
+            return Ok(());
+        };
+        let schema = self.catalog.get(*collection).clone();
+        let id = document.id();
+        self.recall(&schema, id.as_slice()).await
     }
 
     /// Rows of one collection that are nothing but rows. Where one is refused, halves are tried
@@ -260,11 +290,12 @@ impl<S: Session> Engine<S> {
         lock: Lock,
     ) -> Result<Document> {
         let schema = self.catalog.get(collection).clone();
-        let document = self
-            .session
-            .load(&schema, id, lock)
-            .await?
-            .ok_or_else(|| Error::no_document(&schema.name))?;
+        let mut found = self.session.load(&schema, id, lock).await?;
+        if found.is_none() && self.may_have_left(&schema) {
+            self.recall(&schema, &[id]).await?;
+            found = self.session.load(&schema, id, lock).await?;
+        }
+        let document = found.ok_or_else(|| Error::no_document(&schema.name))?;
         self.check_before(permit, &document, &schema).await?;
         match &guard.revisions {
             Some(revisions) if !revisions.contains(&document.revision()) => {

@@ -3,7 +3,8 @@
 //! [`Writer`] is the way in, [`queue`] what waits, [`lane`] a task that takes from it, [`batch`] the order of work inside one database
 //! transaction, [`permit`] whether an operation may happen, [`execute`] what it does
 //! to one document and [`walk`] to many, with its effects ([`effects`]) and its
-//! consequences for documents that refer to it ([`removal`]). Writes that were acknowledged before
+//! consequences for documents that refer to it ([`removal`]). Documents that have left the truth are
+//! taken in again before that ([`recall`]). Writes that were acknowledged before
 //! are carried out in [`queued`].
 
 mod announce;
@@ -17,6 +18,7 @@ mod permit;
 mod queue;
 mod queued;
 mod reach;
+mod recall;
 mod references;
 mod removal;
 mod touched;
@@ -29,6 +31,7 @@ use std::sync::{
 
 use nubo_core::{
     Error, Result,
+    alone::Alone,
     clock::{Clock, Random},
     observe::Observer,
     queue::Number,
@@ -88,6 +91,8 @@ pub(crate) struct Surroundings {
     pub observers: Vec<Arc<dyn Observer>>,
     /// What is noted of each batch for the recent tier, where there is one.
     pub outbox: Option<Outbox>,
+    /// Where documents stay that the truth does not keep, where there is such a place.
+    pub alone: Option<Arc<dyn Alone>>,
 }
 
 /// What the lanes of a writer share.
@@ -107,6 +112,8 @@ struct Engine<S: Session> {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     shared: Arc<Shared>,
+    /// Where documents stay that the truth does not keep.
+    alone: Option<Arc<dyn Alone>>,
     /// What the database transaction has changed so far, for those who want to hear of it.
     touched: Changes,
     /// What a batch has changed of which nobody knows whether it was committed.
@@ -130,6 +137,7 @@ impl Writer {
             random,
             observers,
             outbox,
+            alone,
         } = surroundings;
         announce::begin_batches(clock.micros());
         let mut tombstones = false;
@@ -152,6 +160,7 @@ impl Writer {
                 clock: Arc::clone(&clock),
                 random: Arc::clone(&random),
                 shared: Arc::clone(&shared),
+                alone: alone.clone(),
                 touched: Changes::new(Arc::clone(&announcer), outbox.clone()),
                 doubtful: None,
                 written: 0,

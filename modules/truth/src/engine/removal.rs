@@ -214,6 +214,7 @@ impl<S: Session> Engine<S> {
         let catalog = self.catalog.clone();
         let other = catalog.get(reverse.collection);
         let filter = self.reference_filter(reverse, id);
+        self.recall_matching(other, &filter).await?;
         let found = self.session.walk(other, &catalog, &filter, None, 2).await?;
         // It may refer to itself, and takes that along.
         let others = found

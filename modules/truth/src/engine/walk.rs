@@ -74,7 +74,7 @@ impl<S: Session> Engine<S> {
         }
     }
 
-    /// The next documents of a walk.
+    /// The next documents of a walk. With the first ones come all that have left.
     pub(super) async fn stretch(
         &mut self,
         collection: CollectionId,
@@ -83,6 +83,9 @@ impl<S: Session> Engine<S> {
     ) -> Result<Vec<Document>> {
         let catalog = self.catalog.clone();
         let schema = catalog.get(collection);
+        if after.is_none() {
+            self.recall_matching(schema, filter).await?;
+        }
         self.session
             .walk(schema, &catalog, filter, after, STRETCH)
             .await

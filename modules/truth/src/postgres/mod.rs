@@ -14,6 +14,7 @@ mod own;
 mod pool;
 mod queue;
 mod rebuild;
+mod room;
 mod rows;
 mod schema;
 mod session;
@@ -26,6 +27,7 @@ use async_trait::async_trait;
 use nubo_core::{
     Error, Result,
     access::View,
+    alone::{Alone, WaitingRoom},
     clock::{Clock, Random},
     document::Document,
     field::FieldType,
@@ -72,6 +74,7 @@ pub struct PostgresTruth {
     catalog: Arc<Catalog>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    alone: Option<Arc<dyn Alone>>,
     running: OnceLock<Running>,
 }
 
@@ -82,6 +85,8 @@ struct Running {
     watch: Watch,
     /// What is noted for the recent tier.
     notes: Notes,
+    /// By which documents leave.
+    room: OwnConnection,
     /// The statement that reads one document by its id, for each collection.
     by_id: Vec<String>,
 }
@@ -99,8 +104,16 @@ impl PostgresTruth {
             catalog,
             clock,
             random,
+            alone: None,
             running: OnceLock::new(),
         }
+    }
+
+    /// The same where documents of some collections stay elsewhere.
+    #[must_use]
+    pub fn beside(mut self, alone: Arc<dyn Alone>) -> Self {
+        self.alone = Some(alone);
+        self
     }
 
     fn running(&self) -> Result<&Running> {
@@ -162,6 +175,7 @@ impl PostgresTruth {
             })?;
         let surroundings = Surroundings {
             outbox: keeps_notes.then(|| Outbox::new(&self.catalog)),
+            alone: self.alone.clone(),
             catalog: Arc::clone(&self.catalog),
             clock: Arc::clone(&self.clock),
             random: Arc::clone(&self.random),
@@ -174,6 +188,7 @@ impl PostgresTruth {
                 .map_err(|error| SetupError::caused("cannot read the database", error))?,
             watch,
             notes,
+            room: OwnConnection::new(connector.clone()),
             readers: Gathering::new(
                 Pool::start(
                     connector,
@@ -208,6 +223,7 @@ impl Truth for PostgresTruth {
             running.watch.stop().await;
             running.readers.stop().await;
             running.notes.close().await;
+            running.room.close().await;
         }
     }
 
@@ -230,6 +246,10 @@ impl Truth for PostgresTruth {
     }
 
     fn queue(&self) -> Option<&dyn WriteQueue> {
+        Some(self)
+    }
+
+    fn waiting_room(&self) -> Option<&dyn WaitingRoom> {
         Some(self)
     }
 

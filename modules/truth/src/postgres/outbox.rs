@@ -240,7 +240,10 @@ impl Outbox for Notes {
 }
 
 /// Whether it is this epoch, and keeps it so until the transaction ends.
-async fn holds(connection: &mut PgConnection, epoch: Epoch) -> Result<bool, sqlx::Error> {
+pub(super) async fn holds(
+    connection: &mut PgConnection,
+    epoch: Epoch,
+) -> Result<bool, sqlx::Error> {
     let held = sqlx::query(AssertSqlSafe(outbox::hold()))
         .bind(epoch.number.cast_signed())
         .bind(i64::from(epoch.nonce))

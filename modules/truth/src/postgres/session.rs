@@ -31,7 +31,7 @@ use crate::{
     session::{Ending, Lock, Session, Trouble},
     sql::{
         Dialect, Statement,
-        postgres::{Postgres, gate, outbox, table::COMMITS, write},
+        postgres::{Postgres, gate, outbox, room, table::COMMITS, write},
         select,
         write::update,
     },
@@ -504,6 +504,24 @@ impl Session for PostgresSession {
             &Value::Uuid(id.uuid()),
         ));
         self.locked(statement, lock).await?.first(collection)
+    }
+
+    async fn hold(&mut self, collection: &Collection) -> Result<()> {
+        self.rows(room::hold(collection)).await.map(drop)
+    }
+
+    /// Somebody else may have taken a document in, and ended it, while this one waited for its id. That
+    /// is seen when the id is here.
+    async fn take_in(
+        &mut self,
+        collection: &Collection,
+        documents: &[&Document],
+    ) -> Result<(), Refusal> {
+        self.catch_up().await?;
+        let mut statement = write::insert(collection, documents);
+        statement.push(" ON CONFLICT (\"id\") DO NOTHING");
+        self.write(statement).await?;
+        self.write(room::without_ended(collection, documents)).await
     }
 
     async fn close(self) {

@@ -77,11 +77,15 @@ pub(crate) fn has_tombstones<D: Dialect>() -> Statement<D> {
     ))
 }
 
-/// Removes tombstones older than a moment, in microseconds.
-pub(crate) fn forget_tombstones<D: Dialect>(before: i64) -> Statement<D> {
+/// Removes tombstones older than a moment, in microseconds, but for those of some collections.
+pub(crate) fn forget_tombstones<D: Dialect>(before: i64, kept: &[&str]) -> Statement<D> {
     let mut statement =
         Statement::new(format!("DELETE FROM {} WHERE deleted_at < ", D::TOMBSTONES));
     statement.bind(D::integer(before));
+    for name in kept {
+        statement.push(" AND collection <> ");
+        statement.bind(D::text_argument(name));
+    }
     statement
 }
 

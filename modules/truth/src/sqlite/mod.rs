@@ -176,6 +176,7 @@ impl Truth for SqliteTruth {
                 vec![SqliteSession::new(writing, limit)],
                 Surroundings {
                     outbox: None,
+                    alone: None,
                     catalog: Arc::clone(&self.catalog),
                     clock: Arc::clone(&self.clock),
                     random: Arc::clone(&self.random),

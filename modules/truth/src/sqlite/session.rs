@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nubo_core::{Result, document::Document, id::Id, schema::Collection};
+use nubo_core::{Error, Result, document::Document, id::Id, schema::Collection};
 use sqlx::{AssertSqlSafe, Executor, SqliteConnection};
 
 use super::{arguments, read_rows, reader::SqliteRows, time_limit::TimeLimit};
@@ -210,7 +210,20 @@ impl Session for SqliteSession {
         self.rows(statement).await?.first(collection)
     }
 
+    async fn hold(&mut self, _: &Collection) -> Result<()> {
+        Err(keeps_everything())
+    }
+
+    async fn take_in(&mut self, _: &Collection, _: &[&Document]) -> Result<(), Refusal> {
+        Err(Refusal::Other(keeps_everything()))
+    }
+
     async fn close(self) {
         super::close(self.connection).await;
     }
+}
+
+/// There is no recent tier above an embedded truth.
+fn keeps_everything() -> Error {
+    Error::internal("an embedded truth keeps every document")
 }

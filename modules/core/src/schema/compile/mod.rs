@@ -4,6 +4,7 @@
 //! collections, then what mentions them: orders and indexes ([`index`]), tiers, access rules
 //! ([`rule`]) and effects.
 
+mod alone;
 mod behind;
 mod cache;
 mod effect;
@@ -248,6 +249,7 @@ fn details(
     tiers::own_names(declarations, excused, catalog, mistakes);
     rename::check(declarations, excused, mistakes);
     behind::check(declarations, excused, catalog, mistakes);
+    alone::check(declarations, excused, catalog, mistakes);
     cache::complete(catalog);
 }
 

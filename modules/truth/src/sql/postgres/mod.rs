@@ -9,6 +9,7 @@ pub(crate) mod gate;
 mod json;
 pub(crate) mod others;
 pub(crate) mod outbox;
+pub(crate) mod room;
 pub(crate) mod table;
 pub(crate) mod together;
 pub(crate) mod types;
