@@ -8,7 +8,11 @@
 //! The ends of documents are kept by the truth as long as an older version might be shown or recalled:
 //! for a day, and until the tier has none.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use nubo_core::{
     Result,
@@ -25,9 +29,9 @@ use crate::recent::RecentStore;
 /// How many documents are looked at together.
 const TOGETHER: u32 = 500;
 /// How many times as many are looked at in one step of each collection.
-const PAGES: usize = 40;
+const PAGES: usize = 200;
 /// How many documents are remembered at most. The rest is looked at when those have left.
-const MOST: usize = 50_000;
+const MOST: usize = 200_000;
 /// How often it is looked while documents have to wait for as long as they usually do, at most.
 const PERIOD: Duration = Duration::from_secs(10);
 
@@ -81,6 +85,8 @@ pub struct Leaver {
     documents: HashMap<(CollectionId, Id), (Revision, i64)>,
     /// Ends of which it has no earlier version.
     ends: HashMap<(CollectionId, Id), (Revision, i64)>,
+    /// What the tier cannot hold. It stays in the truth.
+    refused: HashMap<(CollectionId, Id), Revision>,
     /// Behind which document the next step goes on.
     next: HashMap<CollectionId, Id>,
 }
@@ -96,6 +102,7 @@ impl Leaver {
             found_in: None,
             documents: HashMap::new(),
             ends: HashMap::new(),
+            refused: HashMap::new(),
             next: HashMap::new(),
         }
     }
@@ -112,6 +119,7 @@ impl Leaver {
         if self.found_in != Some(found_in) {
             self.documents.clear();
             self.ends.clear();
+            self.refused.clear();
             self.found_in = Some(found_in);
         }
         for collection in self.collections.clone() {
@@ -126,16 +134,14 @@ impl Leaver {
         let room = store.waiting_room()?;
         for _ in 0..PAGES {
             let after = self.next.get(&collection).copied();
-            let page = room.waiting(collection, after, TOGETHER).await?;
+            let mut page = room.waiting(collection, after, TOGETHER).await?;
             match page.last() {
                 Some((last, _)) if page.len() == TOGETHER as usize => {
                     self.next.insert(collection, *last);
                 }
                 _ => drop(self.next.remove(&collection)),
             }
-            if page.is_empty() {
-                return Ok(());
-            }
+            page.retain(|version| self.is_of_interest(collection, version));
             let ids: Vec<Id> = page.iter().map(|(id, _)| *id).collect();
             let found = store.recent().documents(epoch, collection, &ids).await?;
             let (mut there, mut missing) = (Vec::new(), Vec::new());
@@ -149,20 +155,48 @@ impl Leaver {
             }
             let documents = due(&mut self.documents, collection, &there, &store);
             self.leave(epoch, collection, documents, Vec::new()).await?;
-            if !missing.is_empty() {
-                let documents = store.bringing().in_truth(collection, &missing).await?;
-                let versions = documents.iter().filter_map(Fresh::there);
-                let versions: Vec<Fresh<'_>> = versions.collect();
-                let now = store.clock().now();
-                // What it cannot hold stays in the truth.
-                let refused = store.recent().bring(epoch, collection, &versions, now);
-                refused.await?;
-            }
+            self.bring(epoch, collection, &missing).await?;
             if !self.next.contains_key(&collection) {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// Brings documents that the tier has not, or not like that.
+    async fn bring(&mut self, epoch: Epoch, collection: CollectionId, ids: &[Id]) -> Result<()> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let documents = self.store.bringing().in_truth(collection, ids).await?;
+        let versions = documents.iter().filter_map(Fresh::there);
+        let versions: Vec<Fresh<'_>> = versions.collect();
+        // They may have gone meanwhile.
+        if versions.is_empty() {
+            return Ok(());
+        }
+        let now = self.store.clock().now();
+        let recent = self.store.recent();
+        let refused = recent.bring(epoch, collection, &versions, now).await?;
+        let refused: HashSet<Id> = refused.into_iter().collect();
+        let refused = versions.iter().filter(|one| refused.contains(&one.id));
+        self.refused
+            .extend(refused.map(|one| ((collection, one.id), one.revision)));
+        Ok(())
+    }
+
+    /// Whether the tier is to be asked about a document that waits: unless it is known that it has that
+    /// and it is too early for it to leave, or that it cannot hold it.
+    fn is_of_interest(&self, collection: CollectionId, (id, revision): &(Id, Revision)) -> bool {
+        let place = (collection, *id);
+        if self.refused.get(&place) == Some(revision) {
+            return false;
+        }
+        let now = self.store.clock().ticks();
+        let known = self.documents.get(&place);
+        known.is_none_or(|(known, since)| {
+            known != revision || now - since >= micros(self.store.lasting())
+        })
     }
 
     async fn look_at_ends(&mut self, epoch: Epoch, collection: CollectionId) -> Result<()> {
@@ -233,7 +267,7 @@ fn due(
     store: &RecentStore,
 ) -> Vec<(Id, Revision)> {
     let now = store.clock().ticks();
-    let lasting = i64::try_from(store.lasting().as_micros()).unwrap_or(i64::MAX);
+    let lasting = micros(store.lasting());
     let mut due = Vec::new();
     for (id, revision) in found {
         match known.get(&(collection, *id)) {
@@ -252,4 +286,8 @@ fn due(
         }
     }
     due
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

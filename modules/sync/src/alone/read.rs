@@ -7,7 +7,9 @@
 //! the truth says it is, since the tier may have an older version. So each document is as it was at
 //! some moment while somebody waited for it.
 //!
-//! A list is read in stretches of both, in its order. Each is right as far as both of them reach.
+//! A list is a stretch of both, in its order, as far as both of them reach. Where that is not enough a
+//! longer one is read from the beginning again: what was read before could have moved from one part to
+//! the other, and would be in neither.
 
 use std::{
     cmp::Ordering,
@@ -38,8 +40,8 @@ use nubo_core::{
 
 /// How many documents are counted at a time.
 const COUNTED: u32 = 1000;
-/// How many documents are read at a time at least.
-const FEWEST: usize = 20;
+/// How many more documents are read than are wanted.
+const SPARE: usize = 20;
 /// How many ids go into one question.
 const CHUNK: usize = 500;
 
@@ -131,29 +133,27 @@ impl Composed {
         collection: &Collection,
         most: usize,
     ) -> Result<Vec<Document>> {
-        let (skipped, mut start) = match &query.start {
+        let (skipped, start) = match &query.start {
             Start::Offset(count) => (usize::try_from(*count).unwrap_or(usize::MAX), Start::First),
             start => (0, start.clone()),
         };
         let wanted = skipped.saturating_add(most);
-        let list = List::new(self, collection, query, view);
-        let mut seen = HashSet::new();
-        let mut documents = Vec::new();
-        while documents.len() < wanted {
-            let rows = (wanted - documents.len()).max(FEWEST);
-            let stretch = list.stretch(&start, rows).await?;
-            // What was moved meanwhile may come again.
-            let new = stretch.documents.into_iter();
-            documents
-                .extend(new.filter(|document| document.id().is_some_and(|id| seen.insert(id))));
-            match stretch.next {
-                Some(keys) => start = Start::After(keys),
-                None => break,
-            }
+        if wanted == 0 {
+            return Ok(Vec::new());
         }
-        documents.truncate(wanted);
-        documents.drain(..skipped.min(documents.len()));
-        Ok(documents)
+        let list = List::new(self, collection, query, view);
+        // Some may have ended, or moved on.
+        let mut rows = wanted.saturating_add(SPARE);
+        loop {
+            let stretch = list.stretch(&start, rows).await?;
+            let mut documents = stretch.documents;
+            if documents.len() >= wanted || stretch.next.is_none() {
+                documents.truncate(wanted);
+                documents.drain(..skipped.min(documents.len()));
+                return Ok(documents);
+            }
+            rows = rows.saturating_mul(4);
+        }
     }
 
     /// A document by its id, with all of its fields.
