@@ -97,17 +97,19 @@ impl Audit {
     async fn documents(&mut self, most: usize) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let connection = shared.link.to(&self.storage.incarnation)?;
-        let mut walk = Walk::through(self.storage.keys.pattern());
-        while self.compared < most
-            && let Some(keys) = walk.next(&shared, &connection).await?
-        {
-            let found = keys.iter().filter_map(|key| {
-                Found::parse(&shared.settings.prefix, key)?.document(&shared.catalog)
-            });
-            let mut documents: Vec<DocumentKey> = found.collect();
-            documents.sort_unstable();
-            for same in documents.chunk_by(|a, b| a.collection == b.collection) {
-                self.compare(same).await?;
+        for server in connection.servers() {
+            let mut walk = Walk::through(server, self.storage.keys.pattern());
+            while self.compared < most
+                && let Some(keys) = walk.next(&shared, &connection).await?
+            {
+                let found = keys.iter().filter_map(|key| {
+                    Found::parse(&shared.settings.prefix, key)?.document(&shared.catalog)
+                });
+                let mut documents: Vec<DocumentKey> = found.collect();
+                documents.sort_unstable();
+                for same in documents.chunk_by(|a, b| a.collection == b.collection) {
+                    self.compare(same).await?;
+                }
             }
         }
         Ok(())
@@ -150,8 +152,7 @@ impl Audit {
 
     async fn forget_document(&self, document: DocumentKey) -> Result<()> {
         if self.repairs {
-            let key = self.storage.keys.document(document);
-            self.storage.drop_documents(vec![key], false).await?;
+            self.storage.drop_documents(&[document], false).await?;
         }
         Ok(())
     }
@@ -194,10 +195,10 @@ impl Audit {
         let bytes = place.position.bytes();
         let before = Position::from_bytes(&bytes[..bytes.len().saturating_sub(1)]);
         let sets = std::slice::from_ref(&place.set);
-        let (_, scan) = self
-            .storage
-            .stretch(sets, Some(&before), NEIGHBOURS)
-            .await?;
+        let stretch = self.storage.stretch(sets, Some(&before), NEIGHBOURS);
+        let Some((_, scan)) = stretch.await? else {
+            return Ok(false);
+        };
         let covers = match &scan.reach {
             Reach::Nowhere => false,
             Reach::To(end) => place.position <= *end,

@@ -3,12 +3,16 @@
 //! There is one at most, shared by all calls, and it belongs to the one incarnation of the server
 //! that was seen when it was made: it is never replaced behind anybody's back. When it breaks, calls
 //! fail at once until [`Link::reach`] has made another. Nothing waits longer than the time limit.
+//!
+//! To a cluster it is a line to each of its masters, and the incarnation is all of them with the slots
+//! that they have. Where one is lost, or slots have moved, the whole connection is given up.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use nubo_core::{Error, Result, coordination::Incarnation};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
@@ -19,7 +23,10 @@ use redis::{
 
 use uuid::Uuid;
 
-use super::{scripts::SCRIPTS, server};
+use super::{
+    scripts::{MOST_KEYS, SCRIPTS},
+    server,
+};
 
 /// How many time limits it may take to connect: to find the server, to agree on encryption, to sign
 /// in, and to look at it.
@@ -28,6 +35,18 @@ const CONNECT: u32 = 5;
 const QUEUE: usize = 1024;
 /// How many bytes are put together before they are sent.
 const BUFFER: usize = 64 << 10;
+/// How many calls are sent to a server together that are as large as calls become. Each exchange lets
+/// others have their turn.
+const TOGETHER: usize = 4;
+
+/// A command, and where it is carried out.
+pub(super) struct Command {
+    pub command: Cmd,
+    /// Of all its keys on a cluster.
+    pub slot: u16,
+    /// How many things it is about.
+    pub weight: usize,
+}
 
 /// Where the server is, and the connection to it.
 pub(super) struct Link {
@@ -43,11 +62,28 @@ pub(super) struct Link {
 
 /// A connection to one incarnation.
 pub(super) struct Connection {
-    commands: MultiplexedConnection,
+    /// The lines to its servers.
+    servers: Vec<MultiplexedConnection>,
     incarnation: Incarnation,
 }
 
 impl Connection {
+    /// Its servers, by number.
+    pub fn servers(&self) -> std::ops::Range<usize> {
+        0..self.servers.len()
+    }
+
+    /// What a key must have in common with others for a command to have both: its slot on a cluster,
+    /// nothing on one server.
+    pub fn slot(&self, _key: &[u8]) -> u16 {
+        0
+    }
+
+    /// The server that has a slot.
+    fn server_of(&self, _slot: u16) -> usize {
+        0
+    }
+
     /// Which incarnation of the server it leads to.
     pub fn incarnation(&self) -> &Incarnation {
         &self.incarnation
@@ -80,7 +116,7 @@ impl Link {
             let connection = connecting.await.map_err(|_| late())??;
             return Ok(connection.incarnation.clone());
         };
-        let role = self.run(&connection, vec![redis::cmd("ROLE")]).await;
+        let role = self.run(&connection, 0, vec![redis::cmd("ROLE")]).await;
         match role.and_then(|answers| server::check_role(&answers)) {
             Ok(()) => Ok(connection.incarnation.clone()),
             Err(error) => {
@@ -108,35 +144,94 @@ impl Link {
         self.locked().clone()
     }
 
-    /// Sends commands together. Their answers, or the first error.
+    /// Sends commands to one of the servers together. Their answers, or the first error.
     pub async fn run(
         &self,
         connection: &Arc<Connection>,
+        server: usize,
         commands: Vec<Cmd>,
     ) -> Result<Vec<Value>> {
-        let answers = self.send(connection, &pipeline(commands)).await?;
+        let answers = self.send(connection, server, &pipeline(commands)).await?;
         answers.into_iter().map(answered).collect()
     }
 
-    /// Sends commands that call scripts together. A server that does not know the scripts, because it
-    /// was told to forget them, is given them first, and then all of the commands once more: what
-    /// follows a call relies on it.
+    /// Sends commands, some of which call scripts, to the servers that have their keys. Each of these
+    /// carries its own out in their order. Their answers, or the first error.
     pub async fn call(
         &self,
         connection: &Arc<Connection>,
-        commands: Vec<Cmd>,
+        commands: Vec<Command>,
     ) -> Result<Vec<Value>> {
-        let pipeline = pipeline(commands);
-        let mut answers = self.send(connection, &pipeline).await?;
+        if connection.servers.len() == 1 {
+            return self.call_one(connection, 0, commands).await;
+        }
+        let mut answers = vec![Value::Nil; commands.len()];
+        let mut own: Vec<(Vec<usize>, Vec<Command>)> = Vec::new();
+        own.resize_with(connection.servers.len(), Default::default);
+        for (place, command) in commands.into_iter().enumerate() {
+            let (places, commands) = &mut own[connection.server_of(command.slot)];
+            places.push(place);
+            commands.push(command);
+        }
+        let calls = own.into_iter().enumerate().map(async |(server, own)| {
+            let (places, commands) = own;
+            let found = self.call_one(connection, server, commands).await?;
+            Ok::<_, Error>((places, found))
+        });
+        for (places, found) in try_join_all(calls).await? {
+            for (place, answer) in places.into_iter().zip(found) {
+                answers[place] = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Sends commands to one server, some at a time.
+    async fn call_one(
+        &self,
+        connection: &Arc<Connection>,
+        server: usize,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Value>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while commands.peek().is_some() {
+            let (mut some, mut weight) = (Pipeline::new(), 0);
+            while let Some(next) = commands.next_if(|next| {
+                weight += next.weight.min(MOST_KEYS);
+                weight <= TOGETHER * MOST_KEYS
+            }) {
+                some.add_command(next.command);
+            }
+            answers.extend(self.call_some(connection, server, &some).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Sends commands to one server together. One that does not know the scripts, because it was told
+    /// to forget them, is given them first, and then all of the commands once more: what follows a
+    /// call relies on it.
+    async fn call_some(
+        &self,
+        connection: &Arc<Connection>,
+        server: usize,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>> {
+        let mut answers = self.send(connection, server, commands).await?;
         if answers.iter().any(is_unknown_script) {
-            self.run(connection, SCRIPTS.load()).await?;
-            answers = self.send(connection, &pipeline).await?;
+            self.run(connection, server, SCRIPTS.load()).await?;
+            answers = self.send(connection, server, commands).await?;
         }
         answers.into_iter().map(answered).collect()
     }
 
-    async fn send(&self, connection: &Arc<Connection>, pipeline: &Pipeline) -> Result<Vec<Value>> {
-        let mut commands = connection.commands.clone();
+    async fn send(
+        &self,
+        connection: &Arc<Connection>,
+        server: usize,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<Value>> {
+        let mut commands = connection.servers[server].clone();
         let answers = commands.req_packed_commands(pipeline, 0, pipeline.len());
         let answers = answers.await;
         answers.map_err(|error| {
@@ -174,10 +269,10 @@ impl Link {
         let server = server::Server::read(&info.map_err(|error| failed(&error))?)?;
         server.check()?;
         let connection = Arc::new(Connection {
-            commands,
+            servers: vec![commands],
             incarnation: Incarnation::new(format!("{}/{}", server.run_id, self.meaning)),
         });
-        self.run(&connection, SCRIPTS.load()).await?;
+        self.run(&connection, 0, SCRIPTS.load()).await?;
         Ok(connection)
     }
 

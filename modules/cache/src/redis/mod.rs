@@ -28,9 +28,11 @@ mod keys;
 mod link;
 mod lists;
 mod packed;
+mod partitions;
 mod reading;
 mod scripts;
 mod server;
+mod spread;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -55,7 +57,8 @@ pub use storage::RedisStorage;
 use crate::storage::Remote;
 use counts::Counts;
 use keys::Keys;
-use link::Link;
+use link::{Command, Link};
+use partitions::Partitions;
 
 /// How the cache uses a Redis server. There is a password in it, so it has no text.
 #[derive(Clone)]
@@ -93,6 +96,15 @@ struct Shared {
     settings: RedisSettings,
     link: Link,
     counts: Counts,
+    /// Into how many partitions an epoch is divided on a server of its own.
+    divided: Partitions,
+}
+
+impl Shared {
+    /// The names of an epoch's keys.
+    fn keys(&self, epoch: Epoch, _on: &Incarnation) -> Keys {
+        Keys::new(&self.settings.prefix, epoch, self.divided)
+    }
 }
 
 impl Redis {
@@ -110,10 +122,20 @@ impl Redis {
             counts: Counts::new(&catalog),
             catalog,
             settings,
+            divided: Partitions::ONE,
         };
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// The same with epochs that are divided on a server of its own, too.
+    #[cfg(test)]
+    fn divided(mut self, into: Partitions) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.divided = into;
+        }
+        self
     }
 }
 
@@ -154,10 +176,18 @@ impl Remote for Redis {
     async fn prepare(&self, epoch: Epoch, on: &Incarnation) -> Result<()> {
         let link = &self.shared.link;
         let connection = link.to(on)?;
-        let keys = Keys::new(&self.shared.settings.prefix, epoch);
-        let mut command = redis::cmd("SET");
-        command.arg(keys.epoch()).arg(0).arg("NX");
-        link.run(&connection, vec![command]).await.map(drop)
+        let keys = self.shared.keys(epoch, on);
+        let commands = keys.partitions().map(|partition| {
+            let mut command = redis::cmd("SET");
+            command.arg(keys.epoch(partition));
+            command.arg(Keys::first_token(partition)).arg("NX");
+            Command {
+                command,
+                slot: keys.slot(partition),
+                weight: 1,
+            }
+        });
+        link.call(&connection, commands.collect()).await.map(drop)
     }
 
     fn at(&self, epoch: Epoch, on: &Incarnation, instance: Id) -> RedisStorage {

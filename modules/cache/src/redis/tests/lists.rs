@@ -31,8 +31,8 @@ async fn known() -> Test {
     for world in [&test.world, &test.other] {
         assert!(matches!(first(world).await, Some(Lookup::Held(_))));
     }
-    let key = test.world.storage.keys.document(test.world.key(1));
-    let dropped = test.world.storage.drop_documents(vec![key], false);
+    let keys = [test.world.key(1)];
+    let dropped = test.world.storage.drop_documents(&keys, false);
     assert_eq!(dropped.await.unwrap(), [true]);
     for world in [&test.world, &test.other] {
         let remembered = first(world).await;

@@ -216,8 +216,8 @@ async fn evict(truth: &Truth, world: &World<RedisStorage>) {
             0 => world.storage.clear().await.unwrap(),
             1..4 => {
                 let key = world.key(u128::from(truth.draw(DOCUMENTS as u64)));
-                let key = world.storage.keys.document(key);
-                let dropped = world.storage.drop_documents(vec![key], false);
+                let keys = [key];
+                let dropped = world.storage.drop_documents(&keys, false);
                 dropped.await.unwrap();
             }
             _ => {
