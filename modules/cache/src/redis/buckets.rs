@@ -36,7 +36,8 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Which Redis server counts. There is a password in it, so it has no text.
 #[derive(Clone)]
 pub struct RedisBucketSettings {
-    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database.
+    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database; of a
+    /// cluster any server, or several, separated by commas.
     pub url: String,
     /// What the buckets' keys begin with, such as `nubo:count:`.
     pub prefix: String,

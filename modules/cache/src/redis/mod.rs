@@ -16,12 +16,14 @@
 //! [gather] how questions go together and [lists] which need not be asked again; [batches] is what is
 //! announced, [claims] what is on its way to the recent tier.
 
+mod address;
 mod answers;
 mod audit;
 mod batches;
 mod buckets;
 mod budget;
 mod claims;
+mod cluster;
 mod counts;
 mod gather;
 mod keys;
@@ -49,6 +51,7 @@ use nubo_core::{
 
 use uuid::Uuid;
 
+pub use address::is_redis_address;
 pub use audit::{Audit, Difference};
 pub use buckets::{BucketWatch, RedisBucketSettings, RedisBuckets};
 pub use budget::RedisWatch;
@@ -57,13 +60,14 @@ pub use storage::RedisStorage;
 use crate::storage::Remote;
 use counts::Counts;
 use keys::Keys;
-use link::{Command, Link};
-use partitions::Partitions;
+use link::{Command, Link, is_of_cluster, unavailable};
+use partitions::{ON_CLUSTERS, Partitions};
 
 /// How the cache uses a Redis server. There is a password in it, so it has no text.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database.
+    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database; of a
+    /// cluster any server, or several, separated by commas.
     pub url: String,
     /// What the cache's keys begin with. Keys with another beginning are never touched.
     pub prefix: String,
@@ -78,11 +82,6 @@ pub struct RedisSettings {
     pub lists: usize,
     /// Whether there is a recent tier, for which everybody keeps the pending lists.
     pub has_recent: bool,
-}
-
-/// Whether a Redis server can be found by this URL.
-pub fn is_redis_address(url: &str) -> bool {
-    redis::IntoConnectionInfo::into_connection_info(url).is_ok()
 }
 
 /// A Redis server that holds the cache.
@@ -102,8 +101,12 @@ struct Shared {
 
 impl Shared {
     /// The names of an epoch's keys.
-    fn keys(&self, epoch: Epoch, _on: &Incarnation) -> Keys {
-        Keys::new(&self.settings.prefix, epoch, self.divided)
+    fn keys(&self, epoch: Epoch, on: &Incarnation) -> Keys {
+        let count = match is_of_cluster(on) {
+            true => Partitions::new(ON_CLUSTERS),
+            false => self.divided,
+        };
+        Keys::new(&self.settings.prefix, epoch, count)
     }
 }
 
@@ -170,7 +173,14 @@ impl Remote for Redis {
     type Storage = RedisStorage;
 
     async fn reach(&self) -> Result<Incarnation> {
-        self.shared.link.reach().await
+        let incarnation = self.shared.link.reach().await?;
+        if is_of_cluster(&incarnation) && self.shared.settings.prefix.contains('{') {
+            return Err(unavailable(
+                "the prefix of the keys must have no braces on a Redis cluster, which has its own \
+                 use for them",
+            ));
+        }
+        Ok(incarnation)
     }
 
     async fn prepare(&self, epoch: Epoch, on: &Incarnation) -> Result<()> {

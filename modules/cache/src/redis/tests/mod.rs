@@ -3,6 +3,7 @@
 mod buckets;
 mod budget;
 mod claims;
+mod cluster;
 mod epochs;
 mod failures;
 mod lists;
