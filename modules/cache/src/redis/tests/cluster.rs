@@ -14,10 +14,11 @@ use crate::{
     redis::{
         budget::Eviction,
         keys::Found,
-        partitions::{ON_CLUSTERS, SLOTS},
+        link::Command,
+        partitions::{ON_CLUSTERS, Partition, SLOTS},
     },
     redis_service,
-    storage::{Place, Settled},
+    storage::{Announced, Place, Settled},
     storage_tests::{BATCH, show_behaviours, there},
 };
 
@@ -190,16 +191,16 @@ async fn a_cluster_behaves_as_a_server_does() {
 /// Sets that are on different masters.
 fn distant_sets(world: &World<RedisStorage>) -> [SetName; 2] {
     let keys = &world.storage.keys;
-    let master = |set: &SetName| {
-        let slot = usize::from(keys.slot(keys.home_of_set(set)));
-        (0..MASTERS).position(|number| slot <= share(number).1)
-    };
+    let place = |set: &SetName| master(keys.slot(keys.home_of_set(set)));
     let one = world.set();
-    let others = (0..100).map(|number| world.set_of(&number.to_string()));
-    let other = others
-        .into_iter()
-        .find(|other| master(other) != master(&one));
+    let mut others = (0..100).map(|number| world.set_of(&number.to_string()));
+    let other = others.find(|other| place(other) != place(&one));
     [one, other.unwrap()]
+}
+
+/// Which master has a slot, as long as none has moved.
+fn master(slot: u16) -> Option<usize> {
+    (0..MASTERS).find(|number| usize::from(slot) <= share(*number).1)
 }
 
 #[tokio::test]
@@ -209,17 +210,10 @@ async fn who_moves_from_one_set_to_another_is_missed_in_neither() {
     let worlds = cluster.worlds(&redis, &incarnation).await;
     let (world, other) = (&worlds[0], &worlds[1]);
     let sets = distant_sets(world);
-    for (set, members) in sets.iter().zip([vec![world.member(1, 1)], Vec::new()]) {
-        let token = world.storage.begin(set).await.unwrap().unwrap();
-        let all = Members {
-            after: None,
-            members,
-            to_the_end: true,
-        };
-        assert!(world.storage.build(set, token, all).await.unwrap());
-    }
+    build_all(world, &sets[0], &[1]).await;
+    build_all(world, &sets[1], &[]).await;
     let moves = Cell::new(0_u16);
-    let is_over = || moves.get() == 1500;
+    let is_over = || moves.get() == 150;
     let move_about = async {
         while !is_over() {
             let turn = moves.get();
@@ -229,7 +223,7 @@ async fn who_moves_from_one_set_to_another_is_missed_in_neither() {
             };
             let revision = i64::from(turn) + 10;
             let batch = BatchId(revision as u64);
-            let announced = crate::storage::Announced {
+            let announced = Announced {
                 revision: there(revision).revision,
                 places: vec![place(turn + 1)],
                 left: Some(vec![place(turn)]),
@@ -266,6 +260,140 @@ async fn who_moves_from_one_set_to_another_is_missed_in_neither() {
         assert!(seen > 0);
     };
     tokio::join!(move_about, look(world), look(other), look(other));
+}
+
+/// Holds up everything that goes from one user of the cluster to the master of a partition, until
+/// somebody else lets it go on.
+async fn hold_up(redis: &Redis, storage: &RedisStorage, partition: Partition) {
+    let link = &redis.shared.link;
+    let connection = link.to(&storage.incarnation).unwrap();
+    let mut command = redis::cmd("BLPOP");
+    command.arg(gate(storage, partition)).arg(0);
+    let command = Command {
+        command,
+        slot: storage.keys.slot(partition),
+        weight: 1,
+    };
+    link.call(&connection, vec![command]).await.unwrap();
+}
+
+async fn let_go_on(storage: &RedisStorage, partition: Partition) {
+    let mut command = redis::cmd("RPUSH");
+    command.arg(gate(storage, partition)).arg("go on");
+    let command = Command {
+        command,
+        slot: storage.keys.slot(partition),
+        weight: 1,
+    };
+    storage.run(vec![command]).await.unwrap();
+}
+
+fn gate(storage: &RedisStorage, partition: Partition) -> Vec<u8> {
+    [&storage.keys.epoch(partition)[..], b":gate"].concat()
+}
+
+/// One epoch, as two users of the cluster know it who have nothing in common.
+async fn two_users(cluster: &Cluster) -> [(Redis, World<RedisStorage>); 2] {
+    let (one, incarnation) = cluster.redis().await;
+    let (other, _) = cluster.redis().await;
+    one.prepare(EPOCH, &incarnation).await.unwrap();
+    [(one, 1), (other, 2)].map(|(redis, number)| {
+        let storage = redis.at(EPOCH, &incarnation, instance(number));
+        (redis, World::new(Arc::new(catalog()), storage))
+    })
+}
+
+async fn build_all(world: &World<RedisStorage>, set: &SetName, numbers: &[u128]) {
+    let token = world.storage.begin(set).await.unwrap().unwrap();
+    let members = numbers.iter().map(|number| world.member(*number, 1));
+    let all = Members {
+        after: None,
+        members: members.collect(),
+        to_the_end: true,
+    };
+    assert!(world.storage.build(set, token, all).await.unwrap());
+}
+
+#[tokio::test]
+async fn who_moves_while_sets_are_read_is_not_missed() {
+    let cluster = Cluster::start();
+    let [(reader, readers), (_, world)] = &two_users(&cluster).await;
+    let sets = distant_sets(world);
+    build_all(world, &sets[0], &[1]).await;
+    build_all(world, &sets[1], &[]).await;
+    let place = |set: &SetName| Place {
+        set: set.clone(),
+        position: world.position(1, 1),
+    };
+    let first = world.storage.keys.home_of_set(&sets[0]);
+    let go = async {
+        let announced = Announced {
+            places: vec![place(&sets[1])],
+            left: Some(vec![place(&sets[0])]),
+            ..world.announced(1, &[])
+        };
+        let announced = world.storage.announce(BATCH, &[announced], &[]).await;
+        announced.unwrap();
+        let settled = Settled {
+            places: vec![place(&sets[1])],
+            left: vec![place(&sets[0])],
+            ..world.settled(1, there(10), &[], &[])
+        };
+        world.settle(BATCH, settled).await;
+        let_go_on(&world.storage, first).await;
+    };
+    // The set where it will stand is read before it moves, the other one afterwards.
+    let scan = readers.storage.scan(&sets, None, 9);
+    let hold_up = hold_up(reader, &readers.storage, first);
+    let ((), scan, ()) = tokio::join!(hold_up, scan, go);
+    let scan = scan.unwrap();
+    assert_eq!(scan.positions, [world.position(1, 1)]);
+    assert_eq!(scan.reach, Reach::End);
+}
+
+#[tokio::test]
+async fn a_list_is_not_kept_with_a_document_that_is_about_to_change() {
+    let cluster = Cluster::start();
+    let [(writer, writers), (_, world)] = &two_users(&cluster).await;
+    let set = world.set();
+    let keys = &world.storage.keys;
+    let of_set = keys.home_of_set(&set);
+    let numbers = 1..100;
+    let home = |number: u128| keys.home(world.key(number));
+    let is_far = |number: &u128| master(keys.slot(home(*number))) != master(keys.slot(of_set));
+    let number = numbers.into_iter().find(is_far).unwrap();
+    build_all(world, &set, &[number]).await;
+    world.hold(number, 5).await;
+    let find = async || {
+        let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
+        scan.documents.unwrap().remove(0).1
+    };
+    for (partition, revision) in [(home(number), 10), (of_set, 20)] {
+        let batch = BatchId(revision as u64);
+        let announce = async {
+            let announced = [Announced {
+                revision: there(revision).revision,
+                ..writers.announced(number, &[1])
+            }];
+            writers.storage.announce(batch, &announced, &[]).await
+        };
+        let look = async {
+            // Whatever the writer can do meanwhile, he does.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            find().await;
+            let_go_on(&world.storage, partition).await;
+        };
+        let held_up = hold_up(writer, &writers.storage, partition);
+        let ((), announced, ()) = tokio::join!(held_up, announce, look);
+        assert!(announced.unwrap()[0]);
+        assert!(matches!(find().await, Lookup::Busy));
+        let settled = writers.settled(number, there(revision), &[1], &[]);
+        writers.settle(batch, settled).await;
+        let Lookup::Held(held) = find().await else {
+            panic!("it is held again");
+        };
+        assert_eq!(held.revision, there(revision).revision);
+    }
 }
 
 #[tokio::test]
