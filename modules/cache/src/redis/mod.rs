@@ -52,9 +52,12 @@ use nubo_core::{
 use uuid::Uuid;
 
 pub use address::is_redis_address;
+pub(crate) use address::servers;
 pub use audit::{Audit, Difference};
 pub use buckets::{BucketWatch, RedisBucketSettings, RedisBuckets};
 pub use budget::RedisWatch;
+pub(crate) use cluster::Map;
+pub(crate) use partitions::slot;
 pub use storage::RedisStorage;
 
 use crate::storage::Remote;
@@ -174,7 +177,7 @@ impl Remote for Redis {
 
     async fn reach(&self) -> Result<Incarnation> {
         let incarnation = self.shared.link.reach().await?;
-        if is_of_cluster(&incarnation) && self.shared.settings.prefix.contains('{') {
+        if is_of_cluster(&incarnation) && self.shared.settings.prefix.contains(['{', '}']) {
             return Err(unavailable(
                 "the prefix of the keys must have no braces on a Redis cluster, which has its own \
                  use for them",

@@ -96,7 +96,7 @@ impl Partitions {
 }
 
 /// The slot of a key.
-pub(super) fn slot(key: &[u8]) -> u16 {
+pub(crate) fn slot(key: &[u8]) -> u16 {
     let tag = key.iter().position(|byte| *byte == b'{').and_then(|open| {
         let behind = &key[open + 1..];
         let length = behind.iter().position(|byte| *byte == b'}')?;

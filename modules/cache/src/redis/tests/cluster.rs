@@ -1,6 +1,6 @@
 //! A cluster of three masters.
 
-use std::{cell::Cell, net::TcpListener};
+use std::cell::Cell;
 
 use nubo_core::{
     cache::{Lookup, Members, Reach, SetName},
@@ -15,62 +15,30 @@ use crate::{
         budget::Eviction,
         keys::Found,
         link::Command,
-        partitions::{ON_CLUSTERS, Partition, SLOTS},
+        partitions::{ON_CLUSTERS, Partition},
     },
-    redis_service,
+    redis_service::{self, Cluster as Servers},
     storage::{Announced, Place, Settled},
     storage_tests::{BATCH, show_behaviours, there},
 };
 
-/// The masters, and which slots each of them has.
+/// A cluster, and how many epochs there were on it.
 struct Cluster {
-    masters: Vec<redis_service::Redis>,
-    /// How many epochs there were.
+    servers: Servers,
     epochs: Cell<u64>,
 }
 
-const MASTERS: usize = 3;
-
 impl Cluster {
     fn start() -> Self {
-        Self::start_with(&[])
-    }
-
-    fn start_with(options: &[&str]) -> Self {
-        let mut masters = Vec::new();
-        let mut buses = Vec::new();
-        for number in 0..MASTERS {
-            let bus = free_port().to_string();
-            let mut all = vec!["--cluster-enabled", "yes", "--cluster-port", &bus];
-            all.extend(["--cluster-node-timeout", "2000"]);
-            all.extend(options);
-            let master = redis_service::Redis::start_with(&all);
-            let (first, last) = share(number);
-            let (first, last) = (first.to_string(), last.to_string());
-            ask(&master, &["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
-            masters.push(master);
-            buses.push(bus);
-        }
-        for (other, bus) in masters.iter().zip(&buses).skip(1) {
-            let port = other.port.to_string();
-            ask(&masters[0], &["CLUSTER", "MEET", "127.0.0.1", &port, bus]);
-        }
         Self {
-            masters,
+            servers: Servers::start(),
             epochs: Cell::new(0),
         }
     }
 
-    /// Where all of them are.
-    fn url(&self) -> String {
-        let hosts = self.masters.iter();
-        let hosts: Vec<_> = hosts.map(|own| format!("127.0.0.1:{}", own.port)).collect();
-        format!("redis://{}/", hosts.join(","))
-    }
-
     fn settings(&self) -> RedisSettings {
         RedisSettings {
-            url: self.url(),
+            url: self.servers.url(),
             prefix: "nubo-test:".into(),
             limit: LIMIT,
             max_memory: 0,
@@ -112,33 +80,13 @@ impl Cluster {
 
     /// The keys of each master.
     fn keys(&self) -> Vec<Vec<Vec<u8>>> {
-        let keys = |master| connect(master).unwrap();
-        let masters = self.masters.iter();
-        masters
-            .map(|own| redis::cmd("KEYS").arg("*").query(&mut keys(own)).unwrap())
-            .collect()
+        let keys = |master: &redis_service::Redis| {
+            let client = redis::Client::open(master.url()).unwrap();
+            let mut connection = client.get_connection().unwrap();
+            redis::cmd("KEYS").arg("*").query(&mut connection).unwrap()
+        };
+        self.servers.masters.iter().map(keys).collect()
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// The first and the last slot of a master.
-fn share(number: usize) -> (usize, usize) {
-    let slots = usize::from(SLOTS);
-    (number * slots / MASTERS, (number + 1) * slots / MASTERS - 1)
-}
-
-fn connect(master: &redis_service::Redis) -> redis::RedisResult<redis::Connection> {
-    redis::Client::open(master.url())?.get_connection()
-}
-
-fn ask(master: &redis_service::Redis, command: &[&str]) {
-    let mut connection = connect(master).unwrap();
-    let mut asked = redis::cmd(command[0]);
-    asked.arg(&command[1..]).exec(&mut connection).unwrap();
 }
 
 /// Reaches the cluster as soon as that is possible.
@@ -164,7 +112,7 @@ async fn a_cluster_behaves_as_a_server_does() {
     }
     // Any of its servers tells of the others.
     let settings = RedisSettings {
-        url: cluster.masters[1].url(),
+        url: cluster.servers.masters[1].url(),
         ..cluster.settings()
     };
     let (_, same) = cluster.redis_with(settings).await;
@@ -191,16 +139,11 @@ async fn a_cluster_behaves_as_a_server_does() {
 /// Sets that are on different masters.
 fn distant_sets(world: &World<RedisStorage>) -> [SetName; 2] {
     let keys = &world.storage.keys;
-    let place = |set: &SetName| master(keys.slot(keys.home_of_set(set)));
+    let place = |set: &SetName| Servers::master_of(keys.slot(keys.home_of_set(set)));
     let one = world.set();
     let mut others = (0..100).map(|number| world.set_of(&number.to_string()));
     let other = others.find(|other| place(other) != place(&one));
     [one, other.unwrap()]
-}
-
-/// Which master has a slot, as long as none has moved.
-fn master(slot: u16) -> Option<usize> {
-    (0..MASTERS).find(|number| usize::from(slot) <= share(*number).1)
 }
 
 #[tokio::test]
@@ -360,7 +303,8 @@ async fn a_list_is_not_kept_with_a_document_that_is_about_to_change() {
     let of_set = keys.home_of_set(&set);
     let numbers = 1..100;
     let home = |number: u128| keys.home(world.key(number));
-    let is_far = |number: &u128| master(keys.slot(home(*number))) != master(keys.slot(of_set));
+    let master = |partition| Servers::master_of(keys.slot(partition));
+    let is_far = |number: &u128| master(home(*number)) != master(of_set);
     let number = numbers.into_iter().find(is_far).unwrap();
     build_all(world, &set, &[number]).await;
     world.hold(number, 5).await;
@@ -404,7 +348,7 @@ async fn a_master_that_is_lost_takes_everything_along() {
     for number in 1..=100 {
         world.hold(number, 5).await;
     }
-    cluster.masters[1].kill();
+    cluster.servers.masters[1].kill();
     // Nobody waits for it to come back, and what the others hold is of no use without it.
     let keys: Vec<_> = (1..=100).map(|number| world.key(number)).collect();
     let lost = world.storage.read(&keys).await.unwrap_err();
@@ -414,7 +358,7 @@ async fn a_master_that_is_lost_takes_everything_along() {
     }
     assert!(world.storage.read(&keys).await.is_err());
 
-    cluster.masters[1].resume();
+    cluster.servers.masters[1].resume();
     let next = reach(&redis).await;
     assert_ne!(next, incarnation);
     let refused = world.storage.read(&keys).await.unwrap_err();
@@ -447,7 +391,7 @@ async fn a_master_that_has_lost_its_data_is_told_nothing() {
     let cluster = Cluster::start();
     let (redis, incarnation) = cluster.redis().await;
     let world = cluster.world(&redis, &incarnation).await;
-    ask(&cluster.masters[0], &["FLUSHALL"]);
+    cluster.servers.masters[0].ask("FLUSHALL");
     let mut refused = 0;
     for number in 1..=100 {
         let announced = [world.announced(number, &[1])];
@@ -468,16 +412,8 @@ async fn slots_that_move_begin_another_incarnation() {
         .storage
         .keys
         .slot(Partitions::ONE.all().next().unwrap());
-    ask(&cluster.masters[0], &["FLUSHALL"]);
-    let id: String = redis::cmd("CLUSTER")
-        .arg("MYID")
-        .query(&mut connect(&cluster.masters[2]).unwrap())
-        .unwrap();
-    for number in [2, 0, 1] {
-        let slot = slot.to_string();
-        let moving = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
-        ask(&cluster.masters[number], &moving);
-    }
+    cluster.servers.masters[0].ask("FLUSHALL");
+    cluster.servers.move_slot(slot, 2);
     let refused = world.storage.condition().await.unwrap_err();
     assert!(refused.to_string().contains("have moved"), "{refused}");
     let next = reach(&redis).await;
@@ -503,8 +439,7 @@ async fn what_no_cluster_can_have_is_refused() {
     };
     let told = refusal(braces).await;
     assert!(told.contains("no braces"), "{told}");
-    let policy = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"];
-    ask(&cluster.masters[2], &policy);
+    cluster.servers.masters[2].ask("CONFIG SET maxmemory-policy allkeys-lru");
     let told = refusal(cluster.settings()).await;
     assert!(told.contains("set `maxmemory-policy noeviction`"), "{told}");
     drop(redis);
@@ -554,7 +489,7 @@ async fn buckets_are_wherever_their_keys_are() {
     drop(redis);
     let instances = [(); 2].map(|()| {
         let settings = RedisBucketSettings {
-            url: cluster.url(),
+            url: cluster.servers.url(),
             prefix: "nubo-test:count:".into(),
             limit: LIMIT,
         };
