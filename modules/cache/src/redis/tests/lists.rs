@@ -21,8 +21,11 @@ async fn first(world: &World<RedisStorage>) -> Option<Lookup> {
 
 /// A list of two documents, which both instances have read; and somebody has taken the first document
 /// out of Redis, so that only who remembers has it.
-async fn known() -> Test {
-    let test = Test::new().await;
+async fn known(divided: bool) -> Test {
+    let test = match divided {
+        true => Test::divided().await,
+        false => Test::new().await,
+    };
     for number in [1, 2] {
         test.world.hold(number, 5).await;
     }
@@ -46,74 +49,82 @@ async fn known() -> Test {
 
 #[tokio::test]
 async fn what_is_announced_is_not_remembered() {
-    let test = known().await;
-    test.other.announce(BATCH, 1, &[1]).await;
-    for world in [&test.world, &test.other] {
-        assert!(matches!(first(world).await, Some(Lookup::Busy)));
-    }
-    let settled = test.other.settled(1, there(10), &[1], &[]);
-    test.other.settle(BATCH, settled).await;
-    for world in [&test.world, &test.other] {
-        let Some(Lookup::Held(held)) = first(world).await else {
-            panic!("it is held again");
-        };
-        assert_eq!(held.revision, there(10).revision);
+    for divided in [false, true] {
+        let test = known(divided).await;
+        test.other.announce(BATCH, 1, &[1]).await;
+        for world in [&test.world, &test.other] {
+            assert!(matches!(first(world).await, Some(Lookup::Busy)));
+        }
+        let settled = test.other.settled(1, there(10), &[1], &[]);
+        test.other.settle(BATCH, settled).await;
+        for world in [&test.world, &test.other] {
+            let Some(Lookup::Held(held)) = first(world).await else {
+                panic!("it is held again");
+            };
+            assert_eq!(held.revision, there(10).revision);
+        }
     }
 }
 
 #[tokio::test]
 async fn who_leaves_is_not_remembered_whether_or_not_anybody_knows_where_it_stood() {
-    for left in [Some(1), None] {
-        let test = known().await;
-        let announced = Announced {
-            left: left.map(|size| test.other.places(1, &[size])),
-            ..test.other.announced(1, &[])
-        };
-        test.other
-            .storage
-            .announce(BATCH, &[announced], &[])
-            .await
-            .unwrap();
-        assert!(matches!(first(&test.world).await, Some(Lookup::Busy)));
+    for divided in [false, true] {
+        for left in [Some(1), None] {
+            let test = known(divided).await;
+            let announced = Announced {
+                left: left.map(|size| test.other.places(1, &[size])),
+                ..test.other.announced(1, &[])
+            };
+            test.other
+                .storage
+                .announce(BATCH, &[announced], &[])
+                .await
+                .unwrap();
+            assert!(matches!(first(&test.world).await, Some(Lookup::Busy)));
+        }
     }
 }
 
 #[tokio::test]
 async fn a_new_document_of_which_nothing_comes_leaves_the_list_as_it_was() {
-    let test = known().await;
-    let world = &test.world;
-    for number in [3, 1] {
-        // One of them is there already, at the same place.
-        let announced = Announced {
-            is_new: true,
-            ..test.other.announced(number, &[number as i64])
-        };
-        let announced = [announced];
-        test.other
-            .storage
-            .announce(BATCH, &announced, &[])
-            .await
-            .unwrap();
-        let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
-        let position = world.position(number, number as i64);
-        assert!(scan.positions.contains(&position));
-        test.other
-            .storage
-            .abort(BATCH, &announced, &[])
-            .await
-            .unwrap();
-        let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
-        let before = [1, 2].map(|number| world.position(number, number as i64));
-        assert_eq!(scan.positions, before);
+    for divided in [false, true] {
+        let test = known(divided).await;
+        let world = &test.world;
+        for number in [3, 1] {
+            // One of them is there already, at the same place.
+            let announced = Announced {
+                is_new: true,
+                ..test.other.announced(number, &[number as i64])
+            };
+            let announced = [announced];
+            test.other
+                .storage
+                .announce(BATCH, &announced, &[])
+                .await
+                .unwrap();
+            let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
+            let position = world.position(number, number as i64);
+            assert!(scan.positions.contains(&position));
+            test.other
+                .storage
+                .abort(BATCH, &announced, &[])
+                .await
+                .unwrap();
+            let scan = world.storage.scan(&[world.set()], None, 9).await.unwrap();
+            let before = [1, 2].map(|number| world.position(number, number as i64));
+            assert_eq!(scan.positions, before);
+        }
     }
 }
 
 #[tokio::test]
 async fn one_that_is_thrown_out_is_read_again() {
-    let test = known().await;
-    let sets = [test.world.set()];
-    test.world.storage.forget_sets(&sets).await.unwrap();
-    assert!(first(&test.other).await.is_none());
+    for divided in [false, true] {
+        let test = known(divided).await;
+        let sets = [test.world.set()];
+        test.world.storage.forget_sets(&sets).await.unwrap();
+        assert!(first(&test.other).await.is_none());
+    }
 }
 
 #[tokio::test]

@@ -74,6 +74,11 @@ impl Test {
         Self::with(server, settings).await
     }
 
+    /// With an epoch as it is on a server, and with one as it is on a cluster.
+    async fn both() -> [Self; 2] {
+        [Self::new().await, Self::divided().await]
+    }
+
     /// The same with epochs that are divided into several partitions.
     async fn divided() -> Self {
         let server = Server::shared();

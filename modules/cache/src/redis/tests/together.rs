@@ -302,12 +302,20 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
 
 #[tokio::test]
 async fn nobody_sees_what_is_over_whoever_dies() {
-    for seed in 0..3 {
-        let one = Test::new().await;
+    let divided = [
+        (0, Partitions::ONE),
+        (1, Partitions::ONE),
+        (2, PARTITIONS),
+        (3, PARTITIONS),
+    ];
+    for (seed, count) in divided {
+        let server = Server::shared();
+        let own = settings(&server);
+        let one = Test::in_partitions(server, own, count).await;
         // Another process, with a connection of its own to the same epoch.
         let server = Server::known(&one.server);
         let settings = settings(&server);
-        let other = Test::with(server, settings).await;
+        let other = Test::in_partitions(server, settings, count).await;
         let truth = Truth::new(seed);
         tokio::join!(
             write(&truth, &one, 10),
