@@ -12,9 +12,12 @@
 //!
 //! [`RedisBuckets`] has nothing to do with the cache: it counts for all instances together.
 //!
+//! On a [cluster] an epoch is divided into [partitions], each of which promises this alone.
+//!
 //! Start with [keys], which says what is where, and `scripts/library.lua`. [reading] is what is asked,
-//! [gather] how questions go together and [lists] which need not be asked again; [batches] is what is
-//! announced, [claims] what is on its way to the recent tier.
+//! [gather] how questions go together, [spread] how they are asked of several partitions, and [lists]
+//! which need not be asked again; [batches] is what is announced, [claims] what is on its way to the
+//! recent tier.
 
 mod address;
 mod answers;
