@@ -192,11 +192,13 @@ impl Audit {
 
     /// Whether a set says that it is complete down to a place, and has nothing there.
     async fn misses(&self, place: &Place) -> Result<bool> {
-        let bytes = place.position.bytes();
-        let before = Position::from_bytes(&bytes[..bytes.len().saturating_sub(1)]);
+        let before = just_before(&place.position);
         let sets = std::slice::from_ref(&place.set);
-        let stretch = self.storage.stretch(sets, Some(&before), NEIGHBOURS);
-        let Some((_, scan)) = stretch.await? else {
+        let stretch = self
+            .storage
+            .stretch(sets, before.as_ref(), NEIGHBOURS)
+            .await?;
+        let Some((_, scan)) = stretch else {
             return Ok(false);
         };
         let covers = match &scan.reach {
@@ -234,6 +236,20 @@ impl Audit {
         }
         Ok(())
     }
+}
+
+/// The position right before another of the same length; None where that is the first one. What begins
+/// like a position and goes on counts as a part of it, so that a shorter one will not do.
+pub(super) fn just_before(position: &Position) -> Option<Position> {
+    let mut bytes = position.bytes().to_vec();
+    for byte in bytes.iter_mut().rev() {
+        let (less, borrows) = byte.overflowing_sub(1);
+        *byte = less;
+        if !borrows {
+            return Some(Position::from_bytes(&bytes));
+        }
+    }
+    None
 }
 
 fn is_same(

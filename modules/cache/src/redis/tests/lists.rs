@@ -1,9 +1,12 @@
 //! Lists that are kept in this process.
 
-use nubo_core::cache::Lookup;
+use nubo_core::{cache::Lookup, position::Position};
 
 use super::*;
-use crate::redis::lists::{Known, Lists, Name};
+use crate::redis::{
+    audit::just_before,
+    lists::{Known, Lists, Name},
+};
 use crate::{
     Storage,
     storage::Announced,
@@ -159,4 +162,20 @@ async fn no_more_is_kept_than_may_be() {
     }
     let (count, bytes) = lists.size();
     assert!((2..10).contains(&count) && bytes <= 3000, "{count} {bytes}");
+}
+
+#[tokio::test]
+async fn what_is_looked_for_behind_the_position_right_before_it_is_found() {
+    let test = Test::new().await;
+    let world = &test.world;
+    let numbers = [1, 255, 256, 1 << 64];
+    let members = numbers.map(|number| world.member(number, 1));
+    world.build(members.to_vec(), true).await;
+    for number in numbers {
+        let position = world.position(number, 1);
+        let before = just_before(&position);
+        let scan = world.storage.scan(&[world.set()], before.as_ref(), 1).await;
+        assert_eq!(scan.unwrap().positions, [position]);
+    }
+    assert_eq!(just_before(&Position::from_bytes(&[0, 0])), None);
 }
