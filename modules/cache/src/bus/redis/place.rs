@@ -46,7 +46,7 @@ async fn look(
         Ok(servers.swap_remove(map.master(slot)))
     });
     servers.map_err(|error| {
-        tracing::warn!(%error, "the bus cannot be reached");
+        tracing::debug!(%error, "the bus finds no server");
         Failure::Unreachable(None)
     })
 }
