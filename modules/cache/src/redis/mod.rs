@@ -16,8 +16,8 @@
 //!
 //! Start with [keys], which says what is where, and `scripts/library.lua`. [reading] is what is asked,
 //! [gather] how questions go together, [spread] how they are asked of several partitions, and [lists]
-//! which need not be asked again; [batches] is what is announced, [claims] what is on its way to the
-//! recent tier.
+//! which need not be asked again; [batches] is what is announced, [fates] what becomes of that, and
+//! [claims] what is on its way to the recent tier.
 
 mod address;
 mod answers;
@@ -28,6 +28,7 @@ mod budget;
 mod claims;
 mod cluster;
 mod counts;
+mod fates;
 mod gather;
 mod keys;
 mod link;

@@ -19,8 +19,9 @@ use redis::Value;
 use super::{
     Shared,
     answers::{are_yes, number},
-    batches::{Aborted, Announcing, Written, is_nothing_to_settle},
+    batches::{Announcing, Written},
     counts::add,
+    fates::{Aborted, is_nothing_to_settle},
     gather::Gathering,
     keys::Keys,
     link::{Command, unexpected},

@@ -17,7 +17,8 @@ use redis::Value;
 use super::{
     Shared,
     answers::{are_yes, array, bytes},
-    batches::{Aborted, Records},
+    batches::Records,
+    fates::Aborted,
     keys::{Found, Kind, pattern_of_all},
     link::{Command, Connection, unexpected},
     packed,
