@@ -417,7 +417,8 @@ impl<'a> Loading<'a> {
         {
             problems.push(Problem::error(
                 cache("redis/url"),
-                "must be an address such as redis://:password@host:6379/0 or host:6379",
+                "must be an address such as redis://:password@host:6379/0 or host:6379, or several of a \
+                 cluster: host:6379,other:6379",
             ));
         }
         if tiers.recent.resolved() == RecentDriver::Mongodb {

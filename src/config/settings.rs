@@ -219,12 +219,13 @@ impl Default for CacheSettings {
     }
 }
 
-/// A Redis server, version 7 or later, with `maxmemory-policy noeviction`.
+/// A Redis server or cluster, version 7 or later, with `maxmemory-policy noeviction`.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RedisSettings {
     /// Where it is: `redis://user:password@host:6379/0`, encrypted `rediss://…`, or `host:6379`.
-    /// REDIS_ADDR in the environment sets it as well, which keeps the password out of files.
+    /// Of a cluster any server, or several: `redis://user:password@host:6379,other:6379`. REDIS_ADDR
+    /// in the environment sets it as well, which keeps the password out of files.
     #[schemars(extend("format" = "password"))]
     pub url: Option<String>,
     /// What the names of all keys begin with. Servers with the same one share everything.

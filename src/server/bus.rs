@@ -38,7 +38,8 @@ impl Line {
         let url = redis.address();
         let settings = RedisBusSettings {
             url: url.ok_or_else(|| SetupError::new("Redis needs an address: set REDIS_ADDR"))?,
-            prefix: format!("{}bus:", redis.prefix),
+            // On a cluster, what stands in the braces says where everything lies together.
+            prefix: format!("{{{}bus}}:", redis.prefix),
             ..RedisBusSettings::default()
         };
         let bus = RedisBus::new(settings, catalog.clone(), clock.clone(), random.clone());

@@ -38,9 +38,7 @@ impl Redis {
         // Another program may take the port before the server does.
         for _ in 0..20 {
             let folder = TempDir::new().unwrap();
-            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let port = listener.local_addr().unwrap().port();
-            drop(listener);
+            let port = free_port();
             let mut redis = Self {
                 process: spawn(&folder, port, &options),
                 port,
@@ -123,11 +121,20 @@ impl Redis {
     }
 
     fn try_ask(&self, command: &str) -> std::io::Result<String> {
+        self.try_ask_for_line(command, 1)
+    }
+
+    /// One of the lines of what it answers, counted from one.
+    fn try_ask_for_line(&self, command: &str, number: usize) -> std::io::Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{command}\r\n").as_bytes())?;
+        let mut stream = BufReader::new(stream);
         let mut line = String::new();
-        BufReader::new(stream).read_line(&mut line)?;
+        for _ in 0..number {
+            line.clear();
+            stream.read_line(&mut line)?;
+        }
         Ok(line.trim_end().to_owned())
     }
 
@@ -154,6 +161,98 @@ impl Drop for Redis {
         self.process.kill().ok();
         self.process.wait().ok();
     }
+}
+
+/// Several servers as a cluster: masters without replicas, each of which has its share of the slots.
+pub struct Cluster {
+    pub masters: Vec<Redis>,
+}
+
+impl Cluster {
+    pub const MASTERS: usize = 3;
+    const SLOTS: usize = 16_384;
+
+    /// One that is empty and whole.
+    pub fn start() -> Self {
+        let (mut masters, mut buses) = (Vec::new(), Vec::new());
+        for number in 0..Self::MASTERS {
+            let bus = free_port().to_string();
+            let master = Redis::start_with(&[
+                "--cluster-enabled",
+                "yes",
+                "--cluster-port",
+                &bus,
+                "--cluster-node-timeout",
+                "2000",
+            ]);
+            let slots = Self::share(number);
+            let (first, last) = (slots.start(), slots.end());
+            let answer = master.ask(&format!("CLUSTER ADDSLOTSRANGE {first} {last}"));
+            assert_eq!(answer, "+OK");
+            masters.push(master);
+            buses.push(bus);
+        }
+        for (other, bus) in masters.iter().zip(&buses).skip(1) {
+            let meet = format!("CLUSTER MEET 127.0.0.1 {} {bus}", other.port);
+            assert_eq!(masters[0].ask(&meet), "+OK");
+        }
+        let cluster = Self { masters };
+        cluster.wait_until_whole();
+        cluster
+    }
+
+    /// Waits until all of them know that each slot has a master.
+    pub fn wait_until_whole(&self) {
+        let end = Instant::now() + PATIENCE;
+        let is_whole = |master: &Redis| {
+            let state = master.try_ask_for_line("CLUSTER INFO", 2);
+            state.is_ok_and(|state| state == "cluster_state:ok")
+        };
+        while !self.masters.iter().all(is_whole) {
+            assert!(Instant::now() < end, "the cluster is not whole");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The slots that a master has as long as none has moved.
+    pub fn share(number: usize) -> std::ops::RangeInclusive<usize> {
+        let first = |number| number * Self::SLOTS / Self::MASTERS;
+        first(number)..=first(number + 1) - 1
+    }
+
+    /// The master that has a slot as long as none has moved.
+    pub fn master_of(slot: u16) -> usize {
+        let has = |number: &usize| Self::share(*number).contains(&usize::from(slot));
+        (0..Self::MASTERS).find(has).unwrap()
+    }
+
+    /// Where all of them are.
+    pub fn url(&self) -> String {
+        let masters = self.masters.iter();
+        let hosts: Vec<_> = masters
+            .map(|own| format!("127.0.0.1:{}", own.port))
+            .collect();
+        format!("redis://{}/", hosts.join(","))
+    }
+
+    /// Has another master have a slot in which nothing is.
+    pub fn move_slot(&self, slot: u16, to: usize) {
+        let id = self.masters[to]
+            .try_ask_for_line("CLUSTER MYID", 2)
+            .unwrap();
+        let mut order: Vec<usize> = (0..Self::MASTERS).collect();
+        order.sort_unstable_by_key(|number| *number != to);
+        for number in order {
+            let set = format!("CLUSTER SETSLOT {slot} NODE {id}");
+            assert_eq!(self.masters[number].ask(&set), "+OK");
+        }
+    }
+}
+
+/// A port that nobody has at the moment.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
 }
 
 /// Sends a signal to a process.

@@ -31,10 +31,12 @@ pub(super) fn flat(answers: Vec<Value>, count: usize) -> Result<Vec<Value>> {
     }
 }
 
-/// The same where each says yes or no.
-pub(super) fn flags(answers: Vec<Value>, count: usize) -> Result<Vec<bool>> {
-    let values = flat(answers, count)?;
-    values.iter().map(|value| Ok(number(value)? == 1)).collect()
+/// Answers each of which says yes or no.
+pub(super) fn are_yes(answers: &[Value]) -> Result<Vec<bool>> {
+    answers
+        .iter()
+        .map(|value| Ok(number(value)? == 1))
+        .collect()
 }
 
 pub(super) fn number(value: &Value) -> Result<u64> {

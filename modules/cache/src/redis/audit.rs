@@ -97,17 +97,19 @@ impl Audit {
     async fn documents(&mut self, most: usize) -> Result<()> {
         let shared = Arc::clone(&self.shared);
         let connection = shared.link.to(&self.storage.incarnation)?;
-        let mut walk = Walk::through(self.storage.keys.pattern());
-        while self.compared < most
-            && let Some(keys) = walk.next(&shared, &connection).await?
-        {
-            let found = keys.iter().filter_map(|key| {
-                Found::parse(&shared.settings.prefix, key)?.document(&shared.catalog)
-            });
-            let mut documents: Vec<DocumentKey> = found.collect();
-            documents.sort_unstable();
-            for same in documents.chunk_by(|a, b| a.collection == b.collection) {
-                self.compare(same).await?;
+        for server in connection.servers() {
+            let mut walk = Walk::through(server, self.storage.keys.pattern());
+            while self.compared < most
+                && let Some(keys) = walk.next(&shared, &connection).await?
+            {
+                let found = keys.iter().filter_map(|key| {
+                    Found::parse(&shared.settings.prefix, key)?.document(&shared.catalog)
+                });
+                let mut documents: Vec<DocumentKey> = found.collect();
+                documents.sort_unstable();
+                for same in documents.chunk_by(|a, b| a.collection == b.collection) {
+                    self.compare(same).await?;
+                }
             }
         }
         Ok(())
@@ -154,8 +156,7 @@ impl Audit {
 
     async fn forget_document(&self, document: DocumentKey) -> Result<()> {
         if self.repairs {
-            let key = self.storage.keys.document(document);
-            self.storage.drop_documents(vec![key], false).await?;
+            self.storage.drop_documents(&[document], false).await?;
         }
         Ok(())
     }
@@ -195,13 +196,15 @@ impl Audit {
 
     /// Whether a set says that it is complete down to a place, and has nothing there.
     async fn misses(&self, place: &Place) -> Result<bool> {
-        let bytes = place.position.bytes();
-        let before = Position::from_bytes(&bytes[..bytes.len().saturating_sub(1)]);
+        let before = just_before(&place.position);
         let sets = std::slice::from_ref(&place.set);
-        let (_, scan) = self
+        let stretch = self
             .storage
-            .stretch(sets, Some(&before), NEIGHBOURS)
+            .stretch(sets, before.as_ref(), NEIGHBOURS)
             .await?;
+        let Some((_, scan)) = stretch else {
+            return Ok(false);
+        };
         let covers = match &scan.reach {
             Reach::Nowhere => false,
             Reach::To(end) => place.position <= *end,
@@ -237,6 +240,20 @@ impl Audit {
         }
         Ok(())
     }
+}
+
+/// The position right before another of the same length; None where that is the first one. What begins
+/// like a position and goes on counts as a part of it, so that a shorter one will not do.
+pub(super) fn just_before(position: &Position) -> Option<Position> {
+    let mut bytes = position.bytes().to_vec();
+    for byte in bytes.iter_mut().rev() {
+        let (less, borrows) = byte.overflowing_sub(1);
+        *byte = less;
+        if !borrows {
+            return Some(Position::from_bytes(&bytes));
+        }
+    }
+    None
 }
 
 fn is_same(

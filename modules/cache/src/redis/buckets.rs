@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use super::{
     link::{Link, unavailable, unexpected},
+    partitions::slot,
     scripts::{Call, SCRIPTS},
 };
 
@@ -35,7 +36,8 @@ const PERIOD: Duration = Duration::from_millis(500);
 /// Which Redis server counts. There is a password in it, so it has no text.
 #[derive(Clone)]
 pub struct RedisBucketSettings {
-    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database.
+    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database; of a
+    /// cluster any server, or several, separated by commas.
     pub url: String,
     /// What the buckets' keys begin with, such as `nubo:count:`.
     pub prefix: String,
@@ -120,8 +122,9 @@ impl RedisBuckets {
 #[async_trait]
 impl TokenBuckets for RedisBuckets {
     async fn take(&self, bucket: Bucket, rate: Rate) -> std::result::Result<Left, Empty> {
-        let mut call = Call::new(&SCRIPTS.take_token);
-        call.key(self.key(bucket));
+        let key = self.key(bucket);
+        let mut call = Call::new(&SCRIPTS.take_token, slot(&key));
+        call.key(key);
         call.number(rate.interval()).number(rate.tolerance());
         match self.call(call).await {
             Some(Value::Int(reach)) => rate.decide(reach),
@@ -130,8 +133,9 @@ impl TokenBuckets for RedisBuckets {
     }
 
     async fn give_back(&self, bucket: Bucket, rate: Rate) {
-        let mut call = Call::new(&SCRIPTS.give_back_token);
-        call.key(self.key(bucket)).number(rate.interval());
+        let key = self.key(bucket);
+        let mut call = Call::new(&SCRIPTS.give_back_token, slot(&key));
+        call.key(key).number(rate.interval());
         if self.call(call).await.is_none() {
             self.local.give_back_now(bucket, rate);
         }

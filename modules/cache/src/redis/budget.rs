@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -20,8 +20,9 @@ use super::{
     Redis, RedisSettings, Shared,
     answers::bytes,
     counts::add,
-    keys::{Found, Keys, Kind, pattern_of_all},
-    link::{Connection, unexpected},
+    keys::{Found, Kind, pattern_of_all},
+    link::{Command, Connection, unexpected},
+    partitions::Partition,
     server::Server,
     storage::RedisStorage,
     upkeep::{Walk, unlink},
@@ -92,8 +93,8 @@ impl RedisWatch {
 /// Throws out what was not used for long.
 pub(super) struct Eviction {
     shared: Arc<Shared>,
-    /// Where the next candidates come from.
-    walk: Walk,
+    /// Where the next candidates of each server come from.
+    walks: Vec<Walk>,
 }
 
 /// What may be thrown out.
@@ -112,35 +113,51 @@ struct Chosen {
 
 impl Eviction {
     pub fn new(redis: &Redis) -> Self {
-        let shared = Arc::clone(&redis.shared);
         Self {
-            walk: Walk::through(pattern_of_all(&shared.settings.prefix)),
-            shared,
+            shared: Arc::clone(&redis.shared),
+            walks: Vec::new(),
         }
     }
 
-    /// Looks at the memory, and makes room until what is there is within the budget, or nothing is
-    /// left that may go.
+    /// Looks at the memory of each server, and makes room until what is there is within the budget, or
+    /// nothing is left that may go.
     pub async fn make_room(&mut self) -> Result<()> {
         // Where there is none, there is nothing to look at.
         let Some(connection) = self.shared.link.current() else {
             return Ok(());
         };
-        for _ in 0..ROUNDS {
-            let server = self.look(&connection).await?;
-            let budget = budget(&self.shared.settings, &server);
-            self.shared.counts.see(budget.unwrap_or(0), server.used);
-            let over = budget.map_or(0, |budget| server.used.saturating_sub(budget));
-            let part = over as f64 / server.used as f64;
-            if over == 0 || !self.evict(&connection, part).await? {
-                break;
-            }
+        let (mut most, mut used) = (Some(0), 0);
+        for server in connection.servers() {
+            let (budget, held) = self.make_room_on(&connection, server).await?;
+            most = most.zip(budget).map(|(most, budget)| most + budget);
+            used += held;
         }
+        self.shared.counts.see(most.unwrap_or(0), used);
         Ok(())
     }
 
-    async fn look(&self, connection: &Arc<Connection>) -> Result<Server> {
-        let answers = self.shared.link.run(connection, vec![redis::cmd("INFO")]);
+    /// The same on one server. Its budget, and what it holds then.
+    async fn make_room_on(
+        &mut self,
+        connection: &Arc<Connection>,
+        server: usize,
+    ) -> Result<(Option<u64>, u64)> {
+        let mut rounds = 0;
+        loop {
+            let seen = self.look(connection, server).await?;
+            let budget = budget(&self.shared.settings, &seen);
+            let over = budget.map_or(0, |budget| seen.used.saturating_sub(budget));
+            let part = over as f64 / seen.used as f64;
+            if over == 0 || rounds == ROUNDS || !self.evict(connection, server, part).await? {
+                return Ok((budget, seen.used));
+            }
+            rounds += 1;
+        }
+    }
+
+    async fn look(&self, connection: &Arc<Connection>, server: usize) -> Result<Server> {
+        let info = vec![redis::cmd("INFO")];
+        let answers = self.shared.link.run(connection, server, info);
         let Ok([info]) = <[Value; 1]>::try_from(answers.await?) else {
             return Err(unexpected("what it knows of itself"));
         };
@@ -148,8 +165,13 @@ impl Eviction {
     }
 
     /// Throws some out when so large a part of all is too much. Whether any went.
-    async fn evict(&mut self, connection: &Arc<Connection>, part: f64) -> Result<bool> {
-        let mut candidates = self.candidates(connection).await?;
+    async fn evict(
+        &mut self,
+        connection: &Arc<Connection>,
+        server: usize,
+        part: f64,
+    ) -> Result<bool> {
+        let mut candidates = self.candidates(connection, server).await?;
         candidates.sort_unstable_by_key(|(_, idle)| Reverse(*idle));
         let part = (2.0 * part).clamp(PARTS.0, PARTS.1);
         let some = (candidates.len() as f64 * part).ceil() as usize;
@@ -192,32 +214,49 @@ impl Eviction {
         epoch: Epoch,
         Chosen { documents, sets }: &Chosen,
     ) -> Result<bool> {
-        let keys = Keys::new(&self.shared.settings.prefix, epoch);
-        let own = documents.iter().map(|document| keys.document(*document));
-        let own: Vec<Vec<u8>> = own.collect();
-        let mut exists = redis::cmd("EXISTS");
-        exists.arg(keys.epoch());
-        if self.shared.link.run(connection, vec![exists]).await? != [Value::Int(1)] {
-            // The epoch is over and does not come back.
-            let sets = sets.iter().flat_map(|set| keys.set(set));
-            let all: Vec<Vec<u8>> = own.into_iter().chain(sets).collect();
-            unlink(&self.shared, connection, &all).await?;
-            return Ok(true);
-        }
         let incarnation = connection.incarnation().clone();
         // What is forgotten is nobody's.
         let nobody = Id::from_uuid(Uuid::nil());
         let shared = Arc::clone(&self.shared);
         let storage = RedisStorage::new(shared, epoch, incarnation, nobody);
+        let keys = &storage.keys;
+        let homes = documents.iter().map(|document| keys.home(*document));
+        let homes = homes.chain(sets.iter().map(|set| keys.home_of_set(set)));
+        let homes: BTreeSet<Partition> = homes.collect();
+        let commands = homes.iter().map(|home| {
+            let mut command = redis::cmd("EXISTS");
+            command.arg(keys.epoch(*home));
+            Command {
+                command,
+                slot: keys.slot(*home),
+                weight: 1,
+            }
+        });
+        let exist = self.shared.link.call(connection, commands.collect());
+        let exist = exist.await?;
+        let there = homes.iter().zip(&exist);
+        let there = there.filter(|(_, exists)| **exists == Value::Int(1));
+        let there: BTreeSet<Partition> = there.map(|(home, _)| *home).collect();
+        let (documents, lost): (Vec<DocumentKey>, Vec<DocumentKey>) = documents
+            .iter()
+            .partition(|document| there.contains(&keys.home(**document)));
+        let (sets, lost_sets): (Vec<SetName>, Vec<SetName>) = sets
+            .iter()
+            .cloned()
+            .partition(|set| there.contains(&keys.home_of_set(set)));
+        // Where the epoch is over, it does not come back.
+        let lost = lost.into_iter().map(|document| keys.document(document));
+        let lost = lost.chain(lost_sets.iter().flat_map(|set| keys.set(set)));
+        unlink(&self.shared, connection, lost.collect()).await?;
         // Of those that batches are about to change the tokens stay.
-        let mut gone = storage.drop_documents(own, false).await?;
-        gone.extend(storage.drop_sets(sets).await?);
+        let mut gone = storage.drop_documents(&documents, false).await?;
+        gone.extend(storage.drop_sets(&sets).await?);
         let documents = documents.iter().map(|document| document.collection);
         let sets = sets.iter().map(|set| set.collection);
         for (collection, _) in documents.chain(sets).zip(&gone).filter(|(_, gone)| **gone) {
             self.count_eviction(collection);
         }
-        Ok(gone.contains(&true))
+        Ok(there.len() < homes.len() || gone.contains(&true))
     }
 
     fn count_eviction(&self, collection: CollectionId) {
@@ -225,18 +264,26 @@ impl Eviction {
         counts.of(collection, |count| add(&count.evictions));
     }
 
-    /// Some documents and sets, and for how many seconds each was not used. None where there are
-    /// none at all.
-    async fn candidates(&mut self, connection: &Arc<Connection>) -> Result<Vec<(Candidate, u64)>> {
+    /// Some documents and sets of a server, and for how many seconds each was not used. None where
+    /// there are none at all.
+    async fn candidates(
+        &mut self,
+        connection: &Arc<Connection>,
+        server: usize,
+    ) -> Result<Vec<(Candidate, u64)>> {
         let shared = Arc::clone(&self.shared);
-        let prefix = &shared.settings.prefix;
+        let pattern = pattern_of_all(&shared.settings.prefix);
+        while self.walks.len() <= server {
+            let walk = Walk::through(self.walks.len(), pattern.clone());
+            self.walks.push(walk);
+        }
         let mut candidates: HashMap<Candidate, u64> = HashMap::new();
         let mut ends = 0;
         while candidates.len() < SAMPLE && ends < 2 {
-            let Some(keys) = self.walk.next(&shared, connection).await? else {
+            let Some(keys) = self.walks[server].next(&shared, connection).await? else {
                 // The second time all of them were seen.
                 ends += 1;
-                self.walk = Walk::through(pattern_of_all(prefix));
+                self.walks[server] = Walk::through(server, pattern.clone());
                 continue;
             };
             let found: Vec<(Candidate, Vec<u8>)> = keys
@@ -250,7 +297,10 @@ impl Eviction {
             });
             let idle = match found.is_empty() {
                 true => Vec::new(),
-                false => shared.link.run(connection, commands.collect()).await?,
+                false => {
+                    let commands = commands.collect();
+                    shared.link.run(connection, server, commands).await?
+                }
             };
             for ((candidate, _), idle) in found.into_iter().zip(idle) {
                 // Nothing where the key has gone meanwhile.

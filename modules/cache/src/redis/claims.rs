@@ -1,4 +1,4 @@
-//! The pending lists in Redis.
+//! The pending lists in Redis. All of them are in the first partition, where each batch has a record.
 
 use nubo_core::{
     Result,
@@ -12,14 +12,17 @@ use redis::Value;
 
 use super::{
     answers::{array, bytes, number},
-    link::{unavailable, unexpected},
+    link::{Command, unexpected},
     packed,
+    partitions::Partition,
     scripts::{Call, SCRIPTS, Script},
+    spread::Questions,
     storage::{CHUNK, RedisStorage},
-    upkeep::unlink,
 };
 use crate::{claims::Claims, storage::DocumentKey};
 
+/// Where the lists are, and the records from which is seen what is under way.
+const LISTS: Partition = Partition::FIRST;
 /// About how many ids one call is asked.
 const MOST_IDS: usize = 1000;
 
@@ -76,16 +79,22 @@ impl RedisStorage {
 
     /// Forgets all lists, until they are begun again.
     pub(super) async fn close_lists(&self) -> Result<()> {
-        let connection = self.shared.link.to(&self.incarnation)?;
         let lists = self.listed().into_iter().map(|own| self.keys.pending(own));
         let keys: Vec<Vec<u8>> = std::iter::once(self.keys.lists()).chain(lists).collect();
-        unlink(&self.shared, &connection, &keys).await
+        let mut command = redis::cmd("UNLINK");
+        command.arg(&keys);
+        let command = Command {
+            command,
+            slot: self.keys.slot(LISTS),
+            weight: keys.len(),
+        };
+        self.run(vec![command]).await.map(drop)
     }
 
     /// A call of a script that is not for instances that are fenced.
     fn unless_fenced(&self, script: &'static Script) -> Call {
-        let mut call = self.begun(script);
-        call.key(self.keys.fence(self.instance));
+        let mut call = self.begun(script, LISTS);
+        call.key(self.keys.fence(LISTS, self.instance));
         call
     }
 
@@ -98,7 +107,7 @@ impl RedisStorage {
 
     /// A question about what is pending.
     fn pending_in(&self, script: &'static Script, epoch: Epoch, collection: CollectionId) -> Call {
-        let mut call = self.begun(script);
+        let mut call = self.begun(script, LISTS);
         call.key(self.keys.lists());
         call.key(self.keys.pending(collection));
         call.argument(packed::epoch(epoch));
@@ -177,23 +186,18 @@ impl Claims for RedisStorage {
     }
 
     async fn condition(&self) -> Result<Condition> {
-        let mut command = redis::cmd("MGET");
-        command.arg(self.keys.epoch()).arg(self.keys.lists());
         let condition = || unexpected("what the pending lists are");
-        let Ok([answer]) = <[Value; 1]>::try_from(self.run(vec![command]).await?) else {
-            return Err(condition());
-        };
-        match <[Value; 2]>::try_from(array(answer)?) {
-            Ok([Value::Nil, _]) => Err(unavailable("what Redis held is gone")),
-            Ok([_, Value::Nil]) => Ok(Condition::Closed),
-            Ok([_, state]) => packed::read_lists(&bytes(state)?).ok_or_else(condition),
+        let state = self.look(Questions::new([(LISTS, self.keys.lists())]));
+        match <[Value; 1]>::try_from(state.await?) {
+            Ok([Value::Nil]) => Ok(Condition::Closed),
+            Ok([state]) => packed::read_lists(&bytes(state)?).ok_or_else(condition),
             Err(_) => Err(condition()),
         }
     }
 
     async fn begin_lists(&self, epoch: Epoch) -> Result<Option<Beginning>> {
         let mut call = self.unless_fenced(&SCRIPTS.begin_lists);
-        call.key(self.keys.records()).key(self.keys.lists());
+        call.key(self.keys.records(LISTS)).key(self.keys.lists());
         call.keys(self.listed().into_iter().map(|own| self.keys.pending(own)));
         call.argument(packed::epoch(epoch));
         let begun = || unexpected("the beginning of the pending lists");
@@ -212,8 +216,8 @@ impl Claims for RedisStorage {
 
     async fn is_under_way(&self, beginning: &Beginning) -> Result<bool> {
         let calls = beginning.under_way.chunks(MOST_IDS).map(|names| {
-            let mut call = self.begun(&SCRIPTS.under_way);
-            call.key(self.keys.records());
+            let mut call = self.begun(&SCRIPTS.under_way, LISTS);
+            call.key(self.keys.records(LISTS));
             for name in names {
                 call.argument(&name[..]);
             }

@@ -12,7 +12,11 @@
 //! | `…:p:{collection}` | a pending list: of each document its claims, a hash |
 //! | `…:x:{instance}` | there once the instance is fenced |
 //!
-//! Collections and sets are numbers, their places; ids and values are bytes.
+//! Collections and sets are numbers, their places; ids and values are bytes. Where an epoch has several
+//! [partitions](super::partitions), the tag of the key's own stands behind the epoch, in braces:
+//! `{prefix}{epoch}{12}:d:…`.
+
+use std::sync::Arc;
 
 use nubo_core::{
     cache::SetName,
@@ -22,32 +26,84 @@ use nubo_core::{
 };
 use uuid::Uuid;
 
+use super::partitions::{Partition, Partitions};
 use crate::storage::DocumentKey;
 
 /// Bytes of an id.
 const ID: usize = 16;
+/// How many tokens each of several partitions may give out before it comes to those of the next.
+const TOKENS: u64 = 1 << 34;
 
 /// The names of one epoch's keys.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
-    /// The epoch's own key.
+    /// What all of them begin with.
+    name: Vec<u8>,
+    count: Partitions,
+    partitions: Arc<[Names]>,
+}
+
+/// The names of one partition's keys.
+#[derive(Debug)]
+struct Names {
+    /// Its key for the epoch.
     epoch: Vec<u8>,
+    slot: u16,
 }
 
 impl Keys {
-    pub fn new(prefix: &str, epoch: Epoch) -> Self {
+    pub fn new(prefix: &str, epoch: Epoch, count: Partitions) -> Self {
+        let name = format!("{prefix}{epoch}");
+        let names = |(tag, slot): (String, u16)| Names {
+            epoch: match count.are_several() {
+                true => format!("{name}{{{tag}}}").into_bytes(),
+                false => name.clone().into_bytes(),
+            },
+            slot,
+        };
         Self {
-            epoch: format!("{prefix}{epoch}").into_bytes(),
+            partitions: count.tags().into_iter().map(names).collect(),
+            count,
+            name: name.into_bytes(),
         }
     }
 
+    pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {
+        self.count.all()
+    }
+
+    /// Whether there are several partitions.
+    pub fn are_divided(&self) -> bool {
+        self.count.are_several()
+    }
+
+    /// The slot of a partition's keys on a cluster.
+    pub fn slot(&self, partition: Partition) -> u16 {
+        self.names(partition).slot
+    }
+
+    /// The partition of a document.
+    pub fn home(&self, document: DocumentKey) -> Partition {
+        self.count.of_document(document)
+    }
+
+    /// The partition of a set.
+    pub fn home_of_set(&self, set: &SetName) -> Partition {
+        self.count.of_set(set)
+    }
+
     /// The key that is there as long as the epoch is.
-    pub fn epoch(&self) -> Vec<u8> {
-        self.epoch.clone()
+    pub fn epoch(&self, partition: Partition) -> Vec<u8> {
+        self.names(partition).epoch.clone()
+    }
+
+    /// What is there at first: a number from which a partition counts tokens that no other gives out.
+    pub fn first_token(partition: Partition) -> u64 {
+        partition.index() as u64 * TOKENS
     }
 
     pub fn document(&self, document: DocumentKey) -> Vec<u8> {
-        let mut key = self.begun(Kind::Document, ID + 6);
+        let mut key = self.begun(self.home(document), Kind::Document, ID + 6);
         push_number(&mut key, document.collection.index());
         key.extend_from_slice(document.id.uuid().as_bytes());
         key
@@ -55,81 +111,91 @@ impl Keys {
 
     /// The keys of a set, as scripts take them.
     pub fn set(&self, set: &SetName) -> [Vec<u8>; 3] {
-        [Kind::Entries, Kind::Mark, Kind::Builders].map(|kind| self.of_set(kind, set))
+        let home = self.home_of_set(set);
+        [Kind::Entries, Kind::Mark, Kind::Builders].map(|kind| self.of_set(home, kind, set))
     }
 
     /// The key of a set's entries.
     pub fn entries(&self, set: &SetName) -> Vec<u8> {
-        self.of_set(Kind::Entries, set)
+        self.of_set(self.home_of_set(set), Kind::Entries, set)
     }
 
     /// The key of a set's build tokens.
     pub fn builders(&self, set: &SetName) -> Vec<u8> {
-        self.of_set(Kind::Builders, set)
+        self.of_set(self.home_of_set(set), Kind::Builders, set)
     }
 
     /// The keys of a set that say what stands in it.
     pub fn contents(&self, set: &SetName) -> [Vec<u8>; 2] {
-        [Kind::Entries, Kind::Mark].map(|kind| self.of_set(kind, set))
+        let home = self.home_of_set(set);
+        [Kind::Entries, Kind::Mark].map(|kind| self.of_set(home, kind, set))
     }
 
-    pub fn stamp(&self) -> Vec<u8> {
-        self.only(Kind::Stamp)
+    pub fn stamp(&self, partition: Partition) -> Vec<u8> {
+        self.only(partition, Kind::Stamp)
     }
 
-    pub fn records(&self) -> Vec<u8> {
-        self.only(Kind::Records)
+    pub fn records(&self, partition: Partition) -> Vec<u8> {
+        self.only(partition, Kind::Records)
     }
 
-    /// The key of the state of the pending lists.
+    /// The key of the state of the pending lists, which lie in the first partition.
     pub fn lists(&self) -> Vec<u8> {
-        self.only(Kind::Lists)
+        self.only(Partition::FIRST, Kind::Lists)
     }
 
     /// The key of a collection's pending list.
     pub fn pending(&self, collection: CollectionId) -> Vec<u8> {
-        let mut key = self.begun(Kind::Pending, 6);
+        let mut key = self.begun(Partition::FIRST, Kind::Pending, 6);
         push_number(&mut key, collection.index());
         key.pop();
         key
     }
 
     /// The key of something of which there is one.
-    fn only(&self, kind: Kind) -> Vec<u8> {
-        let mut key = self.begun(kind, 0);
+    fn only(&self, partition: Partition, kind: Kind) -> Vec<u8> {
+        let mut key = self.begun(partition, kind, 0);
         key.pop();
         key
     }
 
     /// The key of a set's mark.
     pub fn mark(&self, set: &SetName) -> Vec<u8> {
-        self.of_set(Kind::Mark, set)
+        self.of_set(self.home_of_set(set), Kind::Mark, set)
     }
 
-    pub fn fence(&self, instance: Id) -> Vec<u8> {
-        let mut key = self.begun(Kind::Fence, 36);
+    pub fn fence(&self, partition: Partition, instance: Id) -> Vec<u8> {
+        let mut key = self.begun(partition, Kind::Fence, 36);
         key.extend_from_slice(instance.to_string().as_bytes());
         key
     }
 
     /// A pattern for all keys of the epoch but its own.
     pub fn pattern(&self) -> Vec<u8> {
-        let mut pattern = escaped(&self.epoch);
+        let mut pattern = escaped(&self.name);
+        if self.are_divided() {
+            pattern.extend_from_slice(b"{*}");
+        }
         pattern.extend_from_slice(b":*");
         pattern
     }
 
-    fn of_set(&self, kind: Kind, set: &SetName) -> Vec<u8> {
-        let mut key = self.begun(kind, set.values.len() + 12);
+    fn names(&self, partition: Partition) -> &Names {
+        &self.partitions[partition.index()]
+    }
+
+    fn of_set(&self, home: Partition, kind: Kind, set: &SetName) -> Vec<u8> {
+        let mut key = self.begun(home, kind, set.values.len() + 12);
         push_number(&mut key, set.collection.index());
         push_number(&mut key, usize::from(set.set));
         key.extend_from_slice(&set.values);
         key
     }
 
-    fn begun(&self, kind: Kind, room: usize) -> Vec<u8> {
-        let mut key = Vec::with_capacity(self.epoch.len() + 3 + room);
-        key.extend_from_slice(&self.epoch);
+    fn begun(&self, partition: Partition, kind: Kind, room: usize) -> Vec<u8> {
+        let epoch = &self.names(partition).epoch;
+        let mut key = Vec::with_capacity(epoch.len() + 3 + room);
+        key.extend_from_slice(epoch);
         key.extend_from_slice(&[b':', kind as u8, b':']);
         key
     }
@@ -173,7 +239,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Found<'a> {
     pub epoch: Epoch,
-    /// None where it is the epoch's own key.
+    /// None where it is the epoch's own key, or one of those.
     pub part: Option<(Kind, &'a [u8])>,
 }
 
@@ -185,7 +251,16 @@ impl<'a> Found<'a> {
             Some(at) => (&rest[..at], Some(&rest[at + 1..])),
             None => (rest, None),
         };
-        let epoch = parse_epoch(str::from_utf8(epoch).ok()?)?;
+        let epoch = str::from_utf8(epoch).ok()?;
+        let epoch = match epoch.strip_suffix('}') {
+            Some(tagged) => {
+                let (epoch, tag) = tagged.split_once('{')?;
+                tag.parse::<u32>().ok()?;
+                epoch
+            }
+            None => epoch,
+        };
+        let epoch = parse_epoch(epoch)?;
         let Some(part) = part else {
             return Some(Self { epoch, part: None });
         };
@@ -272,7 +347,7 @@ fn escaped(text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::storage_tests::catalog;
+    use crate::{redis::partitions::slot, storage_tests::catalog};
 
     #[test]
     fn keys_are_taken_apart() {
@@ -281,7 +356,16 @@ mod tests {
             number: 7,
             nonce: 0xab,
         };
-        let keys = Keys::new("a:b*", epoch);
+        for count in [1, 64] {
+            are_taken_apart(
+                &catalog,
+                epoch,
+                &Keys::new("a:b*", epoch, Partitions::new(count)),
+            );
+        }
+    }
+
+    fn are_taken_apart(catalog: &Catalog, epoch: Epoch, keys: &Keys) {
         let collection = catalog.collections()[0].id;
         let document = DocumentKey {
             collection,
@@ -289,14 +373,14 @@ mod tests {
         };
         for (key, kind, expected) in [
             (keys.document(document), Kind::Document, Some(document)),
-            (keys.records(), Kind::Records, None),
+            (keys.records(Partition::FIRST), Kind::Records, None),
             (keys.lists(), Kind::Lists, None),
             (keys.pending(collection), Kind::Pending, None),
         ] {
             let found = Found::parse("a:b*", &key).unwrap();
             assert_eq!((found.epoch, found.part.unwrap().0), (epoch, kind));
-            assert_eq!(found.document(&catalog), expected);
-            assert_eq!(found.set(&catalog), None);
+            assert_eq!(found.document(catalog), expected);
+            assert_eq!(found.set(catalog), None);
         }
         let set = SetName {
             collection,
@@ -305,11 +389,31 @@ mod tests {
         };
         for key in keys.set(&set) {
             let found = Found::parse("a:b*", &key).unwrap();
-            assert_eq!(found.set(&catalog), Some(set.clone()));
+            assert_eq!(found.set(catalog), Some(set.clone()));
         }
-        let own = keys.epoch();
-        let found = Found::parse("a:b*", &own).unwrap();
-        assert_eq!(found, Found { epoch, part: None });
+        for partition in keys.partitions() {
+            let own = keys.epoch(partition);
+            let found = Found::parse("a:b*", &own).unwrap();
+            assert_eq!(found, Found { epoch, part: None });
+            if keys.are_divided() {
+                for key in [
+                    own,
+                    keys.stamp(partition),
+                    keys.fence(partition, document.id),
+                ] {
+                    assert_eq!(slot(&key), keys.slot(partition));
+                }
+            }
+        }
+        if keys.are_divided() {
+            assert_eq!(
+                slot(&keys.document(document)),
+                keys.slot(keys.home(document))
+            );
+            for key in keys.set(&set) {
+                assert_eq!(slot(&key), keys.slot(keys.home_of_set(&set)));
+            }
+        }
     }
 
     #[test]
@@ -321,6 +425,9 @@ mod tests {
             "c:07-000000ab",
             "c:bus",
             "c:7-000000ab:q:1",
+            "c:7-000000ab{x}:a",
+            "c:7-000000ab{1:a",
+            "c:7-000000ab1}:a",
         ] {
             assert_eq!(Found::parse("c:", key.as_bytes()), None, "{key}");
         }

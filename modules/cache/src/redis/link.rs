@@ -3,15 +3,19 @@
 //! There is one at most, shared by all calls, and it belongs to the one incarnation of the server
 //! that was seen when it was made: it is never replaced behind anybody's back. When it breaks, calls
 //! fail at once until [`Link::reach`] has made another. Nothing waits longer than the time limit.
+//!
+//! To a cluster it is a line to each of its masters, and the incarnation is all of them with the slots
+//! that they have. Where one is lost, or slots have moved, the whole connection is given up.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use futures_util::future::{select_ok, try_join_all};
 use nubo_core::{Error, Result, coordination::Incarnation};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError,
     ServerErrorKind, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     io::tcp::TcpSettings,
@@ -19,7 +23,13 @@ use redis::{
 
 use uuid::Uuid;
 
-use super::{scripts::SCRIPTS, server};
+use super::{
+    address::servers,
+    cluster::Map,
+    partitions::{ON_CLUSTERS, slot},
+    scripts::{MOST_KEYS, SCRIPTS},
+    server::{self, Server},
+};
 
 /// How many time limits it may take to connect: to find the server, to agree on encryption, to sign
 /// in, and to look at it.
@@ -28,10 +38,25 @@ const CONNECT: u32 = 5;
 const QUEUE: usize = 1024;
 /// How many bytes are put together before they are sent.
 const BUFFER: usize = 64 << 10;
+/// What the names of the incarnations of clusters begin with. No server's own run has such a name.
+const OF_CLUSTERS: &str = "cluster-";
+/// How many calls are sent to a server together that are as large as calls become. Each exchange lets
+/// others have their turn.
+const TOGETHER: usize = 4;
 
-/// Where the server is, and the connection to it.
+/// A command, and where it is carried out.
+pub(super) struct Command {
+    pub command: Cmd,
+    /// Of all its keys on a cluster.
+    pub slot: u16,
+    /// How many things it is about.
+    pub weight: usize,
+}
+
+/// Where Redis is, and the connection to it.
 pub(super) struct Link {
-    client: Client,
+    /// A server, or some of a cluster's.
+    servers: Vec<ConnectionInfo>,
     /// How long a command may take.
     limit: Duration,
     /// What the bytes mean that are held: part of each incarnation's name.
@@ -43,11 +68,30 @@ pub(super) struct Link {
 
 /// A connection to one incarnation.
 pub(super) struct Connection {
-    commands: MultiplexedConnection,
+    /// The lines to its servers: one, or one to each master of a cluster.
+    servers: Vec<MultiplexedConnection>,
+    /// Which of these has what, on a cluster.
+    map: Option<Map>,
     incarnation: Incarnation,
 }
 
 impl Connection {
+    /// Its servers, by number.
+    pub fn servers(&self) -> std::ops::Range<usize> {
+        0..self.servers.len()
+    }
+
+    /// What a key must have in common with others for a command to have both: its slot on a cluster,
+    /// nothing on one server.
+    pub fn slot(&self, key: &[u8]) -> u16 {
+        self.map.as_ref().map_or(0, |_| slot(key))
+    }
+
+    /// The server that has a slot.
+    fn server_of(&self, slot: u16) -> usize {
+        self.map.as_ref().map_or(0, |map| map.master(slot))
+    }
+
     /// Which incarnation of the server it leads to.
     pub fn incarnation(&self) -> &Incarnation {
         &self.incarnation
@@ -60,11 +104,12 @@ impl Link {
     /// # Errors
     /// Where it is no URL of a Redis server.
     pub fn new(url: &str, limit: Duration, meaning: Uuid) -> Result<Self> {
-        let server = url.into_connection_info().map_err(Error::internal)?;
+        let servers = servers(url).map_err(Error::internal)?.into_iter();
         // What is sent is wanted at once, however little it is.
-        let server = server.set_tcp_settings(TcpSettings::default().set_nodelay(true));
+        let settings = TcpSettings::default().set_nodelay(true);
+        let servers = servers.map(|server| server.set_tcp_settings(settings.clone()));
         Ok(Self {
-            client: Client::open(server).map_err(Error::internal)?,
+            servers: servers.collect(),
             limit,
             meaning,
             current: Mutex::default(),
@@ -80,9 +125,10 @@ impl Link {
             let connection = connecting.await.map_err(|_| late())??;
             return Ok(connection.incarnation.clone());
         };
-        let role = self.run(&connection, vec![redis::cmd("ROLE")]).await;
-        match role.and_then(|answers| server::check_role(&answers)) {
-            Ok(()) => Ok(connection.incarnation.clone()),
+        let looks = connection.servers();
+        let looks = looks.map(|server| self.look_again(&connection, server));
+        match try_join_all(looks).await {
+            Ok(_) => Ok(connection.incarnation.clone()),
             Err(error) => {
                 // Whatever it is, a new connection shows it or does not have it.
                 self.forget(&connection);
@@ -108,35 +154,94 @@ impl Link {
         self.locked().clone()
     }
 
-    /// Sends commands together. Their answers, or the first error.
+    /// Sends commands to one of the servers together. Their answers, or the first error.
     pub async fn run(
         &self,
         connection: &Arc<Connection>,
+        server: usize,
         commands: Vec<Cmd>,
     ) -> Result<Vec<Value>> {
-        let answers = self.send(connection, &pipeline(commands)).await?;
+        let answers = self.send(connection, server, &pipeline(commands)).await?;
         answers.into_iter().map(answered).collect()
     }
 
-    /// Sends commands that call scripts together. A server that does not know the scripts, because it
-    /// was told to forget them, is given them first, and then all of the commands once more: what
-    /// follows a call relies on it.
+    /// Sends commands, some of which call scripts, to the servers that have their keys. Each of these
+    /// carries its own out in their order. Their answers, or the first error.
     pub async fn call(
         &self,
         connection: &Arc<Connection>,
-        commands: Vec<Cmd>,
+        commands: Vec<Command>,
     ) -> Result<Vec<Value>> {
-        let pipeline = pipeline(commands);
-        let mut answers = self.send(connection, &pipeline).await?;
+        if connection.servers.len() == 1 {
+            return self.call_one(connection, 0, commands).await;
+        }
+        let mut answers = vec![Value::Nil; commands.len()];
+        let mut own: Vec<(Vec<usize>, Vec<Command>)> = Vec::new();
+        own.resize_with(connection.servers.len(), Default::default);
+        for (place, command) in commands.into_iter().enumerate() {
+            let (places, commands) = &mut own[connection.server_of(command.slot)];
+            places.push(place);
+            commands.push(command);
+        }
+        let calls = own.into_iter().enumerate().map(async |(server, own)| {
+            let (places, commands) = own;
+            let found = self.call_one(connection, server, commands).await?;
+            Ok::<_, Error>((places, found))
+        });
+        for (places, found) in try_join_all(calls).await? {
+            for (place, answer) in places.into_iter().zip(found) {
+                answers[place] = answer;
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Sends commands to one server, some at a time.
+    async fn call_one(
+        &self,
+        connection: &Arc<Connection>,
+        server: usize,
+        commands: Vec<Command>,
+    ) -> Result<Vec<Value>> {
+        let mut answers = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while commands.peek().is_some() {
+            let (mut some, mut weight) = (Pipeline::new(), 0);
+            while let Some(next) = commands.next_if(|next| {
+                weight += next.weight.min(MOST_KEYS);
+                weight <= TOGETHER * MOST_KEYS
+            }) {
+                some.add_command(next.command);
+            }
+            answers.extend(self.call_some(connection, server, &some).await?);
+        }
+        Ok(answers)
+    }
+
+    /// Sends commands to one server together. One that does not know the scripts, because it was told
+    /// to forget them, is given them first, and then all of the commands once more: what follows a
+    /// call relies on it.
+    async fn call_some(
+        &self,
+        connection: &Arc<Connection>,
+        server: usize,
+        commands: &Pipeline,
+    ) -> Result<Vec<Value>> {
+        let mut answers = self.send(connection, server, commands).await?;
         if answers.iter().any(is_unknown_script) {
-            self.run(connection, SCRIPTS.load()).await?;
-            answers = self.send(connection, &pipeline).await?;
+            self.run(connection, server, SCRIPTS.load()).await?;
+            answers = self.send(connection, server, commands).await?;
         }
         answers.into_iter().map(answered).collect()
     }
 
-    async fn send(&self, connection: &Arc<Connection>, pipeline: &Pipeline) -> Result<Vec<Value>> {
-        let mut commands = connection.commands.clone();
+    async fn send(
+        &self,
+        connection: &Arc<Connection>,
+        server: usize,
+        pipeline: &Pipeline,
+    ) -> Result<Vec<Value>> {
+        let mut commands = connection.servers[server].clone();
         let answers = commands.req_packed_commands(pipeline, 0, pipeline.len());
         let answers = answers.await;
         answers.map_err(|error| {
@@ -160,25 +265,106 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Arc<Connection>> {
+        // Whichever of a cluster answers first tells of the others.
+        let looks = self.servers.iter();
+        let looks = looks.map(|server| Box::pin(self.look_around(server)));
+        let (found, _) = select_ok(looks).await?;
+        let Found {
+            line,
+            run_id,
+            map,
+            told,
+        } = found;
+        let connection = match map {
+            None => Connection {
+                servers: vec![line],
+                map: None,
+                incarnation: Incarnation::new(format!("{run_id}/{}", self.meaning)),
+            },
+            Some(map) => self.connect_to_all(told, map).await?,
+        };
+        let connection = Arc::new(connection);
+        let loads = connection.servers();
+        let loads = loads.map(|server| self.run(&connection, server, SCRIPTS.load()));
+        try_join_all(loads).await?;
+        Ok(connection)
+    }
+
+    /// Connects to a server, and looks at what it belongs to.
+    async fn look_around<'a>(&self, server: &'a ConnectionInfo) -> Result<Found<'a>> {
+        let (mut line, about) = self.open(server).await?;
+        let map = match about.is_cluster {
+            true => Some(map_of(&mut line).await?),
+            false => None,
+        };
+        if map.is_none() {
+            about.check()?;
+            if self.servers.len() > 1 {
+                return Err(unavailable(
+                    "several addresses are those of a Redis cluster, and this is a server of its \
+                     own (`cluster-enabled no`)",
+                ));
+            }
+        }
+        Ok(Found {
+            line,
+            run_id: about.run_id,
+            map,
+            told: server,
+        })
+    }
+
+    /// Connects to all masters of a cluster, each of which must have the same map.
+    async fn connect_to_all(&self, told: &ConnectionInfo, map: Map) -> Result<Connection> {
+        let masters = map.servers(told)?;
+        let lines = masters.iter().map(async |server| {
+            let (mut line, about) = self.open(server).await?;
+            about.check()?;
+            match map_of(&mut line).await?.agrees(&map) {
+                true => Ok((line, about.run_id)),
+                false => Err(has_moved()),
+            }
+        });
+        let lines = try_join_all(lines).await?;
+        let (servers, runs): (Vec<_>, Vec<String>) = lines.into_iter().unzip();
+        let text = format!("{ON_CLUSTERS}\n{}", map.describe(&runs));
+        let name = Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes());
+        Ok(Connection {
+            servers,
+            map: Some(map),
+            incarnation: Incarnation::new(format!("{OF_CLUSTERS}{name}/{}", self.meaning)),
+        })
+    }
+
+    /// Opens a line to a server, and asks what that is.
+    async fn open(&self, server: &ConnectionInfo) -> Result<(MultiplexedConnection, Server)> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.limit * CONNECT))
             .set_response_timeout(Some(self.limit))
             .set_pipeline_buffer_size(QUEUE)
             .set_write_backpressure_boundary(BUFFER);
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        let mut commands = connecting.await.map_err(|error| failed(&error))?;
+        let client = Client::open(server.clone()).map_err(Error::internal)?;
+        let opening = client.get_multiplexed_async_connection_with_config(&config);
+        let mut line = opening.await.map_err(|error| failed(&error))?;
         let info = redis::cmd("INFO");
-        let info = info.query_async::<String>(&mut commands).await;
-        let server = server::Server::read(&info.map_err(|error| failed(&error))?)?;
-        server.check()?;
-        let connection = Arc::new(Connection {
-            commands,
-            incarnation: Incarnation::new(format!("{}/{}", server.run_id, self.meaning)),
-        });
-        self.run(&connection, SCRIPTS.load()).await?;
-        Ok(connection)
+        let info = info.query_async::<String>(&mut line).await;
+        let about = Server::read(&info.map_err(|error| failed(&error))?)?;
+        Ok((line, about))
+    }
+
+    /// Looks whether a server may still be written to, and has the slots that it had.
+    async fn look_again(&self, connection: &Arc<Connection>, server: usize) -> Result<()> {
+        let mut questions = vec![redis::cmd("ROLE")];
+        if connection.map.is_some() {
+            questions.extend(Map::questions());
+        }
+        let mut answers = self.run(connection, server, questions).await?;
+        let of_cluster = answers.split_off(1);
+        server::check_role(&answers)?;
+        match &connection.map {
+            Some(map) if !Map::read(of_cluster)?.agrees(map) => Err(has_moved()),
+            _ => Ok(()),
+        }
     }
 
     /// Gives a connection up, if it is the one that there is.
@@ -191,6 +377,31 @@ impl Link {
         // Nothing panics while it holds the lock.
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What one server says that is looked at first.
+struct Found<'a> {
+    line: MultiplexedConnection,
+    run_id: String,
+    /// None where it is a server of its own.
+    map: Option<Map>,
+    told: &'a ConnectionInfo,
+}
+
+/// Whether an incarnation is one of a cluster.
+pub(super) fn is_of_cluster(incarnation: &Incarnation) -> bool {
+    incarnation.name().starts_with(OF_CLUSTERS)
+}
+
+async fn map_of(line: &mut MultiplexedConnection) -> Result<Map> {
+    let questions = pipeline(Map::questions().into());
+    let answers = line.req_packed_commands(&questions, 0, questions.len());
+    let answers = answers.await.map_err(|error| failed(&error))?;
+    Map::read(answers.into_iter().map(answered).collect::<Result<_>>()?)
+}
+
+fn has_moved() -> Error {
+    unavailable("slots of the Redis cluster have moved, or its servers do not agree yet")
 }
 
 fn pipeline(commands: Vec<Cmd>) -> Pipeline {
@@ -231,6 +442,8 @@ fn refused(code: &str) -> Error {
         "NOEPOCH" => unavailable("what Redis held is gone"),
         "FENCED" => unavailable("this instance is fenced"),
         "NOAUTH" | "WRONGPASS" => not_let_in(),
+        "MOVED" | "ASK" | "TRYAGAIN" => has_moved(),
+        "CLUSTERDOWN" => unavailable("the Redis cluster misses a server that has slots"),
         code => unavailable(format!("Redis refuses: {code}")),
     }
 }

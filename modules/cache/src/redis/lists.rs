@@ -5,6 +5,10 @@
 //! which nobody knows which sets it touches gives the epoch's own stamp another; so who finds all
 //! stamps as they were knows the list without reading it.
 //!
+//! A set may have a document that has left it, and a list what that was by then: whoever asks holds each
+//! document against what is looked for, and what changes it so that it belongs there again touches the
+//! set.
+//!
 //! Stamps are read before the list. While something is on its way that was announced before them, its
 //! documents are not held, and nothing is kept.
 

@@ -12,25 +12,33 @@
 //!
 //! [`RedisBuckets`] has nothing to do with the cache: it counts for all instances together.
 //!
+//! On a [cluster] an epoch is divided into [partitions], each of which promises this alone.
+//!
 //! Start with [keys], which says what is where, and `scripts/library.lua`. [reading] is what is asked,
-//! [gather] how questions go together and [lists] which need not be asked again; [batches] is what is
-//! announced, [claims] what is on its way to the recent tier.
+//! [gather] how questions go together, [spread] how they are asked of several partitions, and [lists]
+//! which need not be asked again; [batches] is what is announced, [fates] what becomes of that, and
+//! [claims] what is on its way to the recent tier.
 
+mod address;
 mod answers;
 mod audit;
 mod batches;
 mod buckets;
 mod budget;
 mod claims;
+mod cluster;
 mod counts;
+mod fates;
 mod gather;
 mod keys;
 mod link;
 mod lists;
 mod packed;
+mod partitions;
 mod reading;
 mod scripts;
 mod server;
+mod spread;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -47,20 +55,26 @@ use nubo_core::{
 
 use uuid::Uuid;
 
+pub use address::is_redis_address;
+pub(crate) use address::servers;
 pub use audit::{Audit, Difference};
 pub use buckets::{BucketWatch, RedisBucketSettings, RedisBuckets};
 pub use budget::RedisWatch;
+pub(crate) use cluster::Map;
+pub(crate) use partitions::slot;
 pub use storage::RedisStorage;
 
 use crate::storage::Remote;
 use counts::Counts;
 use keys::Keys;
-use link::Link;
+use link::{Command, Link, is_of_cluster, unavailable};
+use partitions::{ON_CLUSTERS, Partitions};
 
 /// How the cache uses a Redis server. There is a password in it, so it has no text.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database.
+    /// Where it is: `redis://` or, encrypted, `rediss://`, with account, password and database; of a
+    /// cluster any server, or several, separated by commas.
     pub url: String,
     /// What the cache's keys begin with. Keys with another beginning are never touched.
     pub prefix: String,
@@ -77,11 +91,6 @@ pub struct RedisSettings {
     pub has_recent: bool,
 }
 
-/// Whether a Redis server can be found by this URL.
-pub fn is_redis_address(url: &str) -> bool {
-    redis::IntoConnectionInfo::into_connection_info(url).is_ok()
-}
-
 /// A Redis server that holds the cache.
 pub struct Redis {
     shared: Arc<Shared>,
@@ -93,6 +102,19 @@ struct Shared {
     settings: RedisSettings,
     link: Link,
     counts: Counts,
+    /// Into how many partitions an epoch is divided on a server of its own.
+    divided: Partitions,
+}
+
+impl Shared {
+    /// The names of an epoch's keys.
+    fn keys(&self, epoch: Epoch, on: &Incarnation) -> Keys {
+        let count = match is_of_cluster(on) {
+            true => Partitions::new(ON_CLUSTERS),
+            false => self.divided,
+        };
+        Keys::new(&self.settings.prefix, epoch, count)
+    }
 }
 
 impl Redis {
@@ -110,10 +132,20 @@ impl Redis {
             counts: Counts::new(&catalog),
             catalog,
             settings,
+            divided: Partitions::ONE,
         };
         Ok(Self {
             shared: Arc::new(shared),
         })
+    }
+
+    /// The same with epochs that are divided on a server of its own, too.
+    #[cfg(test)]
+    fn divided(mut self, into: Partitions) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.divided = into;
+        }
+        self
     }
 }
 
@@ -148,16 +180,31 @@ impl Remote for Redis {
     type Storage = RedisStorage;
 
     async fn reach(&self) -> Result<Incarnation> {
-        self.shared.link.reach().await
+        let incarnation = self.shared.link.reach().await?;
+        if is_of_cluster(&incarnation) && self.shared.settings.prefix.contains(['{', '}']) {
+            return Err(unavailable(
+                "the prefix of the keys must have no braces on a Redis cluster, which has its own \
+                 use for them",
+            ));
+        }
+        Ok(incarnation)
     }
 
     async fn prepare(&self, epoch: Epoch, on: &Incarnation) -> Result<()> {
         let link = &self.shared.link;
         let connection = link.to(on)?;
-        let keys = Keys::new(&self.shared.settings.prefix, epoch);
-        let mut command = redis::cmd("SET");
-        command.arg(keys.epoch()).arg(0).arg("NX");
-        link.run(&connection, vec![command]).await.map(drop)
+        let keys = self.shared.keys(epoch, on);
+        let commands = keys.partitions().map(|partition| {
+            let mut command = redis::cmd("SET");
+            command.arg(keys.epoch(partition));
+            command.arg(Keys::first_token(partition)).arg("NX");
+            Command {
+                command,
+                slot: keys.slot(partition),
+                weight: 1,
+            }
+        });
+        link.call(&connection, commands.collect()).await.map(drop)
     }
 
     fn at(&self, epoch: Epoch, on: &Incarnation, instance: Id) -> RedisStorage {

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use super::keys::collection_at;
 use crate::{
     sets::Mark,
-    storage::{Announced, DocumentKey, Place},
+    storage::{DocumentKey, Place},
 };
 
 /// Bytes of a revision.
@@ -203,8 +203,8 @@ pub(super) fn read_record_name(mut name: &[u8]) -> Option<(Id, BatchId)> {
     name.is_empty().then_some((instance, batch))
 }
 
-/// What a batch has announced: its documents, for who takes it back, and where they are about to
-/// stand, which `begin.lua` reads.
+/// What a batch has announced in a partition: the documents there, for who takes it back, and where
+/// documents are about to stand there, which `begin.lua` reads.
 #[derive(Default)]
 pub(super) struct Record {
     documents: Vec<u8>,
@@ -212,20 +212,22 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Puts a document down. None where it is beyond all bounds.
-    pub fn add(&mut self, announced: &Announced) -> Option<()> {
-        write_length(announced.document.collection.index(), &mut self.documents);
-        let id = announced.document.id.uuid();
-        self.documents.extend_from_slice(id.as_bytes());
-        for Place { set, position } in &announced.places {
-            for part in [&set_name(set)[..], position.bytes()] {
-                let length = u32::try_from(part.len()).ok()?;
-                self.places.extend_from_slice(&length.to_be_bytes());
-                self.places.extend_from_slice(part);
-            }
-            self.places.extend_from_slice(&revision(announced.revision));
-            self.places.push(u8::from(announced.is_new));
+    /// Puts a document down.
+    pub fn add_document(&mut self, document: DocumentKey) {
+        write_length(document.collection.index(), &mut self.documents);
+        self.documents
+            .extend_from_slice(document.id.uuid().as_bytes());
+    }
+
+    /// Puts down where a document will stand. None where it is beyond all bounds.
+    pub fn add_place(&mut self, place: &Place, revision: Revision, is_new: bool) -> Option<()> {
+        for part in [&set_name(&place.set)[..], place.position.bytes()] {
+            let length = u32::try_from(part.len()).ok()?;
+            self.places.extend_from_slice(&length.to_be_bytes());
+            self.places.extend_from_slice(part);
         }
+        self.places.extend_from_slice(&self::revision(revision));
+        self.places.push(u8::from(is_new));
         Some(())
     }
 
@@ -306,14 +308,10 @@ mod tests {
         ];
         let mut record = Record::default();
         for (number, places) in (0..).zip(places) {
-            let announced = Announced {
-                document: document(number),
-                is_new: false,
-                revision: Revision::new(7),
-                places,
-                left: None,
-            };
-            record.add(&announced).unwrap();
+            record.add_document(document(number));
+            for place in &places {
+                record.add_place(place, Revision::new(7), false).unwrap();
+            }
         }
         let record = record.bytes().unwrap();
         let documents: Vec<_> = (0..3).map(document).collect();

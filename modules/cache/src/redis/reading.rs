@@ -1,5 +1,7 @@
 //! What is read: documents by id, stretches of sets, and whether lists still stand.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use nubo_core::{
     Result,
     cache::{FillToken, Lookup, Reach, Scan, SetName},
@@ -9,14 +11,19 @@ use redis::Value;
 use smallvec::SmallVec;
 
 use super::{
-    answers::{array, bytes, flat},
+    answers::{array, bytes},
     gather::Question,
-    link::{unavailable, unexpected},
+    link::unexpected,
     packed::{self, Slot},
-    scripts::{Call, SCRIPTS},
+    partitions::Partition,
+    scripts::SCRIPTS,
+    spread::{Questions, Spread},
     storage::{CHUNK, RedisStorage},
 };
 use crate::{sets::union, storage::DocumentKey};
+
+/// How often sets of several partitions are read before somebody else is asked.
+const ATTEMPTS: usize = 4;
 
 /// Documents that somebody asks for.
 #[derive(Clone)]
@@ -78,82 +85,114 @@ impl RedisStorage {
 
     /// What is there of the documents of several questions.
     async fn slots(&self, questions: &[Documents]) -> Result<Vec<Vec<Value>>> {
-        let mut command = redis::cmd("MGET");
-        command.arg(self.keys.epoch());
-        for document in questions.iter().flat_map(|question| question.0.iter()) {
-            command.arg(self.keys.document(*document));
-        }
-        let answers = self.run(vec![command]).await?;
-        let mut values = flat(
-            answers,
-            1 + questions.iter().map(Question::weight).sum::<usize>(),
-        )?;
-        let mut values = values.drain(..);
-        if let None | Some(Value::Nil) = values.next() {
-            return Err(unavailable("what Redis held is gone"));
-        }
+        let documents = questions.iter().flat_map(|question| question.0.iter());
+        let keys = documents.map(|own| (self.keys.home(*own), self.keys.document(*own)));
+        let mut values = self.look(Questions::new(keys)).await?.into_iter();
         let questions = questions.iter();
         Ok(questions
             .map(|question| values.by_ref().take(question.weight()).collect())
             .collect())
     }
 
+    /// What is there under some keys.
+    pub(super) async fn look(&self, questions: Questions) -> Result<Vec<Value>> {
+        let answers = self.run(questions.commands(&self.keys)).await?;
+        questions.read(answers)
+    }
+
     /// The same of documents of which nothing was known a moment ago, each of which has a fill token if
     /// that is still so.
     pub(super) async fn leave(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
-        let begin = || self.begun(&SCRIPTS.read);
-        let add = |call: &mut Call, document: &DocumentKey| {
-            call.key(self.keys.document(*document));
-        };
-        let answers = self.call_for_each(begin, documents, add).await?;
-        let values = flat(answers, documents.len())?;
+        let own = documents.iter().map(|own| (self.keys.home(*own), *own));
+        let begin = |home| self.begun(&SCRIPTS.read, home);
+        let calls = Spread::new(own).calls(begin, |call, document| {
+            call.key(self.keys.document(document));
+        });
+        let values = self.call_each(calls).await?;
         let read = |(document, value): (&DocumentKey, Value)| self.unpack(*document, bytes(value)?);
         documents.iter().zip(values).map(read).collect()
     }
 
-    /// The stamps of some sets, and of the epoch.
+    /// The partitions of some sets.
+    fn homes(&self, sets: &[SetName]) -> BTreeSet<Partition> {
+        sets.iter().map(|set| self.keys.home_of_set(set)).collect()
+    }
+
+    /// The stamps of some sets, and of their partitions.
     pub(super) async fn stamps(&self, sets: &[SetName]) -> Result<Vec<Value>> {
         let question = Marks(sets.into());
         let stamps = self.marks.ask(question, async |questions: &[Marks]| {
-            let mut command = redis::cmd("MGET");
-            command.arg(self.keys.epoch()).arg(self.keys.stamp());
-            for set in questions.iter().flat_map(|question| question.0.iter()) {
-                command.arg(self.keys.mark(set));
-            }
-            let answers = self.run(vec![command]).await?;
-            let count = 2 + questions.iter().map(Question::weight).sum::<usize>();
-            let mut values = flat(answers, count)?.into_iter();
-            if let None | Some(Value::Nil) = values.next() {
-                return Err(unavailable("what Redis held is gone"));
-            }
-            let own = values.next().unwrap_or(Value::Nil);
+            let sets = questions.iter().flat_map(|question| question.0.iter());
+            let homes: BTreeSet<Partition> =
+                sets.clone().map(|set| self.keys.home_of_set(set)).collect();
+            let stamps = homes.iter().map(|home| (*home, self.keys.stamp(*home)));
+            let marks = sets.map(|set| (self.keys.home_of_set(set), self.keys.mark(set)));
+            let found = self.look(Questions::new(stamps.chain(marks))).await?;
+            let (stamps, marks) = found.split_at(homes.len());
+            let stamps: BTreeMap<Partition, &Value> = homes.into_iter().zip(stamps).collect();
+            let mut marks = marks.iter();
             let stamps = questions.iter().map(|question| {
-                let marks = values.by_ref().take(question.weight());
-                std::iter::once(own.clone()).chain(marks).collect()
+                let homes = self.homes(&question.0);
+                let own = homes.iter().filter_map(|home| stamps.get(home).copied());
+                let marks = marks.by_ref().take(question.weight());
+                own.chain(marks).cloned().collect()
             });
             Ok(stamps.collect())
         });
         stamps.await
     }
 
-    /// What stands in sets, and their stamps with the epoch's.
+    /// What stands in sets, and their stamps with those of their partitions. None where that changes
+    /// all the time.
+    ///
+    /// What is in several partitions is read in several steps. If all stamps are afterwards what they
+    /// were, nothing was put into any of the sets between the first step and the last, so that who
+    /// moves from one to another is not missed in both.
     pub(super) async fn stretch(
         &self,
         sets: &[SetName],
         after: Option<&Position>,
         most: usize,
-    ) -> Result<(Vec<Value>, Scan)> {
-        let mut call = self.begun(&SCRIPTS.scan);
-        call.key(self.keys.stamp());
-        for set in sets {
-            call.keys(self.keys.contents(set));
+    ) -> Result<Option<(Vec<Value>, Scan)>> {
+        for _ in 0..ATTEMPTS {
+            let (stamps, scan) = self.stretch_once(sets, after, most).await?;
+            if self.homes(sets).len() < 2 || self.stamps(sets).await? == stamps {
+                return Ok(Some((stamps, scan)));
+            }
         }
-        call.number(most);
-        call.argument(after.map_or(&[][..], Position::bytes));
-        let mut values = flat(self.call(&[call]).await?, 1 + sets.len())?.into_iter();
-        let mut stamps = vec![values.next().unwrap_or(Value::Nil)];
+        Ok(None)
+    }
+
+    async fn stretch_once(
+        &self,
+        sets: &[SetName],
+        after: Option<&Position>,
+        most: usize,
+    ) -> Result<(Vec<Value>, Scan)> {
+        let homes = self.homes(sets);
+        let calls = homes.iter().map(|home| {
+            let mut call = self.begun(&SCRIPTS.scan, *home);
+            call.key(self.keys.stamp(*home));
+            let own = |set: &&SetName| self.keys.home_of_set(set) == *home;
+            for set in sets.iter().filter(own) {
+                call.keys(self.keys.contents(set));
+            }
+            call.number(most);
+            call.argument(after.map_or(&[][..], Position::bytes));
+            call
+        });
+        let answers = self.call(&calls.collect::<Vec<_>>()).await?;
+        let mut stamps = Vec::with_capacity(homes.len() + sets.len());
+        let mut found: BTreeMap<Partition, std::vec::IntoIter<Value>> = BTreeMap::new();
+        for (home, answer) in homes.into_iter().zip(answers) {
+            let mut values = array(answer)?.into_iter();
+            stamps.extend(values.next());
+            found.insert(home, values);
+        }
         let mut stretches: Vec<Stretch> = Vec::with_capacity(sets.len());
-        for value in values {
+        for set in sets {
+            let values = found.get_mut(&self.keys.home_of_set(set));
+            let value = values.and_then(Iterator::next).unwrap_or(Value::Nil);
             let Ok([mark, members]) = <[Value; 2]>::try_from(array(value)?) else {
                 return Err(unexpected("a stretch of a set"));
             };

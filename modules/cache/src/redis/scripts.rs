@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use redis::Cmd;
 
+use super::link::Command;
 use crate::{
     claims::{MOST_CLAIMS, MOST_PENDING},
     sets::{KEPT, MOST},
@@ -21,7 +22,7 @@ const BUILD_TIME: u32 = 60_000;
 const BUILDS: u32 = 64;
 
 /// How many keys one call has, about: some hundred documents.
-const MOST_KEYS: usize = 400;
+pub(super) const MOST_KEYS: usize = 400;
 /// How many bytes, about.
 const MOST_BYTES: usize = 1 << 20;
 
@@ -37,8 +38,11 @@ pub(super) struct Scripts {
     pub fill: Script,
     pub record: Script,
     pub announce: Script,
+    pub enter: Script,
     pub settle: Script,
+    pub leave: Script,
     pub abort: Script,
+    pub withdraw: Script,
     pub scan: Script,
     pub begin: Script,
     pub build: Script,
@@ -61,8 +65,11 @@ pub(super) static SCRIPTS: LazyLock<Scripts> = LazyLock::new(|| Scripts {
     fill: Script::new(include_str!("scripts/fill.lua")),
     record: Script::new(include_str!("scripts/record.lua")),
     announce: Script::new(include_str!("scripts/announce.lua")),
+    enter: Script::new(include_str!("scripts/enter.lua")),
     settle: Script::new(include_str!("scripts/settle.lua")),
+    leave: Script::new(include_str!("scripts/leave.lua")),
     abort: Script::new(include_str!("scripts/abort.lua")),
+    withdraw: Script::new(include_str!("scripts/withdraw.lua")),
     scan: Script::new(include_str!("scripts/scan.lua")),
     begin: Script::new(include_str!("scripts/begin.lua")),
     build: Script::new(include_str!("scripts/build.lua")),
@@ -110,8 +117,11 @@ impl Scripts {
             &self.fill,
             &self.record,
             &self.announce,
+            &self.enter,
             &self.settle,
+            &self.leave,
             &self.abort,
+            &self.withdraw,
             &self.scan,
             &self.begin,
             &self.build,
@@ -140,15 +150,18 @@ impl Scripts {
 /// What a script is called with.
 pub(super) struct Call {
     script: &'static Script,
+    /// Where all of its keys lie on a cluster.
+    slot: u16,
     keys: Vec<Vec<u8>>,
     arguments: Vec<Vec<u8>>,
     bytes: usize,
 }
 
 impl Call {
-    pub fn new(script: &'static Script) -> Self {
+    pub fn new(script: &'static Script, slot: u16) -> Self {
         Self {
             script,
+            slot,
             keys: Vec::new(),
             arguments: Vec::new(),
             bytes: 0,
@@ -185,7 +198,7 @@ impl Call {
         self.keys.len() >= MOST_KEYS || self.bytes >= MOST_BYTES
     }
 
-    pub fn command(&self) -> Cmd {
+    pub fn command(&self) -> Command {
         let mut command = Cmd::with_capacity(
             3 + self.keys.len() + self.arguments.len(),
             self.script.hash.len() + self.bytes,
@@ -197,7 +210,11 @@ impl Call {
         for part in self.keys.iter().chain(&self.arguments) {
             command.arg(&part[..]);
         }
-        command
+        Command {
+            command,
+            slot: self.slot,
+            weight: self.keys.len() + self.arguments.len(),
+        }
     }
 }
 

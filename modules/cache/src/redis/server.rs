@@ -21,7 +21,8 @@ pub(super) struct Server {
     version: String,
     role: String,
     policy: String,
-    is_cluster: bool,
+    /// Whether it is one of a cluster.
+    pub is_cluster: bool,
     is_loading: bool,
 }
 
@@ -58,12 +59,6 @@ impl Server {
                 "the cache needs Redis {VERSION}.0 or later, and this is {}",
                 self.version
             )));
-        }
-        if self.is_cluster {
-            return Err(unavailable(
-                "the cache needs a Redis that is one server, and this is a node of a cluster \
-                 (`cluster-enabled yes`)",
-            ));
         }
         if self.role != "master" {
             return Err(not_a_master());
@@ -130,11 +125,6 @@ mod tests {
                 "set `maxmemory-policy noeviction`",
             ),
             ("role:master", "role:slave", "give the URL of its master"),
-            (
-                "cluster_enabled:0",
-                "cluster_enabled:1",
-                "`cluster-enabled yes`",
-            ),
             ("loading:0", "loading:1", "still loading"),
         ] {
             let server = Server::read(&INFO.replace(there, instead)).unwrap();

@@ -7,27 +7,30 @@ use std::{
 
 use nubo_core::{
     Error, Result,
-    cache::{Held, Lookup, Members, Scan, SetName, Statistics},
+    cache::{Held, Lookup, Members, Reach, Scan, SetName, Statistics},
     coordination::{Epoch, Incarnation},
     id::Id,
     observe::BatchId,
     position::Position,
     schema::{CacheTier, Collection, CollectionId},
 };
-use redis::{Cmd, Value};
+use redis::Value;
 
 use super::{
     Shared,
-    answers::{flags, number},
-    batches::is_nothing_to_settle,
+    answers::{are_yes, number},
+    batches::{Announcing, Written},
     counts::add,
+    fates::{Aborted, is_nothing_to_settle},
     gather::Gathering,
     keys::Keys,
-    link::unexpected,
+    link::{Command, unexpected},
     lists::{Known, Lists, Name},
     packed,
+    partitions::Partition,
     reading::{Documents, Marks},
     scripts::{Call, SCRIPTS, Script},
+    spread::{Calls, Spread},
 };
 use crate::{
     sets::Mark,
@@ -36,8 +39,6 @@ use crate::{
 
 /// How many documents one command reads.
 pub(super) const CHUNK: usize = 100;
-/// How many commands and calls are sent together. Each of them lets others have their turn.
-const TOGETHER: usize = 4;
 /// The longest lifetime, in milliseconds: a thousand years.
 const LONGEST: i64 = 31_536_000_000_000;
 
@@ -50,8 +51,8 @@ pub struct RedisStorage {
     pub(super) documents: Gathering<Documents>,
     pub(super) marks: Gathering<Marks>,
     lists: Lists,
-    /// How many records there are of each batch that is announced and not settled.
-    pub(super) written: Mutex<HashMap<BatchId, u32>>,
+    /// The records of each batch that is announced and not settled.
+    pub(super) written: Mutex<HashMap<BatchId, Written>>,
 }
 
 impl RedisStorage {
@@ -62,7 +63,7 @@ impl RedisStorage {
         instance: Id,
     ) -> Self {
         Self {
-            keys: Keys::new(&shared.settings.prefix, epoch),
+            keys: shared.keys(epoch, &incarnation),
             lists: Lists::new(shared.settings.lists),
             marks: Gathering::default(),
             shared,
@@ -73,46 +74,31 @@ impl RedisStorage {
         }
     }
 
-    pub(super) async fn run(&self, commands: Vec<Cmd>) -> Result<Vec<Value>> {
+    /// Sends commands, some of which call scripts, each partition's in their order.
+    pub(super) async fn run(&self, commands: Vec<Command>) -> Result<Vec<Value>> {
         let connection = self.shared.link.to(&self.incarnation)?;
-        self.shared.link.run(&connection, commands).await
+        self.shared.link.call(&connection, commands).await
     }
 
-    /// Calls scripts, some at a time.
+    /// Calls scripts, each partition's in their order.
     pub(super) async fn call(&self, calls: &[Call]) -> Result<Vec<Value>> {
-        self.call_all(calls.iter().map(Call::command)).await
+        self.run(calls.iter().map(Call::command).collect()).await
     }
 
-    /// Sends commands, some of which call scripts, some at a time and in their order.
-    async fn call_all(&self, commands: impl IntoIterator<Item = Cmd>) -> Result<Vec<Value>> {
-        let connection = self.shared.link.to(&self.incarnation)?;
-        let mut commands = commands.into_iter().peekable();
-        let mut answers = Vec::with_capacity(commands.size_hint().0);
-        while commands.peek().is_some() {
-            let some = commands.by_ref().take(TOGETHER).collect();
-            answers.extend(self.shared.link.call(&connection, some).await?);
-        }
-        Ok(answers)
-    }
-
-    /// Calls a script for each of many, as many in one call as it may do without a pause.
-    pub(super) async fn call_for_each<T>(
-        &self,
-        begin: impl Fn() -> Call,
-        each: impl IntoIterator<Item = T>,
-        add: impl Fn(&mut Call, T),
-    ) -> Result<Vec<Value>> {
-        let mut each = each.into_iter().peekable();
-        if each.peek().is_none() {
+    /// Calls a script for many things. What it answers about each.
+    pub(super) async fn call_each(&self, mut calls: Calls) -> Result<Vec<Value>> {
+        if calls.commands.is_empty() {
             return Ok(Vec::new());
         }
-        self.call(&calls_for_each(begin(), &begin, each, add)).await
+        let commands = std::mem::take(&mut calls.commands);
+        let answers = self.run(commands).await?;
+        calls.read(answers)
     }
 
-    /// A call of a script in this epoch.
-    pub(super) fn begun(&self, script: &'static Script) -> Call {
-        let mut call = Call::new(script);
-        call.key(self.keys.epoch());
+    /// A call of a script in a partition of this epoch.
+    pub(super) fn begun(&self, script: &'static Script, partition: Partition) -> Call {
+        let mut call = Call::new(script, self.keys.slot(partition));
+        call.key(self.keys.epoch(partition));
         call
     }
 
@@ -166,18 +152,19 @@ impl Storage for RedisStorage {
         let mut fills = Vec::with_capacity(documents.len());
         for (key, token, held) in documents {
             let (_, cache) = self.tier(key.collection)?;
-            fills.push((key, token, packed::document(&held, cache)));
+            let fill = (key, token, packed::document(&held, cache));
+            fills.push((self.keys.home(key), fill));
         }
-        let begin = || {
-            let mut call = self.begun(&SCRIPTS.fill);
+        let begin = |home| {
+            let mut call = self.begun(&SCRIPTS.fill, home);
             call.number(milliseconds(lifetime));
             call
         };
-        let answers = self.call_for_each(begin, fills, |call, (key, token, document)| {
+        let calls = Spread::new(fills).calls(begin, |call, (key, token, document)| {
             call.key(self.keys.document(key)).number(token);
             call.argument(document);
         });
-        let counts = flags(answers.await?, keys.len())?;
+        let counts = are_yes(&self.call_each(calls).await?)?;
         for (key, counts) in keys.iter().zip(&counts) {
             self.shared.counts.of(key.collection, |count| {
                 add(match counts {
@@ -195,32 +182,39 @@ impl Storage for RedisStorage {
         documents: &[Announced],
         claimed: &[DocumentKey],
     ) -> Result<Vec<bool>> {
-        let mut worth = vec![false; documents.len()];
         let (new, known): (Vec<_>, Vec<_>) = documents
             .iter()
             .enumerate()
-            .partition(|(_, announced)| announced.is_new);
+            .map(Announcing::new)
+            .partition(Announcing::is_new);
+        let mut worth = vec![false; documents.len()];
         let claims = self.claims_of(batch, claimed);
         let mut commands = self.records(batch, documents, &claims)?;
         let records = commands.len();
-        commands.extend(self.announcements(batch, &known));
-        let calls = commands.len() - records;
+        let mut tokens = self.tokens(batch, &known);
+        let calls = tokens.len();
+        commands.extend(tokens.take_commands());
         // Where nobody reads the sets of new documents now, who builds them later finds the records.
         let heads = self.heads(&new);
-        commands.extend(heads.iter().cloned());
-        let mut answers = self.call_all(commands).await?.into_iter().skip(records);
-        let mut note = |announced: &[(usize, &Announced)], answers| {
-            let flags = flags(answers, announced.len())?;
-            for ((at, _), flag) in announced.iter().zip(flags) {
-                worth[*at] = flag;
-            }
-            Ok::<_, Error>(())
-        };
-        note(&known, answers.by_ref().take(calls).collect())?;
-        let read = self.read_among(new, answers.collect())?;
-        if !read.is_empty() {
-            let answers = self.call_all(self.announcements(batch, &read)).await?;
-            note(&read, answers)?;
+        commands.extend(heads.iter().flat_map(|heads| heads.commands(&self.keys)));
+        let mut answers = self.run(commands).await?.into_iter().skip(records);
+        tokens.note(answers.by_ref().take(calls).collect(), &mut worth)?;
+        let read = self.read_among(&new, &heads, answers)?;
+        // Each document has its token before its sets have other stamps.
+        let mut tokens = self.tokens(batch, &read);
+        let mut entries = self.entries(&known);
+        let calls = tokens.len();
+        let mut commands = tokens.take_commands();
+        commands.extend(entries.take_commands());
+        if !commands.is_empty() {
+            let mut answers = self.run(commands).await?;
+            entries.note(answers.split_off(calls), &mut worth)?;
+            tokens.note(answers, &mut worth)?;
+        }
+        let mut entries = self.entries(&read);
+        let commands = entries.take_commands();
+        if !commands.is_empty() {
+            entries.note(self.run(commands).await?, &mut worth)?;
         }
         Ok(worth)
     }
@@ -236,28 +230,7 @@ impl Storage for RedisStorage {
             let packed = held.map_or_else(Vec::new, |held| packed::document(held, cache));
             settled.push((document, packed));
         }
-        let begin = |records| {
-            let mut call = self.begun(&SCRIPTS.settle);
-            self.add_records(&mut call, records);
-            call.argument(packed::batch(self.instance, batch));
-            call
-        };
-        // Who builds a set from now on reads what was committed.
-        let first = begin(self.records_of(batch));
-        let next = || begin(Vec::new());
-        let calls = calls_for_each(first, next, settled, |call, (settled, packed)| {
-            call.key(self.keys.document(settled.document));
-            call.argument(packed::version(settled.version));
-            call.argument(packed);
-            call.number(milliseconds(settled.lifetime));
-            call.argument(packed::revision(settled.left_at));
-            call.number(settled.left.len());
-            for place in &settled.left {
-                call.key(self.keys.entries(&place.set));
-                call.argument(place.position.bytes());
-            }
-        });
-        self.call(&calls).await.map(drop)
+        self.settle_all(batch, &settled).await
     }
 
     async fn abort(
@@ -266,20 +239,24 @@ impl Storage for RedisStorage {
         documents: &[Announced],
         claimed: &[DocumentKey],
     ) -> Result<()> {
-        let documents = documents.iter().map(|announced| {
+        let aborted = documents.iter().map(|announced| {
             let places = match announced.is_new {
                 true => &announced.places[..],
                 false => &[],
             };
             let entered = places.iter().map(|place| {
                 let entry = packed::entry(&place.position, announced.revision);
-                (self.keys.entries(&place.set), entry)
+                (&place.set, entry)
             });
-            (announced.document, entered.collect())
+            Aborted {
+                document: announced.document,
+                entered: entered.collect(),
+            }
         });
+        let aborted: Vec<Aborted<'_>> = aborted.collect();
         let records = self.records_of(batch);
         let claims = self.claims_of(batch, claimed);
-        self.abort_all(batch, documents, records, &claims, false)
+        self.abort_all(batch, &aborted, records, &claims, false)
             .await
     }
 
@@ -295,7 +272,13 @@ impl Storage for RedisStorage {
             self.count_hits(sets, known.scan.positions.len());
             return Ok(known.scan.clone());
         }
-        let (stamps, mut scan) = self.stretch(sets, after, most).await?;
+        let Some((stamps, mut scan)) = self.stretch(sets, after, most).await? else {
+            return Ok(Scan {
+                positions: Vec::new(),
+                reach: Reach::Nowhere,
+                documents: None,
+            });
+        };
         let Some((collection, cache)) = sets
             .first()
             .map(|set| self.tier(set.collection))
@@ -322,8 +305,9 @@ impl Storage for RedisStorage {
     }
 
     async fn begin(&self, set: &SetName) -> Result<Option<u64>> {
-        let mut call = self.begun(&SCRIPTS.begin);
-        call.keys(self.keys.set(set)).key(self.keys.records());
+        let home = self.keys.home_of_set(set);
+        let mut call = self.begun(&SCRIPTS.begin, home);
+        call.keys(self.keys.set(set)).key(self.keys.records(home));
         call.argument(packed::set_name(set));
         match &self.call(&[call]).await?[..] {
             [Value::Nil] => Ok(None),
@@ -339,7 +323,7 @@ impl Storage for RedisStorage {
             (false, Some(last)) => packed::mark(&Mark::To(last.position.clone())),
             (false, None) => Vec::new(),
         };
-        let mut call = self.begun(&SCRIPTS.build);
+        let mut call = self.begun(&SCRIPTS.build, self.keys.home_of_set(set));
         call.keys(self.keys.set(set)).number(token);
         call.argument(members.after.as_ref().map_or(&[][..], Position::bytes));
         call.argument(mark);
@@ -376,26 +360,7 @@ impl Storage for RedisStorage {
     }
 }
 
-/// A first call, and as many more as it takes for each of many.
-pub(super) fn calls_for_each<T>(
-    first: Call,
-    next: impl Fn() -> Call,
-    each: impl IntoIterator<Item = T>,
-    add: impl Fn(&mut Call, T),
-) -> Vec<Call> {
-    let mut calls = Vec::new();
-    let mut call = first;
-    for one in each {
-        if call.is_full() {
-            calls.push(std::mem::replace(&mut call, next()));
-        }
-        add(&mut call, one);
-    }
-    calls.push(call);
-    calls
-}
-
 /// A lifetime as scripts take it.
-fn milliseconds(lifetime: Option<i64>) -> i64 {
+pub(super) fn milliseconds(lifetime: Option<i64>) -> i64 {
     lifetime.map_or(0, |lifetime| lifetime.clamp(1, LONGEST))
 }

@@ -1,10 +1,10 @@
 //! What goes through many keys: clearing an epoch, sweeping old ones, and taking back what an
 //! instance has announced.
 //!
-//! Redis hands keys out some at a time. A key that is there from the beginning to the end of that is
+//! Each server hands its keys out some at a time. A key that is there from the beginning to the end of that is
 //! among them; one that comes or goes meanwhile may be or not.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use nubo_core::{
     Result,
@@ -12,15 +12,19 @@ use nubo_core::{
     coordination::{Epoch, Incarnation},
     observe::BatchId,
 };
-use redis::{Cmd, Value};
+use redis::Value;
 
 use super::{
     Shared,
-    answers::{array, bytes, flags},
+    answers::{are_yes, array, bytes},
+    batches::Records,
+    fates::Aborted,
     keys::{Found, Kind, pattern_of_all},
-    link::{Connection, unexpected},
+    link::{Command, Connection, unexpected},
     packed,
+    partitions::Partition,
     scripts::{Call, SCRIPTS},
+    spread::Spread,
     storage::RedisStorage,
 };
 use crate::storage::DocumentKey;
@@ -35,17 +39,19 @@ struct Announcement {
 /// How many keys are looked at in one step.
 const STEP: usize = 1000;
 
-/// Goes through the keys that match a pattern.
+/// Goes through the keys of one server that match a pattern.
 pub(super) struct Walk {
     pattern: Vec<u8>,
+    server: usize,
     /// Where Redis goes on; none at the end.
     cursor: Option<u64>,
 }
 
 impl Walk {
-    pub fn through(pattern: Vec<u8>) -> Self {
+    pub fn through(server: usize, pattern: Vec<u8>) -> Self {
         Self {
             pattern,
+            server,
             cursor: Some(0),
         }
     }
@@ -62,8 +68,8 @@ impl Walk {
         let mut command = redis::cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(&self.pattern);
         command.arg("COUNT").arg(STEP);
-        let answers = shared.link.run(connection, vec![command]).await?;
-        let (cursor, keys) = step(answers)?;
+        let answers = shared.link.run(connection, self.server, vec![command]);
+        let (cursor, keys) = step(answers.await?)?;
         self.cursor = cursor;
         keys.into_iter().map(bytes).collect::<Result<_>>().map(Some)
     }
@@ -74,14 +80,16 @@ pub(super) async fn sweep(shared: &Shared, below: Epoch, on: &Incarnation) -> Re
     let connection = shared.link.to(on)?;
     // Once the epochs' own keys are gone, nothing of them can come back while the rest goes.
     for own in [true, false] {
-        let mut walk = Walk::through(pattern_of_all(&shared.settings.prefix));
-        while let Some(mut keys) = walk.next(shared, &connection).await? {
-            keys.retain(|key| {
-                Found::parse(&shared.settings.prefix, key).is_some_and(|found| {
-                    found.epoch.number < below.number && found.part.is_none() == own
-                })
-            });
-            unlink(shared, &connection, &keys).await?;
+        for server in connection.servers() {
+            let mut walk = Walk::through(server, pattern_of_all(&shared.settings.prefix));
+            while let Some(mut keys) = walk.next(shared, &connection).await? {
+                keys.retain(|key| {
+                    Found::parse(&shared.settings.prefix, key).is_some_and(|found| {
+                        found.epoch.number < below.number && found.part.is_none() == own
+                    })
+                });
+                unlink(shared, &connection, keys).await?;
+            }
         }
     }
     Ok(())
@@ -91,18 +99,28 @@ pub(super) async fn sweep(shared: &Shared, below: Epoch, on: &Incarnation) -> Re
 pub(super) async fn unlink(
     shared: &Shared,
     connection: &Arc<Connection>,
-    keys: &[Vec<u8>],
+    keys: Vec<Vec<u8>>,
 ) -> Result<()> {
-    if keys.is_empty() {
+    let mut slots: BTreeMap<u16, Vec<Vec<u8>>> = BTreeMap::new();
+    for key in keys {
+        slots.entry(connection.slot(&key)).or_default().push(key);
+    }
+    let mut commands = Vec::new();
+    for (slot, keys) in slots {
+        commands.extend(keys.chunks(STEP).map(|keys| {
+            let mut command = redis::cmd("UNLINK");
+            command.arg(keys);
+            Command {
+                command,
+                slot,
+                weight: keys.len(),
+            }
+        }));
+    }
+    if commands.is_empty() {
         return Ok(());
     }
-    let command = |keys: &[Vec<u8>]| {
-        let mut command = redis::cmd("UNLINK");
-        command.arg(keys);
-        command
-    };
-    let commands: Vec<Cmd> = keys.chunks(STEP).map(command).collect();
-    shared.link.run(connection, commands).await.map(drop)
+    shared.link.call(connection, commands).await.map(drop)
 }
 
 impl RedisStorage {
@@ -119,88 +137,108 @@ impl RedisStorage {
     async fn forget_some(&self, of_readers: bool) -> Result<()> {
         let shared = &self.shared;
         let connection = shared.link.to(&self.incarnation)?;
-        let mut walk = Walk::through(self.keys.pattern());
-        while let Some(keys) = walk.next(shared, &connection).await? {
-            let mut gone = Vec::new();
-            let mut documents = Vec::new();
-            let mut sets = Vec::new();
-            for key in keys {
-                let Some(found) = Found::parse(&shared.settings.prefix, &key) else {
-                    continue;
-                };
-                match found.part {
-                    Some((Kind::Document, _)) => documents.push(key),
-                    Some((Kind::Builders, _)) if of_readers => gone.push(key),
-                    Some((Kind::Entries | Kind::Mark, _)) if !of_readers => {
-                        sets.extend(found.set(&shared.catalog));
+        for server in connection.servers() {
+            let mut walk = Walk::through(server, self.keys.pattern());
+            while let Some(keys) = walk.next(shared, &connection).await? {
+                let mut gone = Vec::new();
+                let mut documents = Vec::new();
+                let mut sets = Vec::new();
+                for key in keys {
+                    let Some(found) = Found::parse(&shared.settings.prefix, &key) else {
+                        continue;
+                    };
+                    match found.part {
+                        Some((Kind::Document, _)) => {
+                            documents.extend(found.document(&shared.catalog));
+                        }
+                        Some((Kind::Builders, _)) if of_readers => gone.push(key),
+                        Some((Kind::Entries | Kind::Mark, _)) if !of_readers => {
+                            sets.extend(found.set(&shared.catalog));
+                        }
+                        _ => {}
                     }
-                    _ => {}
                 }
+                unlink(shared, &connection, gone).await?;
+                self.drop_documents(&documents, of_readers).await?;
+                sets.sort_unstable();
+                sets.dedup();
+                self.drop_sets(&sets).await?;
             }
-            unlink(shared, &connection, &gone).await?;
-            self.drop_documents(documents, of_readers).await?;
-            sets.sort_unstable();
-            sets.dedup();
-            self.drop_sets(&sets).await?;
         }
         Ok(())
     }
 
-    /// Forgets what is known of documents, by their keys, or only fill tokens. Which ones had any of
-    /// that.
+    /// Forgets what is known of documents, or only fill tokens. Which ones had any of that.
     pub(super) async fn drop_documents(
         &self,
-        documents: Vec<Vec<u8>>,
+        documents: &[DocumentKey],
         tokens_only: bool,
     ) -> Result<Vec<bool>> {
-        let count = documents.len();
-        let begin = || {
-            let mut call = self.begun(&SCRIPTS.drop);
+        let begin = |home| {
+            let mut call = self.begun(&SCRIPTS.drop, home);
             call.number(u8::from(tokens_only));
             call
         };
-        let add = |call: &mut Call, document| {
-            call.key(document);
-        };
-        flags(self.call_for_each(begin, documents, add).await?, count)
+        let own = documents.iter().map(|own| (self.keys.home(*own), *own));
+        let calls = Spread::new(own).calls(begin, |call, document| {
+            call.key(self.keys.document(document));
+        });
+        are_yes(&self.call_each(calls).await?)
     }
 
     /// Forgets sets. Which ones were there.
     pub(super) async fn drop_sets(&self, sets: &[SetName]) -> Result<Vec<bool>> {
-        let begin = || self.begun(&SCRIPTS.forget);
-        let add = |call: &mut Call, set: &SetName| {
+        let begin = |home| self.begun(&SCRIPTS.forget, home);
+        let own = sets.iter().map(|set| (self.keys.home_of_set(set), set));
+        let calls = Spread::new(own).calls(begin, |call, set| {
             call.keys(self.keys.set(set));
-        };
-        flags(self.call_for_each(begin, sets, add).await?, sets.len())
+        });
+        are_yes(&self.call_each(calls).await?)
     }
 
     /// Fences the instance, and takes back what it has announced and not settled.
     pub(super) async fn take_back(&self) -> Result<()> {
-        let connection = self.shared.link.to(&self.incarnation)?;
-        self.call(&[self.fence()]).await?;
-        // From now on nothing is added.
+        let fences: Vec<Call> = self.keys.partitions().map(|own| self.fence(own)).collect();
+        self.call(&fences).await?;
+        // From now on nothing is added anywhere.
+        for partition in self.keys.partitions() {
+            self.take_back_in(partition).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_back_in(&self, partition: Partition) -> Result<()> {
         let mut cursor = Some(0);
         while let Some(from) = cursor {
             let mut command = redis::cmd("HSCAN");
-            command.arg(self.keys.records());
+            command.arg(self.keys.records(partition));
             command.arg(from).arg("COUNT").arg(STEP / 4);
-            let answers = self.shared.link.run(&connection, vec![command]).await?;
-            let (next, entries) = step(answers)?;
+            let command = Command {
+                command,
+                slot: self.keys.slot(partition),
+                weight: STEP / 4,
+            };
+            let (next, entries) = step(self.run(vec![command]).await?)?;
             cursor = next;
             for record in self.own(entries)? {
                 // Their places stay: they may be right. So do their claims, which go when the recent
                 // tier has what was committed of them.
-                let documents = record.documents.into_iter().map(|key| (key, Vec::new()));
-                self.abort_all(record.batch, documents, vec![record.name], &[], true)
+                let documents = record.documents.into_iter().map(|document| Aborted {
+                    document,
+                    entered: Vec::new(),
+                });
+                let documents: Vec<Aborted<'_>> = documents.collect();
+                let records = Records::from([(partition, vec![record.name])]);
+                self.abort_all(record.batch, &documents, records, &[], true)
                     .await?;
             }
         }
         Ok(())
     }
 
-    fn fence(&self) -> Call {
-        let mut call = self.begun(&SCRIPTS.fence);
-        call.key(self.keys.fence(self.instance));
+    fn fence(&self, partition: Partition) -> Call {
+        let mut call = self.begun(&SCRIPTS.fence, partition);
+        call.key(self.keys.fence(partition, self.instance));
         call
     }
 

@@ -231,11 +231,10 @@ pub(crate) fn gone(revision: i64) -> Version {
     Version::gone(Revision::new(revision))
 }
 
-/// A test of each behaviour, in worlds that an async function makes together with whatever must stay
-/// as long as they do.
-macro_rules! test_behaviours {
-    ($world:path) => {
-        $crate::storage_tests::test_behaviours!($world:
+/// Hands all behaviours to a macro, behind what else it takes.
+macro_rules! with_behaviours {
+    ($macro:ident! $world:path) => {
+        $crate::storage_tests::$macro! { $world:
             what_is_filled_is_held
             what_is_held_is_what_was_put_there
             an_announcement_makes_a_fill_worthless
@@ -263,7 +262,16 @@ macro_rules! test_behaviours {
             lists_are_opened_as_they_were_begun_and_once
             who_begins_the_lists_knows_the_batches_that_are_under_way
             lists_stay_when_the_cache_is_cleared_and_are_closed_when_it_is_distrusted
-        );
+        }
+    };
+}
+pub(crate) use with_behaviours;
+
+/// A test of each behaviour, in worlds that an async function makes together with whatever must stay
+/// as long as they do.
+macro_rules! test_behaviours {
+    ($world:path) => {
+        $crate::storage_tests::with_behaviours!(test_behaviours! $world);
     };
     ($world:path: $($behaviour:ident)*) => {$(
         #[tokio::test]
@@ -274,3 +282,14 @@ macro_rules! test_behaviours {
     )*};
 }
 pub(crate) use test_behaviours;
+
+/// One behaviour after another, each in a world that an async closure makes.
+macro_rules! show_behaviours {
+    ($world:path) => {
+        $crate::storage_tests::with_behaviours!(show_behaviours! $world)
+    };
+    ($world:path: $($behaviour:ident)*) => {$(
+        $crate::storage_tests::$behaviour(&$world().await).await;
+    )*};
+}
+pub(crate) use show_behaviours;

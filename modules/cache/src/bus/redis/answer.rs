@@ -7,8 +7,12 @@ use redis::RedisError;
 
 /// What scripts answer where the epoch is another one.
 const STALE: &str = "STALEEPOCH";
-/// What Redis answers for the moment: it is starting, or busy, or another server is to take over.
-const MOMENTARY: [&str; 6] = [
+/// What Redis answers for the moment: it is starting, or busy, or another server is to take over, or has
+/// already.
+const MOMENTARY: [&str; 9] = [
+    "ASK",
+    "CLUSTERDOWN",
+    "MOVED",
     "LOADING",
     "BUSY",
     "READONLY",

@@ -24,6 +24,9 @@
 //! - `leases:`, `accounts:` and `due`: presence (`scripts/presence_prelude.lua`).
 //!
 //! Everything but `epoch`, `sequence` and `lost` runs out by itself.
+//!
+//! On a cluster all of it lies in one slot, and whoever publishes or listens does so at the server that
+//! has it ([`place`]).
 
 mod answer;
 mod catch_up;
@@ -33,6 +36,7 @@ mod line;
 mod names;
 mod order;
 mod outbox;
+mod place;
 mod server;
 mod settings;
 mod shared;

@@ -10,8 +10,8 @@ use std::{
 
 use nubo_core::{bus::Lease, id::Id, time::Timestamp};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, Script,
-    ScriptInvocation,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, FromRedisValue, RedisError, RedisResult,
+    Script, ScriptInvocation,
     aio::{MultiplexedConnection, PubSub},
 };
 
@@ -19,6 +19,7 @@ use super::{
     answer::{Entered, Entry, Failure, Opened, Recalled, Told},
     names::EVERYONE,
     order::Order,
+    place,
     settings::RedisBusSettings,
     wire::GAP,
 };
@@ -27,7 +28,12 @@ use super::{
 pub(super) const LEASES_AT_ONCE: usize = 500;
 /// A connection to Redis, made anew whenever it breaks.
 pub(super) struct Server {
-    client: Client,
+    /// A server, or some of a cluster's.
+    servers: Vec<ConnectionInfo>,
+    /// Of all keys on a cluster.
+    slot: u16,
+    /// The one that has them, once that is known.
+    place: Mutex<Option<ConnectionInfo>>,
     prefix: String,
     timeout: Duration,
     /// Arguments that all scripts take, after prefix and epoch.
@@ -61,7 +67,9 @@ impl Server {
     pub fn new(settings: &RedisBusSettings) -> RedisResult<Self> {
         let millis = |duration: Duration| duration.as_millis().max(1).to_string();
         Ok(Self {
-            client: Client::open(settings.url.as_str())?,
+            servers: crate::redis::servers(&settings.url)?,
+            slot: crate::redis::slot(settings.prefix.as_bytes()),
+            place: Mutex::new(None),
             prefix: settings.prefix.clone(),
             timeout: settings.timeout,
             limits: [
@@ -80,8 +88,22 @@ impl Server {
 
     /// A connection for subscriptions.
     pub async fn subscriptions(&self) -> Result<PubSub, Failure> {
-        self.in_time(async { Ok(self.client.get_async_pubsub().await?) })
+        self.in_time(async { Ok(self.client().await?.get_async_pubsub().await?) })
             .await
+    }
+
+    /// For the server that has the keys.
+    async fn client(&self) -> Result<Client, Failure> {
+        let known = locked(&self.place).clone();
+        let place = match known {
+            Some(place) => place,
+            None => {
+                let found = place::find(&self.servers, self.slot, self.timeout).await?;
+                *locked(&self.place) = Some(found.clone());
+                found
+            }
+        };
+        Ok(Client::open(place)?)
     }
 
     /// Runs within the time limit.
@@ -111,30 +133,23 @@ impl Server {
         answer
     }
 
-    /// Gives the connection up; the next one who asks makes another.
+    /// Gives the connection up; the next one who asks makes another, wherever the keys are by then.
     pub fn hang_up(&self) {
-        *self.held() = None;
-    }
-
-    fn held(&self) -> MutexGuard<'_, Option<MultiplexedConnection>> {
-        // Nothing panics while it holds the lock.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.place) = None;
+        *locked(&self.connection) = None;
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, Failure> {
-        if let Some(connection) = &*self.held() {
+        if let Some(connection) = &*locked(&self.connection) {
             return Ok(connection.clone());
         }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(Some(self.timeout));
-        let made = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let client = self.client().await?;
+        let made = client.get_multiplexed_async_connection_with_config(&config);
         let made = made.await?;
-        *self.held() = Some(made.clone());
+        *locked(&self.connection) = Some(made.clone());
         Ok(made)
     }
 
@@ -326,6 +341,11 @@ impl Server {
         }
         self.run(&call).await
     }
+}
+
+fn locked<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while it holds the lock.
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn from_value<T: FromRedisValue>(value: redis::Value) -> Result<T, Failure> {

@@ -6,10 +6,11 @@ use std::time::Duration;
 /// a password.
 #[derive(Clone)]
 pub struct RedisBusSettings {
-    /// Where Redis is: `redis://:password@host:6379/0`, `rediss://…` with TLS.
+    /// Where Redis is: `redis://:password@host:6379/0`, `rediss://…` with TLS; of a cluster any
+    /// server, or several, separated by commas.
     pub url: String,
-    /// What all keys begin with. Instances with the same prefix are one. All keys must be on one
-    /// server: Redis Cluster is not supported.
+    /// What all keys begin with. Instances with the same prefix are one. On a cluster it must have
+    /// something in braces, by which all keys lie together.
     pub prefix: String,
     /// How long events are kept for those who come back.
     pub replay: Duration,

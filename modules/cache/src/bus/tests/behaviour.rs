@@ -2,7 +2,10 @@
 //! one process they are the same.
 
 use super::{redis_server::RedisServer, *};
-use crate::bus::{LocalBus, LocalBusSettings, redis::tests::Instances};
+use crate::{
+    bus::{LocalBus, LocalBusSettings, redis::tests::Instances},
+    redis_service::Cluster,
+};
 
 struct Pair {
     speaker: Arc<dyn Bus>,
@@ -46,6 +49,17 @@ macro_rules! behaviours {
                     one.stop().await;
                     two.stop().await;
                 }
+            )*
+        }
+
+        #[tokio::test]
+        async fn over_a_cluster() {
+            let cluster = Cluster::start();
+            $(
+                let Instances { one, two } = Instances::over(&cluster, stringify!($name));
+                $name(&Pair { speaker: one.clone(), listener: two.clone() }).await;
+                one.stop().await;
+                two.stop().await;
             )*
         }
     };

@@ -6,9 +6,11 @@
 -- New documents leave the sets that they have not entered after all. What others have too much they
 -- keep: the place may have been the document's before.
 --
--- Keys: the epoch, the records; the pending lists that claims go from; of each document its own, then the entries of sets that it leaves.
+-- Keys: the epoch, the records; the pending lists that claims go from; of each document its own, then
+-- the entries of sets that it leaves, as far as they are in its partition.
 -- Arguments: how many records are done with, and their names; how many pending lists there are, of each
--- the number of claims, and these; the batch's token, 1 where it may have been committed, else 0; of each document the number of those sets, and its entry in each.
+-- the number of claims, and these; the batch's token, 1 where it may have been committed, else 0; of
+-- each document the number of those sets, and its entry in each.
 
 local records = key()
 for _ = 1, tonumber(argument()) do

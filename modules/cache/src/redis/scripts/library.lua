@@ -2,8 +2,9 @@
 -- numbers KEPT and MOST (see `sets.rs`), MOST_PENDING and MOST_CLAIMS (see `claims.rs`), and FILL_TIME
 -- and BUILD_TIME, in milliseconds, and BUILDS.
 --
--- The first key is the epoch's. Where it is not there, nothing is done: what comes late, or comes to
--- a server that has lost its data, comes for an epoch that is over. Its value counts tokens.
+-- The first key is the epoch's, in the partition where all other keys are. Where it is not there,
+-- nothing is done: what comes late, or comes to a server that has lost its data, comes for an epoch
+-- that is over. Its value counts tokens.
 --
 -- A document has one key. What is there begins with a letter:
 --   H  it is held: the packed document, which begins with the revision
@@ -22,10 +23,11 @@
 --
 -- A batch that is about to change documents puts an entry where somebody reads it, or is about to:
 -- where the set is complete down to there, or has builders. Where neither is so, the set is as it is,
--- and who begins to build it finds what is under way in the epoch's records.
+-- and who begins to build it finds what is under way in the records of its partition.
 --
 -- Whatever is announced gives the marks of the sets that it touches another stamp: who has read such a
--- set knows by it whether anything may have changed.
+-- set knows by it whether anything may have changed. The document has its token by then, or gets it in
+-- the same step, so that nobody reads the new stamp and then the document as it was.
 --
 -- The pending lists of the recent tier are there as long as they have a state: 'B', the epoch of the
 -- recent tier (12 bytes) and a nonce where they were begun, 'O' and the epoch where they are open. Each
@@ -91,9 +93,14 @@ local function put(set, position, revision, is_new)
   redis.call('ZADD', set.entries, 0, member)
 end
 
+-- Takes entries out of a set that were put there up to a revision. A later version stays.
+local function leave(entries, position, revision)
+  redis.call('ZREMRANGEBYLEX', entries, '[' .. position, '[' .. position .. revision)
+end
+
 local STAMP = 16
 
--- A stamp that nothing else of the epoch has.
+-- A stamp that nothing else of the partition has.
 local function next_stamp()
   return string.format('%016d', next_token())
 end
@@ -131,6 +138,49 @@ local function cut_back(set)
   if covers(redis.call('GET', set.mark), last) then
     redis.call('SET', set.mark, next_stamp() .. 'T' .. last)
   end
+end
+
+-- One stamp for all that a call touches.
+local touched
+
+local function touch(key, mark)
+  touched = touched or next_stamp()
+  redis.call('SET', key, touched .. reach_of(mark))
+end
+
+-- Puts a document into the sets where it will stand, as far as those are read, and gives the marks of
+-- them, and of those where it stands, another stamp. They are named next: how many sets it will stand
+-- in, its revision, and its position in each; how many it stands in, or nothing where nobody knows.
+-- Whether somebody has built any where it will stand.
+local function enter(partition_stamp, is_new)
+  local count, revision, is_read = argument(), argument(), false
+  for _ = 1, tonumber(count) do
+    local set, position = set_keys(), argument()
+    local head = redis.call('MGET', set.mark, set.builders)
+    local mark, builders = head[1], head[2]
+    if mark then
+      touch(set.mark, mark)
+      is_read = true
+    end
+    if builders or covers(mark, position) then
+      put(set, position, revision, is_new)
+      cut_back(set)
+    end
+  end
+  local stood = argument()
+  if stood == '' then
+    touched = touched or next_stamp()
+    redis.call('SET', partition_stamp, touched)
+  else
+    for _ = 1, tonumber(stood) do
+      local key = key()
+      local mark = redis.call('GET', key)
+      if mark then
+        touch(key, mark)
+      end
+    end
+  end
+  return is_read
 end
 
 -- Documents -------------------------------------------------------------------------------------

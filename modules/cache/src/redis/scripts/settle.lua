@@ -3,17 +3,19 @@
 -- one that says it twice, or after it was taken back, changes nothing.
 --
 -- Keys: the epoch, the records; of each document its own, then the entries of the sets that it has
--- left.
+-- left, as far as they are in its partition.
 -- Arguments: how many records are done with, and their names; the token of the batch; of each
 -- document its version, the packed document (nothing where none is to be held), its lifetime, the
 -- revision that it had where it has left, the number of those sets, and the position that it had in
 -- each.
+-- Returns of each 1 where the token was still there, else 0.
 
 local records = key()
 for _ = 1, tonumber(argument()) do
   redis.call('HDEL', records, argument())
 end
 local token = argument()
+local counts = {}
 while is_more() do
   local document, version, new, lifetime, left_at =
     key(), argument(), argument(), argument(), argument()
@@ -33,9 +35,9 @@ while is_more() do
   for _ = 1, tonumber(argument()) do
     local entries, position = key(), argument()
     if rest then
-      -- A later version of it stays.
-      redis.call('ZREMRANGEBYLEX', entries, '[' .. position, '[' .. position .. left_at)
+      leave(entries, position, left_at)
     end
   end
+  counts[#counts + 1] = rest and 1 or 0
 end
-return redis.status_reply('OK')
+return counts

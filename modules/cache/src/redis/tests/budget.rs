@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     RedisWatch, Storage,
-    redis::{budget::Eviction, keys::Keys},
+    redis::{budget::Eviction, keys::Keys, partitions::Partitions},
     storage_tests::{BATCH, OTHER, there},
 };
 
@@ -30,7 +30,7 @@ async fn full() -> Test {
     };
     assert!(world.storage.build(&other, token, nothing).await.unwrap());
     world.announce(BATCH, MANY + 1, &[7]).await;
-    let keys = Keys::new(&test.server.prefix, EPOCH);
+    let keys = Keys::new(&test.server.prefix, EPOCH, Partitions::ONE);
     let old = (1..=MANY / 2).map(|number| keys.document(world.key(number)));
     let sets = [world.set(), other]
         .into_iter()

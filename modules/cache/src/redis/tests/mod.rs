@@ -3,6 +3,7 @@
 mod buckets;
 mod budget;
 mod claims;
+mod cluster;
 mod epochs;
 mod failures;
 mod lists;
@@ -17,7 +18,7 @@ use nubo_core::{
 };
 use uuid::Uuid;
 
-use super::{Redis, RedisSettings, RedisStorage};
+use super::{Redis, RedisSettings, RedisStorage, partitions::Partitions};
 use crate::{
     Memory,
     storage::Remote,
@@ -31,6 +32,9 @@ use server::Server;
 
 /// Long enough for a machine that is busy with other tests.
 const LIMIT: Duration = Duration::from_secs(20);
+
+/// Few enough for things to meet, and for some of them to have a partition together.
+const PARTITIONS: Partitions = Partitions::new(5);
 
 const EPOCH: Epoch = Epoch {
     number: 3,
@@ -70,9 +74,26 @@ impl Test {
         Self::with(server, settings).await
     }
 
+    /// With an epoch as it is on a server, and with one as it is on a cluster.
+    async fn both() -> [Self; 2] {
+        [Self::new().await, Self::divided().await]
+    }
+
+    /// The same with epochs that are divided into several partitions.
+    async fn divided() -> Self {
+        let server = Server::shared();
+        let settings = settings(&server);
+        Self::in_partitions(server, settings, PARTITIONS).await
+    }
+
     async fn with(server: Server, settings: RedisSettings) -> Self {
+        Self::in_partitions(server, settings, Partitions::ONE).await
+    }
+
+    async fn in_partitions(server: Server, settings: RedisSettings, count: Partitions) -> Self {
         let catalog = Arc::new(catalog());
         let redis = Redis::new(Arc::clone(&catalog), settings).unwrap();
+        let redis = redis.divided(count);
         let incarnation = redis.reach().await.unwrap();
         redis.prepare(EPOCH, &incarnation).await.unwrap();
         let world = |number| {
@@ -120,6 +141,18 @@ mod notes {
     test_behaviours!(world);
 }
 
+/// The same in several partitions.
+mod divided {
+    use super::*;
+
+    async fn world() -> (World<RedisStorage>, Server) {
+        let test = Test::divided().await;
+        (test.world, test.server)
+    }
+
+    test_behaviours!(world);
+}
+
 struct Stopped;
 
 impl nubo_core::clock::Clock for Stopped {
@@ -129,12 +162,11 @@ impl nubo_core::clock::Clock for Stopped {
 }
 
 /// Asks the storage in this process and the one in Redis the same things.
-async fn compare(seed: u64, scale: crate::storage_tests::model::Scale, steps: usize) {
+async fn compare(test: &Test, seed: u64, scale: crate::storage_tests::model::Scale, steps: usize) {
     let catalog = Arc::new(catalog());
     let memory = Memory::new(&catalog, Arc::new(Stopped), usize::MAX);
     let memory = World::new(catalog, memory);
-    let (redis, _server) = world().await;
-    let mut model = Model::new(seed, scale, &memory, &redis);
+    let mut model = Model::new(seed, scale, &memory, &test.world);
     for _ in 0..steps {
         model.step().await;
     }
@@ -143,13 +175,15 @@ async fn compare(seed: u64, scale: crate::storage_tests::model::Scale, steps: us
 #[tokio::test]
 async fn it_answers_as_the_one_in_this_process_does() {
     for seed in 0..8 {
-        compare(seed, NARROW, 2500).await;
+        compare(&Test::new().await, seed, NARROW, 2500).await;
+        compare(&Test::divided().await, seed, NARROW, 1000).await;
     }
 }
 
 #[tokio::test]
 async fn it_does_so_with_many_documents() {
     for seed in 0..3 {
-        compare(seed, WIDE, 400).await;
+        compare(&Test::new().await, seed, WIDE, 400).await;
     }
+    compare(&Test::divided().await, 3, WIDE, 200).await;
 }

@@ -1,12 +1,16 @@
 //! Redis servers for tests: the one that `NUBO_TEST_REDIS_URL` names, or one of a test's own.
 
-use crate::redis_service::Redis;
+use crate::redis_service::{Cluster, Redis};
 
 /// A server, and what the keys of a test begin with there.
 pub(super) struct Server {
     pub url: String,
     pub prefix: String,
     own: Option<Redis>,
+    /// Ends with this.
+    _cluster: Option<Cluster>,
+    /// Whether the test's keys go with this.
+    cleans: bool,
 }
 
 impl Server {
@@ -17,6 +21,8 @@ impl Server {
                 url,
                 prefix: prefix(),
                 own: None,
+                _cluster: None,
+                cleans: true,
             },
             Err(_) => Self::start(&[]),
         }
@@ -29,6 +35,20 @@ impl Server {
             url: own.url(),
             prefix: prefix(),
             own: Some(own),
+            _cluster: None,
+            cleans: false,
+        }
+    }
+
+    /// A cluster of the test's own.
+    pub fn cluster() -> Self {
+        let cluster = Cluster::start();
+        Self {
+            url: cluster.url(),
+            prefix: prefix(),
+            own: None,
+            _cluster: Some(cluster),
+            cleans: false,
         }
     }
 
@@ -38,6 +58,8 @@ impl Server {
             url: other.url.clone(),
             prefix: other.prefix.clone(),
             own: None,
+            _cluster: None,
+            cleans: false,
         }
     }
 
@@ -100,7 +122,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if self.own.is_none() {
+        if self.cleans {
             let keys = self.keys();
             if !keys.is_empty() {
                 redis::cmd("DEL")

@@ -1,10 +1,13 @@
 //! Several instances that read, write and build at the same time, and die in the middle of it, held
 //! against a truth that knows what was there when.
 
-use std::cell::{Cell, RefCell};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+};
 
 use nubo_core::{
-    cache::{Lookup, Member, Members, Reach},
+    cache::{Lookup, Member, Members, Reach, SetName},
     id::Revision,
     observe::BatchId,
     position::Position,
@@ -15,7 +18,7 @@ use tokio::sync::Mutex;
 use super::*;
 use crate::{
     Storage,
-    storage::{Announced, Settled},
+    storage::{Announced, Place, Settled},
     storage_tests::{gone, there},
 };
 
@@ -31,6 +34,8 @@ struct Truth {
     locks: Vec<Mutex<()>>,
     commits: Cell<usize>,
     revisions: Cell<i64>,
+    /// What size each revision has.
+    sizes: RefCell<HashMap<i64, i64>>,
     random: RefCell<fastrand::Rng>,
 }
 
@@ -52,6 +57,7 @@ impl Truth {
             locks: (0..DOCUMENTS).map(|_| Mutex::default()).collect(),
             commits: Cell::new(0),
             revisions: Cell::new(1),
+            sizes: RefCell::default(),
             random: RefCell::new(fastrand::Rng::with_seed(seed)),
         }
     }
@@ -73,6 +79,20 @@ impl Truth {
         for _ in 0..self.draw(6) {
             tokio::task::yield_now().await;
         }
+    }
+}
+
+/// The sets: that of even sizes, and that of odd ones.
+fn sets(world: &World<RedisStorage>) -> [SetName; 2] {
+    ["a", "b"].map(|kind| world.set_of(kind))
+}
+
+/// Where a document of this size stands.
+fn place(world: &World<RedisStorage>, number: u128, size: i64) -> Place {
+    let [even, odd] = sets(world);
+    Place {
+        set: if size % 2 == 0 { even } else { odd },
+        position: world.position(number, size),
     }
 }
 
@@ -115,15 +135,16 @@ async fn judge_and_fill(
     }
 }
 
-/// Scans the set, which must have whatever was there all the time.
+/// Scans one set or both, which must have whatever was there all the time.
 async fn scan(truth: &Truth, world: &World<RedisStorage>) {
     while !truth.is_over() {
         let before = truth.rows.borrow().clone();
-        let scan = world
-            .storage
-            .scan(&[world.set()], None, 1000)
-            .await
-            .unwrap();
+        let sets = match (truth.draw(3), sets(world)) {
+            (0, [even, _]) => vec![even],
+            (1, [_, odd]) => vec![odd],
+            (_, both) => both.to_vec(),
+        };
+        let scan = world.storage.scan(&sets, None, 1000).await.unwrap();
         let after = truth.rows.borrow().clone();
         let is_covered = |position: &Position| match &scan.reach {
             Reach::Nowhere => false,
@@ -134,32 +155,40 @@ async fn scan(truth: &Truth, world: &World<RedisStorage>) {
             let (true, Some(size)) = (before == after, before.size) else {
                 continue;
             };
-            let position = world.position(number, size);
+            let Place { set, position } = place(world, number, size);
             let is_there = scan.positions.contains(&position);
             assert!(
-                is_there || !is_covered(&position),
+                is_there || !is_covered(&position) || !sets.contains(&set),
                 "{number} is missing in {scan:?}"
             );
         }
         for (id, found) in scan.documents.into_iter().flatten() {
             let number = id.uuid().as_u128();
             let before = before[number as usize];
+            if let Lookup::Held(held) = &found {
+                // One that has left stands there for a while, and is not what is looked for.
+                let size = truth.sizes.borrow()[&held.revision.number()];
+                if !sets.contains(&place(world, number, size).set) {
+                    continue;
+                }
+            }
             judge_and_fill(truth, world, number, before, found).await;
         }
         truth.pause().await;
     }
 }
 
-/// Builds the set, as far as may be.
+/// Builds the sets, as far as may be.
 async fn build(truth: &Truth, world: &World<RedisStorage>) {
     while !truth.is_over() {
-        let set = world.set();
+        let set = sets(world)[truth.draw(2) as usize].clone();
         let token = world.storage.begin(&set).await.unwrap().unwrap();
         truth.pause().await;
         let rows = truth.rows.borrow().clone();
         let members = (0..).zip(rows).filter_map(|(number, row)| {
-            Some(Member {
-                position: world.position(number, row.size?),
+            let place = place(world, number, row.size?);
+            (place.set == set).then_some(Member {
+                position: place.position,
                 revision: row.version.revision,
             })
         });
@@ -216,12 +245,12 @@ async fn evict(truth: &Truth, world: &World<RedisStorage>) {
             0 => world.storage.clear().await.unwrap(),
             1..4 => {
                 let key = world.key(u128::from(truth.draw(DOCUMENTS as u64)));
-                let key = world.storage.keys.document(key);
-                let dropped = world.storage.drop_documents(vec![key], false);
+                let keys = [key];
+                let dropped = world.storage.drop_documents(&keys, false);
                 dropped.await.unwrap();
             }
             _ => {
-                let set = world.set();
+                let set = sets(world)[truth.draw(2) as usize].clone();
                 world.storage.forget_sets(&[set]).await.unwrap();
             }
         }
@@ -244,8 +273,10 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
             },
             size,
         };
-        let places =
-            |size: Option<i64>| size.map_or_else(Vec::new, |at| world.places(number, &[at]));
+        let places = |size: Option<i64>| -> Vec<Place> {
+            let size = size.into_iter();
+            size.map(|size| place(world, number, size)).collect()
+        };
         // Sometimes nobody knows where it stood.
         let left = |size| (truth.draw(8) > 0).then(|| places(size));
         let announced = [Announced {
@@ -270,6 +301,10 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
             _ => {}
         }
         truth.rows.borrow_mut()[number as usize] = after;
+        truth
+            .sizes
+            .borrow_mut()
+            .extend(size.map(|size| (revision, size)));
         truth.commits.set(truth.commits.get() + 1);
         let [
             Announced {
@@ -302,42 +337,52 @@ async fn write_once(truth: &Truth, world: &World<RedisStorage>, batch: BatchId) 
 
 #[tokio::test]
 async fn nobody_sees_what_is_over_whoever_dies() {
-    for seed in 0..3 {
-        let one = Test::new().await;
-        // Another process, with a connection of its own to the same epoch.
-        let server = Server::known(&one.server);
-        let settings = settings(&server);
-        let other = Test::with(server, settings).await;
-        let truth = Truth::new(seed);
-        tokio::join!(
-            write(&truth, &one, 10),
-            write(&truth, &one, 11),
-            write(&truth, &other, 12),
-            read(&truth, &one.world),
-            read(&truth, &other.world),
-            read(&truth, &other.other),
-            scan(&truth, &one.world),
-            scan(&truth, &other.world),
-            build(&truth, &one.other),
-            build(&truth, &other.world),
-            evict(&truth, &other.other),
-        );
-        // When all is settled or taken back, nothing is left but what is held.
-        let numbers: Vec<u128> = (0..DOCUMENTS).collect();
-        for number in numbers {
-            match one.world.read(number).await {
-                Lookup::Held(held) => {
-                    assert_eq!(there(held.revision.number()), truth.row(number).version);
-                }
-                Lookup::Missing(_) => {}
-                other => panic!("{number} is still {other:?}"),
-            }
-        }
-        let statistics = one.world.storage.statistics().collections[0].unwrap();
-        assert!(
-            statistics.hits > 0 && statistics.fills > 0,
-            "{statistics:?}"
-        );
-        assert!(statistics.builds > 0, "{statistics:?}");
+    for (seed, count) in [(0, Partitions::ONE), (1, Partitions::ONE), (2, PARTITIONS)] {
+        go_on_together(seed, Server::shared(), count).await;
     }
+}
+
+#[tokio::test]
+async fn nor_does_anybody_on_a_cluster() {
+    go_on_together(3, Server::cluster(), PARTITIONS).await;
+}
+
+async fn go_on_together(seed: u64, server: Server, count: Partitions) {
+    let own = settings(&server);
+    let one = Test::in_partitions(server, own, count).await;
+    // Another process, with a connection of its own to the same epoch.
+    let server = Server::known(&one.server);
+    let settings = settings(&server);
+    let other = Test::in_partitions(server, settings, count).await;
+    let truth = Truth::new(seed);
+    tokio::join!(
+        write(&truth, &one, 10),
+        write(&truth, &one, 11),
+        write(&truth, &other, 12),
+        read(&truth, &one.world),
+        read(&truth, &other.world),
+        read(&truth, &other.other),
+        scan(&truth, &one.world),
+        scan(&truth, &other.world),
+        build(&truth, &one.other),
+        build(&truth, &other.world),
+        evict(&truth, &other.other),
+    );
+    // When all is settled or taken back, nothing is left but what is held.
+    let numbers: Vec<u128> = (0..DOCUMENTS).collect();
+    for number in numbers {
+        match one.world.read(number).await {
+            Lookup::Held(held) => {
+                assert_eq!(there(held.revision.number()), truth.row(number).version);
+            }
+            Lookup::Missing(_) => {}
+            other => panic!("{number} is still {other:?}"),
+        }
+    }
+    let statistics = one.world.storage.statistics().collections[0].unwrap();
+    assert!(
+        statistics.hits > 0 && statistics.fills > 0,
+        "{statistics:?}"
+    );
+    assert!(statistics.builds > 0, "{statistics:?}");
 }
