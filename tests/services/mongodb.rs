@@ -6,9 +6,12 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+#[path = "port.rs"]
+mod port;
+
 use std::{
     io::Write,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -58,7 +61,7 @@ pub struct Server {
 impl Server {
     /// Makes one and starts it.
     pub fn start() -> Self {
-        let port = free_port();
+        let port = port::free();
         let folder = std::env::temp_dir().join(format!("nubo-mongo-{}-{port}", std::process::id()));
         std::fs::create_dir_all(folder.join("data")).unwrap();
         let mut server = Self {
@@ -165,11 +168,6 @@ impl Drop for Server {
         }
         std::fs::remove_dir_all(&self.folder).ok();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// The best program that is installed, or what scripts/test-tools has installed.

@@ -6,9 +6,11 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+#[path = "port.rs"]
+mod port;
+
 use std::{
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -163,7 +165,7 @@ impl Server {
     }
 
     fn with(settings: &'static [&'static str]) -> Self {
-        let port = free_port();
+        let port = port::free();
         let folder =
             std::env::temp_dir().join(format!("nubo-postgres-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -335,11 +337,6 @@ fn give_away(path: &Path) {
             "there is no user `{USER}`; {NEEDED}"
         );
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// The newest program of this name; Debian keeps the server's out of the path.

@@ -3,10 +3,13 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+#[path = "port.rs"]
+mod port;
+
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -38,7 +41,7 @@ impl Redis {
         // Another program may take the port before the server does.
         for _ in 0..20 {
             let folder = TempDir::new().unwrap();
-            let port = free_port();
+            let port = port::free();
             let mut redis = Self {
                 process: spawn(&folder, port, &options),
                 port,
@@ -176,7 +179,7 @@ impl Cluster {
     pub fn start() -> Self {
         let (mut masters, mut buses) = (Vec::new(), Vec::new());
         for number in 0..Self::MASTERS {
-            let bus = free_port().to_string();
+            let bus = port::free().to_string();
             let master = Redis::start_with(&[
                 "--cluster-enabled",
                 "yes",
@@ -247,12 +250,6 @@ impl Cluster {
             assert_eq!(self.masters[number].ask(&set), "+OK");
         }
     }
-}
-
-/// A port that nobody has at the moment.
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Sends a signal to a process.

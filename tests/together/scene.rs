@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Nothing takes longer to become true, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The servers and what they share. What is dropped first stands first.
 pub struct Scene {
