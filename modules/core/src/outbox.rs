@@ -4,7 +4,7 @@
 //! the recent tier removes the note when they are there; who finds one that is old brings the documents
 //! as they are now. So nothing is forgotten, whoever dies when.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 
@@ -44,6 +44,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// Notes of transactions that were visible at a moment of the truth's clock, in the order of
     /// their places, behind one of those.
     async fn notes(&self, until: Timestamp, after: Option<&Place>, most: u32) -> Result<Vec<Note>>;
+
+    /// Those of some batches of which there is a note.
+    async fn noted(&self, batches: &[(Id, BatchId)]) -> Result<HashSet<(Id, BatchId)>>;
 
     /// Whether nobody else has cleaned the recent tier for so long, in milliseconds. Counts as
     /// cleaned from now on.

@@ -1,6 +1,6 @@
 //! What the simulated truth keeps for a recent tier: the notes, and what is known of that tier.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use async_trait::async_trait;
 use nubo_core::{
@@ -235,6 +235,16 @@ impl Outbox for SimTruth {
             notes.sort_by_key(|note| order(&note.place));
             notes.truncate(most as usize);
             notes
+        })
+        .await
+    }
+
+    async fn noted(&self, batches: &[(Id, BatchId)]) -> Result<HashSet<(Id, BatchId)>> {
+        let batches: HashSet<(Id, BatchId)> = batches.iter().copied().collect();
+        self.ask_noted(|state, _| {
+            let notes = state.for_recent.notes.keys();
+            let noted = notes.map(|(instance, batch, _)| (*instance, *batch));
+            noted.filter(|noted| batches.contains(noted)).collect()
         })
         .await
     }

@@ -48,7 +48,9 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How many notes are read at a time.
 const NOTES: u32 = 1000;
 /// How often a question is asked, where each answer came over a new connection.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 20;
+/// How long it is waited before it is asked again.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Holds the recent tier against the truth.
 pub struct RecentAudit {
@@ -431,6 +433,7 @@ impl Comparing<'_> {
             if failures == ATTEMPTS {
                 return Err(error);
             }
+            tokio::time::sleep(SHORT_PAUSE).await;
             let standing = self.outbox.standing().await?;
             let sight = recent.look().await?;
             let doubt = Doubt::of(self.outbox, &standing, &sight).await?;

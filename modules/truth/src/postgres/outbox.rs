@@ -1,6 +1,9 @@
 //! What has not arrived in the recent tier yet, in tables beside the data.
 
-use std::{collections::HashMap, str::FromStr};
+use std::{
+    collections::{HashMap, HashSet},
+    str::FromStr,
+};
 
 use async_trait::async_trait;
 use nubo_core::{
@@ -171,14 +174,7 @@ impl Outbox for Notes {
         process: Id,
         mark: i64,
     ) -> Result<bool> {
-        let instances: Vec<String> = notes
-            .iter()
-            .map(|(instance, _)| instance.to_string())
-            .collect();
-        let batches: Vec<i64> = notes
-            .iter()
-            .map(|(_, batch)| batch.0.cast_signed())
-            .collect();
+        let (instances, batches) = columns(notes);
         self.connection
             .with(async |connection| {
                 let mut transaction = connection.begin().await?;
@@ -226,6 +222,24 @@ impl Outbox for Notes {
             .await
     }
 
+    async fn noted(&self, batches: &[(Id, BatchId)]) -> Result<HashSet<(Id, BatchId)>> {
+        let (instances, batches) = columns(batches);
+        self.connection
+            .with(async |connection| {
+                let rows = sqlx::query(AssertSqlSafe(outbox::noted()))
+                    .bind(&instances)
+                    .bind(&batches)
+                    .fetch_all(connection)
+                    .await?;
+                let read = |row: &PgRow| {
+                    let instance = parsed(&row.try_get::<String, _>(0)?)?;
+                    Ok((instance, BatchId(row.try_get::<i64, _>(1)?.cast_unsigned())))
+                };
+                rows.iter().map(read).collect()
+            })
+            .await
+    }
+
     async fn may_clean(&self, pause: i64) -> Result<bool> {
         self.connection
             .with(async |connection| {
@@ -237,6 +251,14 @@ impl Outbox for Notes {
             })
             .await
     }
+}
+
+/// The instances of batches, and their numbers.
+fn columns(batches: &[(Id, BatchId)]) -> (Vec<String>, Vec<i64>) {
+    let batches = batches.iter();
+    batches
+        .map(|(instance, batch)| (instance.to_string(), batch.0.cast_signed()))
+        .unzip()
 }
 
 /// Whether it is this epoch, and keeps it so until the transaction ends.

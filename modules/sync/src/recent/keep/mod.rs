@@ -27,7 +27,7 @@ mod marks;
 mod notes;
 mod upkeep;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use nubo_core::{
     Result,
@@ -35,7 +35,7 @@ use nubo_core::{
     id::Id,
     observe::BatchId,
     outbox::{Outbox, Place, Standing},
-    recent::{Condition, Founding, Sight},
+    recent::{Claim, Condition, Founding, Sight},
     time::Timestamp,
 };
 use tokio::{sync::watch, task::JoinHandle};
@@ -150,6 +150,9 @@ async fn settle(store: Arc<RecentStore>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
+/// Batches whose notes stay, and what this process has claimed for them.
+type Pending = HashMap<(Id, BatchId), Vec<Claim>>;
+
 /// What keeps the tier, step by step.
 pub struct Keeping {
     store: Arc<RecentStore>,
@@ -165,9 +168,11 @@ pub struct Keeping {
     /// Whether that is certain.
     is_sure: bool,
     /// Notes whose documents the tier cannot hold, and what they were found to be.
-    refused: HashSet<(Id, BatchId)>,
+    refused: Pending,
     /// Notes of documents that are gone, which are to be looked at again when they are older.
-    early: HashSet<(Id, BatchId)>,
+    early: Pending,
+    /// When it was looked last whether the notes of those are there still, in ticks.
+    looked_for: i64,
     /// How far old notes are worked off, and those that are older than that.
     swept: [Option<Place>; 2],
 }
@@ -182,8 +187,9 @@ impl Keeping {
             server: None,
             mark: (Epoch::NONE, 0),
             is_sure: false,
-            refused: HashSet::new(),
-            early: HashSet::new(),
+            refused: HashMap::new(),
+            early: HashMap::new(),
+            looked_for: 0,
             swept: [None, None],
         }
     }
@@ -244,6 +250,7 @@ impl Keeping {
         } = self.open_lists(outbox, epoch).await?;
         if self.opening.is_none() {
             has_more |= self.sweep(outbox, &standing).await?;
+            self.let_go(outbox, epoch).await?;
         }
         if store.arriving().has_ended() {
             store.wake.notify_one();
@@ -262,9 +269,6 @@ impl Keeping {
         for (at, age, ends) in [(0, OLD, Ends::Stay), (1, LATE, Ends::Are)] {
             if standing.oldest <= age {
                 self.swept[at] = None;
-                if ends == Ends::Stay {
-                    self.early.clear();
-                }
                 return Ok(false);
             }
             let until = Timestamp::from_millis(standing.now.millis() - age);

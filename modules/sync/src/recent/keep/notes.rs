@@ -1,6 +1,6 @@
 //! Working notes off: what they name is brought as it is now.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use nubo_core::{
     Result,
@@ -12,13 +12,16 @@ use nubo_core::{
     time::Timestamp,
 };
 
-use super::Keeping;
+use super::{Keeping, Pending};
 use crate::recent::Place;
 
 /// How many notes are looked at together.
 const NOTES: u32 = 1000;
 /// How many documents of theirs are brought together, about.
 const DOCUMENTS: usize = 2000;
+
+/// How often it is looked whether notes that stay are there still, in microseconds.
+const AGAIN: i64 = 2_000_000;
 
 /// What becomes of the notes of documents that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +44,9 @@ pub(super) struct Progress {
 #[derive(Default)]
 struct Staying {
     /// The tier cannot hold their documents.
-    refused: HashSet<(Id, BatchId)>,
+    refused: Pending,
     /// Some of their documents are gone.
-    early: HashSet<(Id, BatchId)>,
+    early: Pending,
 }
 
 impl Keeping {
@@ -81,10 +84,10 @@ impl Keeping {
                 let arriving = self.store.arriving();
                 for note in &notes {
                     let batch = batch(note);
-                    let is_early = ends == Ends::Stay && self.early.contains(&batch);
+                    let is_early = ends == Ends::Stay && self.early.contains_key(&batch);
                     if arriving.has_on_its_way(batch) {
                         progress.has_passed_over = true;
-                    } else if !is_early && !self.refused.contains(&batch) {
+                    } else if !is_early && !self.refused.contains_key(&batch) {
                         due.push(note);
                     }
                 }
@@ -111,7 +114,7 @@ impl Keeping {
         let places: Vec<Place> = places.collect();
         let turn = store.arriving().turn();
         let brought = store.bring_now(epoch, &places).await?;
-        let (mut done, mut kept) = (Vec::new(), Vec::new());
+        let mut done = Vec::new();
         let mut staying = Staying::default();
         for note in notes {
             let batch = batch(note);
@@ -127,16 +130,17 @@ impl Keeping {
                 let place = (claim.collection, claim.id);
                 // Where they stay they are pending: the truth is asked for them.
                 if brought.refused.contains(&place) {
-                    staying.refused.insert(batch);
-                    kept.push(claim);
+                    staying.refused.entry(batch).or_default().push(claim);
                 } else if ends == Ends::Stay && brought.gone.contains(&place) {
-                    staying.early.insert(batch);
-                    kept.push(claim);
+                    staying.early.entry(batch).or_default().push(claim);
                 } else {
                     done.push(claim);
                 }
             }
         }
+        let kept = [&staying.refused, &staying.early];
+        let kept = kept.into_iter().flat_map(HashMap::values).flatten();
+        let kept: Vec<Claim> = kept.copied().collect();
         if !kept.is_empty() {
             store.lists.claim(epoch, &kept).await?;
         }
@@ -144,10 +148,38 @@ impl Keeping {
         let batches: HashSet<(Id, BatchId)> = notes
             .iter()
             .map(|note| batch(note))
-            .filter(|batch| !staying.refused.contains(batch) && !staying.early.contains(batch))
+            .filter(|batch| {
+                !staying.refused.contains_key(batch) && !staying.early.contains_key(batch)
+            })
             .collect();
         store.arriving().have_arrived(turn, batches);
         Ok(staying)
+    }
+}
+
+impl Keeping {
+    /// Takes back what was claimed for batches whose notes are gone: somebody else has worked them off,
+    /// perhaps before that was claimed.
+    pub(super) async fn let_go(&mut self, outbox: &dyn Outbox, epoch: Epoch) -> Result<()> {
+        let now = self.store.clock.ticks();
+        let pending = [&self.refused, &self.early];
+        let batches = pending.into_iter().flat_map(HashMap::keys).copied();
+        let batches: Vec<(Id, BatchId)> = batches.collect();
+        if batches.is_empty() || now - self.looked_for < AGAIN {
+            return Ok(());
+        }
+        self.looked_for = now;
+        let noted = outbox.noted(&batches).await?;
+        let gone = |batch: &(Id, BatchId)| !noted.contains(batch);
+        let claims = [&self.refused, &self.early].into_iter().flatten();
+        let claims = claims.filter(|(batch, _)| gone(batch));
+        let claims: Vec<Claim> = claims.flat_map(|(_, claims)| claims).copied().collect();
+        if !claims.is_empty() {
+            self.store.lists.arrived(epoch, &claims).await?;
+        }
+        self.refused.retain(|batch, _| noted.contains(batch));
+        self.early.retain(|batch, _| noted.contains(batch));
+        Ok(())
     }
 }
 

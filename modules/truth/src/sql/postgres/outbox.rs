@@ -229,6 +229,15 @@ pub(crate) fn notes() -> String {
     )
 }
 
+/// Those of some batches of which there is a note. Arguments: their instances and their batches.
+pub(crate) fn noted() -> String {
+    format!(
+        "SELECT DISTINCT o.instance::text, o.batch FROM {OUTBOX} o \
+         JOIN unnest($1::text[], $2::bigint[]) AS n (instance, batch) \
+         ON o.instance = n.instance::uuid AND o.batch = n.batch"
+    )
+}
+
 /// Counts the tier as cleaned, unless it was within so many milliseconds. Argument: those.
 pub(crate) fn clean() -> String {
     format!(
