@@ -102,7 +102,10 @@ impl Compiler<'_> {
             Expr::Any(parts) => Node::Any(parts.iter().map(|part| self.node(part)).collect()),
             Expr::Not(part) => Node::Not(Box::new(self.node(part))),
             Expr::Test { path, test } => match test {
-                Test::Equal(operand) if is_caller(operand) => Node::IsCaller(path.clone()),
+                // In untyped json an id is a text.
+                Test::Equal(operand) if is_caller(operand) && holds_one_id(item(&path.leaf)) => {
+                    Node::IsCaller(path.clone())
+                }
                 Test::InSelect(select) if self.can_be_kept(path, select) => Node::Found {
                     path: path.clone(),
                     lookup: self.lookup(select),
