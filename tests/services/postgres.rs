@@ -6,6 +6,8 @@
 
 #![allow(dead_code, clippy::unwrap_used)]
 
+// A program has it with each of the services that it needs.
+#[allow(clippy::duplicate_mod)]
 #[path = "port.rs"]
 mod port;
 
