@@ -144,7 +144,10 @@ fn try_everything(mut scene: Scene, tier: &'static str, since: Option<String>, m
     assert!(record.from_tier > least, "little came from the tier above");
     // Nothing is left that keeps answers from it.
     let list = since.map_or_else(|| "/cells?limit=20".to_owned(), |since| lately(&since));
-    scene.wait_from(&list, tier);
+    match tier {
+        "recent" => scene.wait_recent_after_deaths(&list),
+        tier => scene.wait_from(&list, tier),
+    }
     for instance in &mut scene.instances {
         instance.stop();
     }

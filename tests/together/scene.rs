@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// Nothing takes longer to become true, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a document is on its way to the recent tier that somebody has deleted who died then.
+const LATE: Duration = Duration::from_secs(60);
 
 /// The servers and what they share. What is dropped first stands first.
 pub struct Scene {
@@ -128,6 +130,16 @@ impl Scene {
             from_tier(&self.client(instance), path, tier);
         }
     }
+
+    /// The same of the recent tier after an instance may have died: what that had deleted and not brought
+    /// is on its way for [`LATE`], as the documentation says.
+    #[track_caller]
+    pub fn wait_recent_after_deaths(&self, path: &str) {
+        for instance in 0..2 {
+            let client = self.client(instance);
+            from_tier_within(&client, path, "recent", LATE + PATIENCE);
+        }
+    }
 }
 
 impl Instance {
@@ -221,7 +233,13 @@ pub fn cached(client: &Client, path: &str) -> Json {
 /// Waits until this comes from a tier, and gives it.
 #[track_caller]
 pub fn from_tier(client: &Client, path: &str, tier: &str) -> Json {
-    let end = Instant::now() + PATIENCE;
+    from_tier_within(client, path, tier, PATIENCE)
+}
+
+/// The same for so long.
+#[track_caller]
+fn from_tier_within(client: &Client, path: &str, tier: &str, patience: Duration) -> Json {
+    let end = Instant::now() + patience;
     loop {
         let request = client.request("GET", path);
         // A server whose cache is being moved may refuse for a moment.

@@ -1,10 +1,7 @@
 //! What is said of the recent tier from the command line: whether it has what the database has, and
 //! how it stands.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value as Json, json};
 
@@ -155,8 +152,6 @@ fn what_is_written_meanwhile_is_no_fault() {
                     if value % 3 == 0 {
                         client.delete(&path).expect(204);
                     }
-                    // What is written faster than it arrives is another matter.
-                    std::thread::sleep(Duration::from_millis(10));
                 }
             });
         }

@@ -3,7 +3,7 @@
 use nubo_core::Result;
 use redis::Value;
 
-use super::link::unexpected;
+use super::failure::unexpected;
 
 pub(super) fn bytes(value: Value) -> Result<Vec<u8>> {
     match value {

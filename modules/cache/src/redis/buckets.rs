@@ -25,7 +25,8 @@ use tokio::{sync::watch, task::JoinHandle};
 use uuid::Uuid;
 
 use super::{
-    link::{Link, unavailable, unexpected},
+    failure::{unavailable, unexpected},
+    link::Link,
     partitions::slot,
     scripts::{Call, SCRIPTS},
 };

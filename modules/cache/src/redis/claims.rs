@@ -12,7 +12,8 @@ use redis::Value;
 
 use super::{
     answers::{array, bytes, number},
-    link::{Command, unexpected},
+    failure::unexpected,
+    link::Command,
     packed,
     partitions::Partition,
     scripts::{Call, SCRIPTS, Script},

@@ -9,7 +9,7 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, Value};
 
 use super::{
     answers::{array, bytes},
-    link::{unavailable, unexpected},
+    failure::{unavailable, unexpected},
     partitions::SLOTS,
 };
 

@@ -14,7 +14,7 @@ use std::{
 use nubo_core::{Error, Result};
 use tokio::sync::oneshot;
 
-use super::link::unavailable;
+use super::failure::unavailable;
 
 /// How many exchanges are under way while others wait to go together.
 const LANES: usize = 2;

@@ -15,8 +15,7 @@ use std::{
 use futures_util::future::{select_ok, try_join_all};
 use nubo_core::{Error, Result, coordination::Incarnation};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError,
-    ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     io::tcp::TcpSettings,
 };
@@ -26,6 +25,7 @@ use uuid::Uuid;
 use super::{
     address::servers,
     cluster::Map,
+    failure::{answered, failed, has_moved, is_unknown_script, late, unavailable},
     partitions::{ON_CLUSTERS, slot},
     scripts::{MOST_KEYS, SCRIPTS},
     server::{self, Server},
@@ -400,68 +400,10 @@ async fn map_of(line: &mut MultiplexedConnection) -> Result<Map> {
     Map::read(answers.into_iter().map(answered).collect::<Result<_>>()?)
 }
 
-fn has_moved() -> Error {
-    unavailable("slots of the Redis cluster have moved, or its servers do not agree yet")
-}
-
 fn pipeline(commands: Vec<Cmd>) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(commands.len());
     for command in commands {
         pipeline.add_command(command);
     }
     pipeline
-}
-
-/// What every failure of the cache is to those who ask it.
-pub(super) fn unavailable(detail: impl Into<String>) -> Error {
-    Error::unavailable("cache_unavailable", detail)
-}
-
-/// An answer that is none of those that the command has.
-pub(super) fn unexpected(what: &str) -> Error {
-    Error::internal(format!("Redis has answered something else than {what}"))
-}
-
-fn late() -> Error {
-    unavailable("Redis does not answer in time")
-}
-
-fn failed(error: &RedisError) -> Error {
-    // What exactly it was may tell of addresses and accounts.
-    tracing::debug!(%error, "Redis has failed");
-    match error.kind() {
-        _ if error.is_timeout() => late(),
-        ErrorKind::AuthenticationFailed => not_let_in(),
-        ErrorKind::Io => unavailable("the connection to Redis is broken"),
-        _ => refused(error.code().unwrap_or(error.category())),
-    }
-}
-
-fn refused(code: &str) -> Error {
-    match code {
-        "NOEPOCH" => unavailable("what Redis held is gone"),
-        "FENCED" => unavailable("this instance is fenced"),
-        "NOAUTH" | "WRONGPASS" => not_let_in(),
-        "MOVED" | "ASK" | "TRYAGAIN" => has_moved(),
-        "CLUSTERDOWN" => unavailable("the Redis cluster misses a server that has slots"),
-        code => unavailable(format!("Redis refuses: {code}")),
-    }
-}
-
-fn not_let_in() -> Error {
-    unavailable("Redis does not let this server in: check the account and the password in the URL")
-}
-
-fn answered(answer: Value) -> Result<Value> {
-    match answer {
-        Value::ServerError(error) => {
-            tracing::debug!(%error, "Redis has refused a command");
-            Err(refused(error.code()))
-        }
-        answer => Ok(answer),
-    }
-}
-
-fn is_unknown_script(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(error) if error.kind() == Some(ServerErrorKind::NoScript))
 }

@@ -28,6 +28,7 @@ mod budget;
 mod claims;
 mod cluster;
 mod counts;
+mod failure;
 mod fates;
 mod gather;
 mod keys;
@@ -66,8 +67,9 @@ pub use storage::RedisStorage;
 
 use crate::storage::Remote;
 use counts::Counts;
+use failure::unavailable;
 use keys::Keys;
-use link::{Command, Link, is_of_cluster, unavailable};
+use link::{Command, Link, is_of_cluster};
 use partitions::{ON_CLUSTERS, Partitions};
 
 /// How the cache uses a Redis server. There is a password in it, so it has no text.

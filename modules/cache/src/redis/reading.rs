@@ -12,8 +12,8 @@ use smallvec::SmallVec;
 
 use super::{
     answers::{array, bytes},
+    failure::unexpected,
     gather::Question,
-    link::unexpected,
     packed::{self, Slot},
     partitions::Partition,
     scripts::SCRIPTS,

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use nubo_core::{Error, Result};
 use redis::Value;
 
-use super::link::{unavailable, unexpected};
+use super::failure::{unavailable, unexpected};
 
 /// The first version whose scripts say what they do.
 const VERSION: u32 = 7;

@@ -6,8 +6,9 @@ use redis::Value;
 
 use super::{
     answers::{array, flat},
+    failure::{unavailable, unexpected},
     keys::Keys,
-    link::{Command, unavailable, unexpected},
+    link::Command,
     partitions::Partition,
     scripts::Call,
 };

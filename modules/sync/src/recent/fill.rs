@@ -21,22 +21,29 @@ pub(super) async fn fill(store: Arc<RecentStore>, mut stopped: watch::Receiver<b
     let filling = Backfill::beside(&store);
     let work = async {
         let mut before = HashMap::new();
+        // Those of which the tier cannot hold some document.
+        let mut refused: Vec<CollectionId> = Vec::new();
         loop {
             tokio::time::sleep(WATCHED + share_of(WATCHED, &*store.random)).await;
-            let now = missing(&store);
+            let mut now = missing(&store);
+            now.retain(|id, _| !refused.contains(id));
             let is_idle = now.iter().all(|(id, since)| before.get(id) == Some(since));
-            if !now.is_empty() && is_idle {
-                let collections: Vec<CollectionId> = now.keys().copied().collect();
-                let tell =
-                    |filled| tracing::debug!(?filled, "the recent tier reaches further back");
-                match filling.run(&collections, tell).await {
-                    Ok(()) => tracing::info!("the recent tier reaches back as far as it should"),
-                    Err(error) if error.code() == REFUSED => {
-                        tracing::warn!(%error, "the recent tier does not reach back further");
-                        return;
+            if is_idle {
+                for id in now.into_keys() {
+                    let tell =
+                        |filled| tracing::debug!(?filled, "the recent tier reaches further back");
+                    match filling.run(&[id], tell).await {
+                        Ok(()) => {}
+                        Err(error) if error.code() == REFUSED => {
+                            tracing::warn!(%error, "the recent tier does not reach back further");
+                            refused.push(id);
+                        }
+                        Err(error) => {
+                            // Somebody else does it, or the tier is away.
+                            tracing::debug!(%error, "the recent tier is not filled");
+                            break;
+                        }
                     }
-                    // Somebody else does it, or the tier is away.
-                    Err(error) => tracing::debug!(%error, "the recent tier is not filled"),
                 }
             }
             before = missing(&store);

@@ -3,10 +3,12 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::PoisonError,
+    sync::{Arc, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use nubo_core::{Result, coordination::Epoch, id::Id, schema::CollectionId};
+use nubo_core::{Result, id::Id, schema::CollectionId};
+use tokio::sync::watch;
 
 use super::{Place, RecentStore};
 
@@ -15,8 +17,8 @@ use super::{Place, RecentStore};
 const YOUNG: i64 = 24 * 3600 * 1000;
 /// How often uses of one document are noted at most, in microseconds.
 const SELDOM: i64 = 3600 * 1_000_000;
-/// How often those that wait are told, in microseconds.
-const PAUSE: i64 = 5_000_000;
+/// How often those that wait are told.
+const PAUSE: Duration = Duration::from_secs(5);
 /// How many documents are remembered so that they are not noted again; twice as many in all.
 const REMEMBERED: usize = 100_000;
 /// How many documents wait to be noted. Those of more are noted when they are used again.
@@ -33,8 +35,6 @@ pub(super) struct Uses {
     waiting: HashMap<CollectionId, Vec<Id>>,
     /// How many those are.
     count: usize,
-    /// When they were told last, in ticks.
-    told: i64,
 }
 
 impl Uses {
@@ -55,12 +55,9 @@ impl Uses {
         self.count += 1;
     }
 
-    /// Those that are to be told now.
-    fn take(&mut self, now: i64) -> HashMap<CollectionId, Vec<Id>> {
-        if now.saturating_sub(self.told) < PAUSE {
-            return HashMap::new();
-        }
-        (self.told, self.count) = (now, 0);
+    /// Those that are to be noted.
+    fn take(&mut self) -> HashMap<CollectionId, Vec<Id>> {
+        self.count = 0;
         std::mem::take(&mut self.waiting)
     }
 }
@@ -79,24 +76,42 @@ impl RecentStore {
             return;
         }
         let now = self.clock.ticks();
-        // Nothing panics while it holds the lock and leaves it half changed.
-        let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut uses = self.uses();
         for id in old {
             uses.note((collection, id), now);
         }
     }
 
+    fn uses(&self) -> MutexGuard<'_, Uses> {
+        // Nothing panics while it holds the lock and leaves it half changed.
+        self.uses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has the tier know what was used. What it cannot be told is noted when it is used an hour later.
-    pub(super) async fn touch_used(&self, epoch: Epoch) -> Result<()> {
-        let uses = {
-            let mut uses = self.uses.lock().unwrap_or_else(PoisonError::into_inner);
-            uses.take(self.clock.ticks())
+    async fn touch_used(&self) -> Result<()> {
+        let Some(epoch) = self.epoch() else {
+            return Ok(());
         };
+        let uses = self.uses().take();
         let now = self.clock.now();
         for (collection, ids) in uses {
             self.recent.touch(epoch, collection, &ids, now).await?;
         }
         Ok(())
+    }
+}
+
+/// Has the tier know what was used now and then, until it is stopped. Nobody waits for that.
+pub(super) async fn tell_uses(store: Arc<RecentStore>, mut stopped: watch::Receiver<bool>) {
+    loop {
+        let stop = stopped.wait_for(|stop| *stop);
+        // The channel closes when its owner is gone; that is a stop too.
+        if tokio::time::timeout(PAUSE, stop).await.is_ok() {
+            return;
+        }
+        if let Err(error) = store.touch_used().await {
+            tracing::debug!(%error, "what was used is not noted");
+        }
     }
 }
 
@@ -120,7 +135,7 @@ mod tests {
     }
 
     fn taken(uses: &mut Uses) -> usize {
-        let taken = uses.take(uses.told + PAUSE);
+        let taken = uses.take();
         taken.values().map(Vec::len).sum()
     }
 

@@ -3,14 +3,18 @@
 //! look up.
 
 use crate::{
-    declare::{CollectionDeclaration, FieldDeclaration, IndexDeclaration},
+    declare::CollectionDeclaration,
     field::{Field, FieldType},
     filter::{Expr, Operand},
     mistake::Mistake,
     schema::{Catalog, Collection, CollectionId, Effect, EffectAction, Rule},
 };
 
-use super::{Report, each};
+use super::{Report, each, unique};
+
+/// Why nothing can be unique.
+const NOT_UNIQUE: &str = "with `truth: none` nobody sees all documents at once, so that nothing can be \
+                       unique among them";
 
 /// Says what needs a truth that has every document.
 pub(super) fn check(
@@ -27,39 +31,12 @@ pub(super) fn check(
             return;
         }
         if collection.is_alone() {
-            uniqueness(declaration, report);
+            unique::refuse(declaration, NOT_UNIQUE, report);
             cached(collection, report);
         }
         references(collection, catalog, report);
         rules(collection, catalog, report);
         effects(declaration, collection, catalog, report);
-    });
-}
-
-fn uniqueness(declaration: &CollectionDeclaration, report: &mut Report<'_>) {
-    const WHY: &str = "with `truth: none` nobody sees all documents at once, so that nothing can be \
-                       unique among them";
-    report.inside("fields", |report| {
-        for (name, field) in &declaration.fields {
-            if let FieldDeclaration::Long(options) = field
-                && options.unique
-            {
-                report.inside(name, |report| {
-                    report.inside("unique", |report| report.value(WHY, None));
-                });
-            }
-        }
-    });
-    report.inside("indexes", |report| {
-        for (at, index) in declaration.indexes.iter().enumerate() {
-            if let IndexDeclaration::Options(options) = index
-                && options.unique
-            {
-                report.inside(at, |report| {
-                    report.inside("unique", |report| report.value(WHY, None));
-                });
-            }
-        }
     });
 }
 

@@ -5,14 +5,18 @@ use std::collections::HashSet;
 
 use crate::{
     change::Action,
-    declare::{CollectionDeclaration, FieldDeclaration, IndexDeclaration, Kind, OnDelete, Trigger},
+    declare::{CollectionDeclaration, Kind, OnDelete, Trigger},
     field::{Field, FieldType, Reference},
     filter::{Operand, Variable},
     mistake::Mistake,
     schema::{Catalog, Collection, CollectionId, Effect, EffectAction, Rule},
 };
 
-use super::{Report, each};
+use super::{Report, each, unique};
+
+/// Why nothing can be unique.
+const NOT_UNIQUE: &str = "with `write: behind` a new document is acknowledged before anybody knows \
+                       whether its value is taken";
 
 /// Says what needs an answer that `write: behind` does not wait for.
 pub(super) fn check(
@@ -48,36 +52,9 @@ pub(super) fn check(
                 });
             });
         }
-        uniqueness(declaration, report);
+        unique::refuse(declaration, NOT_UNIQUE, report);
         rules(collection, report);
         effects(declaration, collection, catalog, report);
-    });
-}
-
-fn uniqueness(declaration: &CollectionDeclaration, report: &mut Report<'_>) {
-    const WHY: &str = "with `write: behind` a new document is acknowledged before anybody knows \
-                       whether its value is taken";
-    report.inside("fields", |report| {
-        for (name, field) in &declaration.fields {
-            if let FieldDeclaration::Long(options) = field
-                && options.unique
-            {
-                report.inside(name, |report| {
-                    report.inside("unique", |report| report.value(WHY, None));
-                });
-            }
-        }
-    });
-    report.inside("indexes", |report| {
-        for (at, index) in declaration.indexes.iter().enumerate() {
-            if let IndexDeclaration::Options(options) = index
-                && options.unique
-            {
-                report.inside(at, |report| {
-                    report.inside("unique", |report| report.value(WHY, None));
-                });
-            }
-        }
     });
 }
 

@@ -14,6 +14,7 @@ mod rename;
 mod report;
 mod rule;
 mod tiers;
+mod unique;
 
 use std::{collections::HashMap, sync::Arc};
 

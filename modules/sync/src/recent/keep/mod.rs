@@ -44,7 +44,7 @@ use self::{
     lists::{Lists, Opening},
     notes::{Ends, Progress},
 };
-use super::{Known, LATE, RecentStore, doubt::Doubt, fill::fill};
+use super::{Known, LATE, RecentStore, doubt::Doubt, fill::fill, uses::tell_uses};
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -72,10 +72,11 @@ impl RecentTask {
         let (stop, stopped) = watch::channel(false);
         let keeping = tokio::spawn(keep(Keeping::new(Arc::clone(&store)), stopped.clone()));
         let filling = tokio::spawn(fill(Arc::clone(&store), stopped.clone()));
+        let telling = tokio::spawn(tell_uses(Arc::clone(&store), stopped.clone()));
         let settling = tokio::spawn(settle(store, stopped));
         Self {
             stop,
-            tasks: vec![keeping, filling, settling],
+            tasks: vec![keeping, filling, telling, settling],
         }
     }
 
@@ -259,7 +260,6 @@ impl Keeping {
             self.cover(outbox, &standing).await?;
             self.clean(outbox, epoch).await?;
         }
-        self.store.touch_used(epoch).await?;
         Ok(has_more)
     }
 
