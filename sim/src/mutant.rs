@@ -68,6 +68,8 @@ pub enum Mutant {
     MarkUnchecked,
     /// The note of a batch goes before its documents are brought.
     NoteRemovedEarly,
+    /// What waits is brought to the recent tier as it was, whichever epoch it was written in.
+    BatchesOfAnyEpoch,
     /// The pending lists are opened without waiting for what is under way.
     ListsOpenedEarly,
 }
@@ -114,11 +116,12 @@ impl Mutant {
     ];
 
     /// Those of them that are found soon where several share a cache.
-    pub const RECENT_TOGETHER: [Self; 4] = [
+    pub const RECENT_TOGETHER: [Self; 5] = [
         Self::PendingReadAfter,
         Self::NoTimeBound,
         Self::PromotionOverwrites,
         Self::MarkUnchecked,
+        Self::BatchesOfAnyEpoch,
     ];
 
     /// Those that two thousand seeds do not find: what they break takes more coincidence than is drawn,
@@ -153,6 +156,7 @@ impl Mutant {
             Self::TwoBoundaries => Some(Flaw::TwoBoundaries),
             Self::MarkUnchecked => Some(Flaw::MarkUnchecked),
             Self::NoteRemovedEarly => Some(Flaw::NoteRemovedEarly),
+            Self::BatchesOfAnyEpoch => Some(Flaw::BatchesOfAnyEpoch),
             Self::ListsOpenedEarly => Some(Flaw::ListsOpenedEarly),
             _ => None,
         }

@@ -87,6 +87,8 @@ pub enum Flaw {
     MarkUnchecked,
     /// The note of a batch goes before its documents are brought.
     NoteRemovedEarly,
+    /// What waits is brought as it was, whichever epoch it was written in.
+    BatchesOfAnyEpoch,
     /// The pending lists are opened without waiting for what is under way.
     ListsOpenedEarly,
 }

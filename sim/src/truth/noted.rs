@@ -100,6 +100,7 @@ impl Noted {
         self.is_sound = true;
         self.marks.clear();
         self.covered.clear();
+        self.notes.clear();
         true
     }
 

@@ -48,8 +48,8 @@ pub struct Backfill {
     truth: Arc<dyn Truth>,
     recent: Arc<dyn Recent>,
     clock: Arc<dyn Clock>,
-    /// Whether somebody else judges the tier, and there is more to do than this.
-    is_beside: bool,
+    /// Who judges the tier, where that is somebody else who has more to do than this.
+    beside: Option<Arc<RecentStore>>,
 }
 
 /// Where the mark stands in an epoch.
@@ -83,14 +83,14 @@ impl Backfill {
             truth,
             recent,
             clock,
-            is_beside: false,
+            beside: None,
         }
     }
 
     /// One beside the task that keeps the tier.
-    pub(super) fn beside(store: &RecentStore) -> Self {
+    pub(super) fn beside(store: &Arc<RecentStore>) -> Self {
         Self {
-            is_beside: true,
+            beside: Some(Arc::clone(store)),
             ..Self::new(
                 store.catalog.clone(),
                 store.truth.clone(),
@@ -167,7 +167,7 @@ impl Backfill {
         if !is_same {
             return Err(not_in_use());
         }
-        if !self.is_beside {
+        if self.beside.is_none() {
             self.recent.trust(&sight);
         }
         if self.recent.epoch() != Some(epoch) {
@@ -180,12 +180,19 @@ impl Backfill {
         self.truth.outbox().ok_or_else(not_in_use)
     }
 
-    /// Moves the mark on. What was brought before stays in the tier from now on, or it is seen.
-    async fn move_mark(&self, mark: &mut Mark) -> Result<()> {
+    /// How often the tier may have been set back as others have judged who trust it again.
+    fn turn(&self) -> u64 {
+        self.beside.as_ref().map_or(0, |store| store.turn())
+    }
+
+    /// Moves the mark on. What was brought since a turn began stays in the tier from now on, or it is
+    /// seen.
+    async fn move_mark(&self, mark: &mut Mark, turn: u64) -> Result<()> {
         let Mark { epoch, at } = *mark;
         let is_moved = self.recent.mark(epoch, FILLING, at).await?
             // Over another connection it may be a tier that has lost what was brought.
             && self.recent.epoch() == Some(epoch)
+            && self.turn() == turn
             && self.outbox()?.arrived(epoch, &[], FILLING, at + 1).await?;
         if !is_moved {
             return Err(not_in_use());
@@ -211,7 +218,7 @@ impl Backfill {
         };
         let mut start = Start::First;
         while !filled.is_complete {
-            let began = self.clock.ticks();
+            let (began, turn) = (self.clock.ticks(), self.turn());
             let query = Query {
                 collection: collection.id,
                 filter: between(collection, window, covered),
@@ -244,13 +251,13 @@ impl Backfill {
                 (false, Some(last)) => Timestamp::from_millis(last.millis() + 1),
                 (false, None) => filled.since,
             };
-            self.move_mark(mark).await?;
+            self.move_mark(mark, turn).await?;
             let outbox = self.outbox()?;
             if !outbox.cover(epoch, collection.id, filled.since).await? {
                 return Err(not_in_use());
             }
             tell(filled);
-            if self.is_beside {
+            if self.beside.is_some() {
                 let took = self.clock.ticks().saturating_sub(began);
                 let took = Duration::from_micros(took.try_into().unwrap_or_default());
                 tokio::time::sleep(took * REST).await;

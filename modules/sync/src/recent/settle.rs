@@ -63,6 +63,8 @@ struct Batch {
     touched: Vec<Arc<Touched>>,
     /// When it was announced, in ticks.
     since: i64,
+    /// The epoch of the tier that was known then.
+    epoch: Option<Epoch>,
 }
 
 impl Batch {
@@ -72,16 +74,15 @@ impl Batch {
 }
 
 impl Arriving {
-    /// Some batches whose documents are to be brought. Those that were announced before a moment, in
-    /// ticks, are left to their notes.
-    fn take_some(&mut self, since: i64) -> Vec<Batch> {
+    /// Some batches whose documents are to be brought. The others are left to their notes.
+    fn take_some(&mut self, is_due: impl Fn(&Batch) -> bool) -> Vec<Batch> {
         let mut taken = Vec::new();
         let mut documents = 0;
         while documents < AT_ONCE
             && let Some(batch) = self.committed.pop_front()
         {
             documents += batch.touched.len();
-            match batch.since >= since {
+            match is_due(&batch) {
                 true => taken.push(batch),
                 false => drop(self.on_their_way.remove(&batch.name())),
             }
@@ -181,7 +182,10 @@ impl RecentStore {
         let (turn, batches, looked_for, ended) = {
             let mut arriving = self.arriving();
             let looked_for = std::mem::take(&mut arriving.looked_for);
-            let batches = arriving.take_some(now.saturating_sub(LATE / 2 * 1000));
+            let batches = arriving.take_some(|batch| {
+                let is_late = batch.since < now.saturating_sub(LATE / 2 * 1000);
+                !is_late && self.is_of(batch, epoch)
+            });
             let ended = arriving.take_ended(now.saturating_sub(LATE * 1000));
             (arriving.turn(), batches, looked_for, ended)
         };
@@ -214,6 +218,17 @@ impl RecentStore {
             return Err(error);
         }
         Ok(!self.arriving().is_empty())
+    }
+
+    /// Whether a batch may be brought as it was in an epoch. One of an earlier epoch may not: what was
+    /// written after it by then has arrived in that epoch alone, and its note is forgotten.
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn is_of(&self, batch: &Batch, epoch: Epoch) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.is(crate::Flaw::BatchesOfAnyEpoch) {
+            return true;
+        }
+        batch.epoch == Some(epoch)
     }
 
     async fn settle_batches(&self, epoch: Epoch, turn: u64, batches: Vec<Batch>) -> Result<()> {
@@ -354,6 +369,7 @@ impl Observer for RecentStore {
             number: batch,
             touched: changes.to_vec(),
             since: self.clock.ticks(),
+            epoch: self.known().epoch,
         };
         self.arriving().announced.insert(batch, announced);
         Ok(None)
@@ -382,6 +398,7 @@ impl Observer for RecentStore {
             number: batch,
             touched: Vec::new(),
             since: self.clock.ticks(),
+            epoch: self.known().epoch,
         };
         tracing::trace!(documents = documents.len(), "others have written");
         self.arriving().announced.insert(batch, announced);
