@@ -1,6 +1,6 @@
 //! A small blocking HTTP client for setting servers up; never used while measuring.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -80,7 +80,11 @@ impl Client {
         let mut body = Vec::new();
         let mut input = vec![0; 64 * 1024];
         loop {
-            let count = self.socket.read(&mut input)?;
+            let count = match self.socket.read(&mut input) {
+                // A machine that was frozen for a moment.
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                read => read?,
+            };
             if count == 0 {
                 bail!("{} closed the connection", self.address);
             }

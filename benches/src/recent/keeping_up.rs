@@ -15,6 +15,7 @@ use crate::dataset::{Requests, Workload, uuid};
 use crate::interrupt::Interrupt;
 use crate::load::Generator;
 use crate::peer::Peer;
+use crate::process::cpu_time;
 use crate::server::Server;
 
 /// How often it is looked how far the tier lags behind.
@@ -32,6 +33,8 @@ struct Lag {
     documents: u64,
     /// How old the oldest note is, in milliseconds.
     oldest: u64,
+    /// How much of a processor Nubo, PostgreSQL and MongoDB have taken since the moment before.
+    cores: [f64; 3],
 }
 
 impl Site {
@@ -48,7 +51,7 @@ impl Site {
         let mut figures = json!({});
         thread::scope(|scope| -> Result<()> {
             let checker = scope.spawn(|| read_own_writes(&server, routes.list, &stop, &checked));
-            let looker = scope.spawn(|| self.look(began, &stop));
+            let looker = scope.spawn(|| self.look(&server, began, &stop));
             let work = || -> Result<(f64, f64, f64)> {
                 let mut requests = Requests::new(&self.dataset, &[], &routes, 0)?;
                 let mut next = |out: &mut Vec<u8>| requests.next(Workload::Create, out);
@@ -89,9 +92,20 @@ impl Site {
             let mut after = lags.iter().filter(|lag| lag.at > back);
             let caught_up = after.find(|lag| lag.oldest < CALM);
             let caught_up = caught_up.map_or(f64::NAN, |lag| lag.at - back);
-            println!("\n| s | documents on their way | oldest, ms |\n|--:|--:|--:|");
-            for lag in &lags {
-                println!("| {:.0} | {} | {} |", lag.at, lag.documents, lag.oldest);
+            println!(
+                "\n| s | documents on their way | oldest, ms | processors: Nubo | PostgreSQL | MongoDB |\n\
+                 |--:|--:|--:|--:|--:|--:|"
+            );
+            for Lag {
+                at,
+                documents,
+                oldest,
+                cores: [nubo, postgres, mongo],
+            } in &lags
+            {
+                println!(
+                    "| {at:.0} | {documents} | {oldest} | {nubo:.2} | {postgres:.2} | {mongo:.2} |"
+                );
             }
             println!(
                 "\n{calm:.0} creates per second, {away:.0} while MongoDB stood still for {outage:?}. \
@@ -103,7 +117,8 @@ impl Site {
                 "creates_per_second": calm,
                 "without_mongodb": away,
                 "caught_up_after_s": caught_up,
-                "lag": lags.iter().map(|lag| json!([lag.at, lag.documents, lag.oldest]))
+                "lag": lags.iter()
+                    .map(|lag| json!([lag.at, lag.documents, lag.oldest, lag.cores]))
                     .collect::<Vec<_>>(),
             });
             Ok(())
@@ -123,17 +138,34 @@ impl Site {
         Ok((documents.parse()?, oldest.parse()?))
     }
 
-    fn look(&self, began: Instant, stop: &AtomicBool) -> Result<Vec<Lag>> {
-        let mut lags = Vec::new();
+    fn look(&self, server: &Server, began: Instant, stop: &AtomicBool) -> Result<Vec<Lag>> {
+        let processes = [
+            server.pid(),
+            self.database.process("postgres")?,
+            self.database.process("mongo")?,
+        ];
+        let mut spent = [Duration::ZERO; 3];
+        for (spent, process) in spent.iter_mut().zip(processes) {
+            *spent = cpu_time(process)?;
+        }
+        let mut lags: Vec<Lag> = Vec::new();
         while !stop.load(Ordering::Relaxed) {
+            thread::sleep(LOOK);
             let (documents, oldest) = self.behind()?;
             let at = began.elapsed().as_secs_f64();
+            let since = at - lags.last().map_or(0.0, |lag| lag.at);
+            let mut cores = [0.0; 3];
+            for ((core, spent), process) in cores.iter_mut().zip(&mut spent).zip(processes) {
+                let now = cpu_time(process)?;
+                *core = now.saturating_sub(*spent).as_secs_f64() / since;
+                *spent = now;
+            }
             lags.push(Lag {
                 at,
                 documents,
                 oldest,
+                cores,
             });
-            thread::sleep(LOOK);
         }
         Ok(lags)
     }
