@@ -13,6 +13,9 @@ use crate::interrupt::Interrupt;
 const URL: &str = "NUBO_TEST_POSTGRES_URL";
 const REDIS_URL: &str = "NUBO_TEST_REDIS_URL";
 const MONGO_URL: &str = "NUBO_TEST_MONGO_URL";
+/// As much as MongoDB would take by itself on a machine of 9 GiB: half of what is left of it without
+/// one.
+const MONGO_CACHE: &str = "4G";
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// A database server; it ends with the value.
@@ -46,6 +49,7 @@ impl Database {
             .current_dir(workspace())
             .env("NUBO_SERVICES_FSYNC", "on")
             .env("NUBO_SERVICES_MONGO", if has_mongo { "on" } else { "off" })
+            .env("NUBO_SERVICES_MONGO_CACHE", MONGO_CACHE)
             .env_remove(URL)
             .env_remove(REDIS_URL)
             .env_remove(MONGO_URL)
