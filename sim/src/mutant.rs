@@ -70,6 +70,8 @@ pub enum Mutant {
     NoteRemovedEarly,
     /// What waits is brought to the recent tier as it was, whichever epoch it was written in.
     BatchesOfAnyEpoch,
+    /// A backfill beside the keeper moves its mark although the tier may have been set back under it.
+    MarkOfAnyTurn,
     /// The pending lists are opened without waiting for what is under way.
     ListsOpenedEarly,
 }
@@ -126,7 +128,8 @@ impl Mutant {
 
     /// Those that two thousand seeds do not find: what they break takes more coincidence than is drawn,
     /// or another instance makes up for it. That they are mistakes follows by argument alone, so far.
-    pub const RARE: [Self; 4] = [
+    pub const RARE: [Self; 5] = [
+        Self::MarkOfAnyTurn,
         Self::TokensOfAnyEpoch,
         Self::HandsReadFirst,
         Self::NotesPassedOver,
@@ -157,6 +160,7 @@ impl Mutant {
             Self::MarkUnchecked => Some(Flaw::MarkUnchecked),
             Self::NoteRemovedEarly => Some(Flaw::NoteRemovedEarly),
             Self::BatchesOfAnyEpoch => Some(Flaw::BatchesOfAnyEpoch),
+            Self::MarkOfAnyTurn => Some(Flaw::MarkOfAnyTurn),
             Self::ListsOpenedEarly => Some(Flaw::ListsOpenedEarly),
             _ => None,
         }

@@ -113,7 +113,7 @@ fn event(random: &mut Rng, plot: Plot, instances: usize) -> Vec<(i64, Event)> {
     let soon = 1 << random.i64(4..10);
     let usual = match random.u8(..8) {
         0 | 1 => return jump(random),
-        2 => Event::Backfill,
+        2 => backfill(random, which),
         3 => Event::RestartRecent(None),
         4 => Event::StopRecent(1 << random.i64(6..12)),
         5 => Event::CutFromRecent(which, 1 << random.i64(6..12)),
@@ -123,7 +123,7 @@ fn event(random: &mut Rng, plot: Plot, instances: usize) -> Vec<(i64, Event)> {
     let special = match plot {
         _ if random.u8(..3) == 0 => usual,
         Plot::Anything => usual,
-        Plot::Seam | Plot::Old if random.u8(..3) == 0 => Event::Backfill,
+        Plot::Seam | Plot::Old if random.u8(..3) == 0 => backfill(random, which),
         Plot::Seam | Plot::Old => return jump(random),
         Plot::SetBack => Event::RestartRecent(Some(random.usize(1..12))),
         Plot::Deaths => Event::Kill(which),
@@ -135,6 +135,14 @@ fn event(random: &mut Rng, plot: Plot, instances: usize) -> Vec<(i64, Event)> {
         }
     };
     vec![(soon, special)]
+}
+
+/// What is older is brought, by somebody or by a process of those that keep the tier.
+fn backfill(random: &mut Rng, which: usize) -> Event {
+    match random.bool() {
+        true => Event::Backfill,
+        false => Event::Fill(which),
+    }
 }
 
 /// The clocks go on, often so that the window begins where documents were created.

@@ -92,6 +92,8 @@ pub struct Instance {
     shared: Option<Ways>,
     /// Its way to the recent tier.
     recent: Option<Arc<SimRecent>>,
+    /// What it does for that.
+    store: Option<Arc<RecentStore>>,
 }
 
 /// The ways of a process to what it shares with others.
@@ -145,6 +147,8 @@ pub enum Event {
     CutFromRecent(usize, i64),
     /// Somebody brings what is older than the recent tier.
     Backfill,
+    /// A process does, beside what else it does for the tier.
+    Fill(usize),
     /// Nothing, for once.
     Nothing,
 }
@@ -345,7 +349,7 @@ impl World {
             self.random.clone(),
         );
         let mut observers: Vec<Arc<dyn Observer>> = vec![cache.clone()];
-        let mut recent = None;
+        let (mut recent, mut kept) = (None, None);
         if let Some(mongo) = &self.mongo {
             let own = Arc::new(SimRecent::new(mongo.clone()));
             let store = RecentStore::new(RecentParts {
@@ -359,8 +363,8 @@ impl World {
             let store = Arc::new(store.flawed(self.mutant.and_then(Mutant::flaw)));
             self.keep_recent(group, &store, &own);
             observers.push(store.clone());
-            tiers = tiers.with_recent(store);
-            recent = Some(own);
+            tiers = tiers.with_recent(store.clone());
+            (recent, kept) = (Some(own), Some(store));
         }
         truth.start(observers).await?;
         let tiers = tiers
@@ -372,6 +376,7 @@ impl World {
             truth,
             shared,
             recent,
+            store: kept,
         })
     }
 
@@ -495,8 +500,12 @@ impl World {
             Arc::new(recent),
             self.clock_of_one(),
         );
+        self.fill(WORLD, backfill);
+    }
+
+    fn fill(&self, group: Group, backfill: Backfill) {
         let scheduler = self.scheduler.clone();
-        self.scheduler.spawn_in(WORLD, "backfill", async move {
+        self.scheduler.spawn_in(group, "backfill", async move {
             let collections = backfill.collections();
             let filled = backfill.run(&collections, |filled| {
                 scheduler.note(|| format!("{filled:?}"));
@@ -563,6 +572,12 @@ impl World {
                 }
             }
             (Event::Backfill, _) => self.begin_backfill(),
+            (Event::Fill(which), _) => {
+                let instance = &all[which % all.len()];
+                if let Some(store) = &instance.store {
+                    self.fill(instance.group, Backfill::beside(store));
+                }
+            }
         }
         Ok(())
     }

@@ -89,6 +89,8 @@ pub enum Flaw {
     NoteRemovedEarly,
     /// What waits is brought as it was, whichever epoch it was written in.
     BatchesOfAnyEpoch,
+    /// A backfill moves its mark although the tier may have been set back under it.
+    MarkOfAnyTurn,
     /// The pending lists are opened without waiting for what is under way.
     ListsOpenedEarly,
 }

@@ -50,6 +50,8 @@ pub struct Backfill {
     clock: Arc<dyn Clock>,
     /// Who judges the tier, where that is somebody else who has more to do than this.
     beside: Option<Arc<RecentStore>>,
+    /// How many times as long as it works it rests.
+    rest: u32,
 }
 
 /// Where the mark stands in an epoch.
@@ -84,11 +86,12 @@ impl Backfill {
             recent,
             clock,
             beside: None,
+            rest: 0,
         }
     }
 
     /// One beside the task that keeps the tier.
-    pub(super) fn beside(store: &Arc<RecentStore>) -> Self {
+    pub fn beside(store: &Arc<RecentStore>) -> Self {
         Self {
             beside: Some(Arc::clone(store)),
             ..Self::new(
@@ -98,6 +101,11 @@ impl Backfill {
                 store.clock.clone(),
             )
         }
+    }
+
+    /// Has it rest in between, since there is more to do than this.
+    pub(super) fn resting(self) -> Self {
+        Self { rest: REST, ..self }
     }
 
     /// Brings what collections are missing, and tells after each stretch how far it has come.
@@ -185,6 +193,17 @@ impl Backfill {
         self.beside.as_ref().map_or(0, |store| store.turn())
     }
 
+    /// Whether the tier cannot have been set back since a turn.
+    fn is_turn(&self, turn: u64) -> bool {
+        #[cfg(feature = "flaws")]
+        if let Some(store) = &self.beside
+            && store.is(crate::Flaw::MarkOfAnyTurn)
+        {
+            return true;
+        }
+        self.turn() == turn
+    }
+
     /// Moves the mark on. What was brought since a turn began stays in the tier from now on, or it is
     /// seen.
     async fn move_mark(&self, mark: &mut Mark, turn: u64) -> Result<()> {
@@ -192,7 +211,7 @@ impl Backfill {
         let is_moved = self.recent.mark(epoch, FILLING, at).await?
             // Over another connection it may be a tier that has lost what was brought.
             && self.recent.epoch() == Some(epoch)
-            && self.turn() == turn
+            && self.is_turn(turn)
             && self.outbox()?.arrived(epoch, &[], FILLING, at + 1).await?;
         if !is_moved {
             return Err(not_in_use());
@@ -257,10 +276,10 @@ impl Backfill {
                 return Err(not_in_use());
             }
             tell(filled);
-            if self.beside.is_some() {
+            if self.rest > 0 {
                 let took = self.clock.ticks().saturating_sub(began);
                 let took = Duration::from_micros(took.try_into().unwrap_or_default());
-                tokio::time::sleep(took * REST).await;
+                tokio::time::sleep(took * self.rest).await;
             }
             start = match documents.last() {
                 Some(last) => Start::After(keys(collection, last)),

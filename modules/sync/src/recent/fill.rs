@@ -18,7 +18,7 @@ const WATCHED: Duration = Duration::from_secs(5);
 
 /// Brings what is older than the tier, until it is stopped.
 pub(super) async fn fill(store: Arc<RecentStore>, mut stopped: watch::Receiver<bool>) {
-    let filling = Backfill::beside(&store);
+    let filling = Backfill::beside(&store).resting();
     let work = async {
         let mut before = HashMap::new();
         // Those of which the tier cannot hold some document.
