@@ -28,6 +28,7 @@ mod recent;
 mod retention;
 #[cfg(test)]
 mod retention_test;
+mod stop;
 mod write;
 #[cfg(test)]
 mod write_test;

@@ -28,7 +28,7 @@ use nubo_core::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::Tiers;
+use crate::{Tiers, stop};
 
 /// How many documents are deleted at a time, so that other writes get their turn in between.
 const BATCH: u32 = 500;
@@ -93,9 +93,7 @@ async fn run(
                 Err(error) => tracing::warn!(%error, "expired documents could not be deleted"),
             }
         }
-        let stop = stopped.wait_for(|stop| *stop);
-        // The channel closes when its owner is gone; that is a stop too.
-        if tokio::time::timeout(period, stop).await.is_ok() {
+        if stop::asked_within(&mut stopped, period).await {
             return;
         }
     }

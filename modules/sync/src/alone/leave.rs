@@ -24,7 +24,7 @@ use nubo_core::{
 };
 use tokio::{sync::watch, task::JoinHandle};
 
-use crate::recent::RecentStore;
+use crate::{recent::RecentStore, stop};
 
 /// How many documents are looked at together.
 const TOGETHER: u32 = 500;
@@ -64,9 +64,7 @@ impl LeavingTask {
 async fn run(mut leaver: Leaver, mut stopped: watch::Receiver<bool>) {
     let period = PERIOD.min(leaver.store.lasting() / 5);
     loop {
-        let stop = stopped.wait_for(|stop| *stop);
-        // The channel closes when its owner is gone; that is a stop too.
-        if tokio::time::timeout(period, stop).await.is_ok() {
+        if stop::asked_within(&mut stopped, period).await {
             return;
         }
         if let Err(error) = leaver.step().await {

@@ -14,6 +14,7 @@ use nubo_core::{
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
 
 use super::Behind;
+use crate::stop;
 
 /// After how long the queue is looked at though nobody said that there is something: another server
 /// may have died.
@@ -103,8 +104,7 @@ async fn run(behind: Arc<Behind>, mut pace: Pace, mut stopped: watch::Receiver<b
         };
         tokio::select! {
             () = woken => {}
-            // The channel closes when its owner is gone; that is a stop too.
-            _ = stopped.wait_for(|stop| *stop) => break,
+            () = stop::asked(&mut stopped) => break,
         }
         pause = behind.carry_out_all(&mut pace, pause, &stopped).await;
     }

@@ -12,6 +12,7 @@ use super::{
     RecentStore,
     backfill::{Backfill, REFUSED},
 };
+use crate::stop;
 
 /// For how long it is seen whether somebody gets ahead, at least, and how much longer at most.
 const WATCHED: Duration = Duration::from_secs(5);
@@ -51,8 +52,7 @@ pub(super) async fn fill(store: Arc<RecentStore>, mut stopped: watch::Receiver<b
     };
     tokio::select! {
         () = work => {}
-        // The channel closes when its owner is gone; that is a stop too.
-        _ = stopped.wait_for(|stop| *stop) => {}
+        () = stop::asked(&mut stopped) => {}
     }
 }
 

@@ -11,6 +11,7 @@ use nubo_core::{Result, id::Id, schema::CollectionId};
 use tokio::sync::watch;
 
 use super::{Place, RecentStore};
+use crate::stop;
 
 /// How old a document is before its uses are noted, in milliseconds: it stays for that much longer
 /// than the window.
@@ -104,9 +105,7 @@ impl RecentStore {
 /// Has the tier know what was used now and then, until it is stopped. Nobody waits for that.
 pub(super) async fn tell_uses(store: Arc<RecentStore>, mut stopped: watch::Receiver<bool>) {
     loop {
-        let stop = stopped.wait_for(|stop| *stop);
-        // The channel closes when its owner is gone; that is a stop too.
-        if tokio::time::timeout(PAUSE, stop).await.is_ok() {
+        if stop::asked_within(&mut stopped, PAUSE).await {
             return;
         }
         if let Err(error) = store.touch_used().await {

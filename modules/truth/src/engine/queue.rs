@@ -6,9 +6,10 @@
 //! batch takes long, or a whole one waits, does another lane go beside it.
 //!
 //! A document that is being written in one lane waits for it, rather than for a lock in the database: so
-//! its writes gather meanwhile and go as one. What may reach further than the documents it names (effects, deletions, filters,
-//! rules that look elsewhere) goes in one lane at a time, so that such transactions never wait for
-//! each other in circles, and what a rule has looked up stays true until its write is committed.
+//! its writes gather meanwhile and go as one. What may reach further than the documents it names
+//! (effects, deletions, filters, rules that look elsewhere) goes in one lane at a time, so that such
+//! transactions never wait for each other in circles, and what a rule has looked up stays true until its
+//! write is committed.
 
 use std::{
     collections::{HashSet, VecDeque},

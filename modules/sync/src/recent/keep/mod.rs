@@ -45,6 +45,7 @@ use self::{
     notes::{Ends, Progress},
 };
 use super::{Known, LATE, RecentStore, doubt::Doubt, fill::fill, uses::tell_uses};
+use crate::stop;
 
 /// How often it looks.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -126,8 +127,7 @@ async fn keep(mut keeping: Keeping, mut stopped: watch::Receiver<bool>) {
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = look => {}
-            // The channel closes when its owner is gone; that is a stop too.
-            _ = stopped.wait_for(|stop| *stop) => break,
+            () = stop::asked(&mut stopped) => break,
         }
     }
     // What has arrived by now need not be brought again.
@@ -145,8 +145,7 @@ async fn settle(store: Arc<RecentStore>, mut stopped: watch::Receiver<bool>) {
         }
         tokio::select! {
             () = store.wake.notified() => {}
-            // The channel closes when its owner is gone; that is a stop too.
-            _ = stopped.wait_for(|stop| *stop) => break,
+            () = stop::asked(&mut stopped) => break,
         }
     }
 }
