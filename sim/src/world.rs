@@ -90,10 +90,15 @@ pub struct Instance {
     truth: Arc<SimTruth>,
     /// What it shares with others.
     shared: Option<Ways>,
-    /// Its way to the recent tier.
-    recent: Option<Arc<SimRecent>>,
-    /// What it does for that.
-    store: Option<Arc<RecentStore>>,
+    /// What it has of the recent tier.
+    recent: Option<Above>,
+}
+
+/// The way of a process to the recent tier, and what it does for that.
+#[derive(Clone)]
+struct Above {
+    link: Arc<SimRecent>,
+    store: Arc<RecentStore>,
 }
 
 /// The ways of a process to what it shares with others.
@@ -349,7 +354,7 @@ impl World {
             self.random.clone(),
         );
         let mut observers: Vec<Arc<dyn Observer>> = vec![cache.clone()];
-        let (mut recent, mut kept) = (None, None);
+        let mut recent = None;
         if let Some(mongo) = &self.mongo {
             let own = Arc::new(SimRecent::new(mongo.clone()));
             let store = RecentStore::new(RecentParts {
@@ -364,7 +369,7 @@ impl World {
             self.keep_recent(group, &store, &own);
             observers.push(store.clone());
             tiers = tiers.with_recent(store.clone());
-            (recent, kept) = (Some(own), Some(store));
+            recent = Some(Above { link: own, store });
         }
         truth.start(observers).await?;
         let tiers = tiers
@@ -376,7 +381,6 @@ impl World {
             truth,
             shared,
             recent,
-            store: kept,
         })
     }
 
@@ -558,7 +562,7 @@ impl World {
             (Event::Jump(millis), _) => self.clock.jump(millis),
             (Event::CutFromRecent(which, millis), _) => {
                 if let Some(recent) = &all[which % all.len()].recent {
-                    recent.cut(until(millis));
+                    recent.link.cut(until(millis));
                 }
             }
             (Event::StopRecent(millis), _) => {
@@ -574,8 +578,8 @@ impl World {
             (Event::Backfill, _) => self.begin_backfill(),
             (Event::Fill(which), _) => {
                 let instance = &all[which % all.len()];
-                if let Some(store) = &instance.store {
-                    self.fill(instance.group, Backfill::beside(store));
+                if let Some(recent) = &instance.recent {
+                    self.fill(instance.group, Backfill::beside(&recent.store));
                 }
             }
         }
@@ -611,7 +615,7 @@ impl World {
         let epochs = self
             .all()
             .into_iter()
-            .map(|instance| instance.recent?.epoch());
+            .map(|instance| instance.recent?.link.epoch());
         let Some(epochs) = epochs.collect::<Option<Vec<_>>>() else {
             return false;
         };
@@ -635,7 +639,7 @@ impl World {
             return "the cache is not used again".into();
         }
         let all = self.all().into_iter();
-        let epochs: Vec<_> = all.map(|instance| instance.recent?.epoch()).collect();
+        let epochs: Vec<_> = all.map(|instance| instance.recent?.link.epoch()).collect();
         format!(
             "the recent tier is not used again: {} notes, lists {:?}, epochs {epochs:?}",
             self.truth.notes(),
