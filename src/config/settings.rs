@@ -237,6 +237,9 @@ pub struct RedisSettings {
     /// Memory of this server that lists may take which were read often. Redis is asked each time
     /// whether anything may have changed, and sends them only if so. `0B`: none are kept.
     pub lists: ByteSize,
+    /// Memory of this server that documents may take which were read often. Redis is asked each time
+    /// whether anything has changed, and sends only what has. `0B`: none are kept.
+    pub documents: ByteSize,
 }
 
 impl RedisSettings {
@@ -257,6 +260,7 @@ impl Default for RedisSettings {
             prefix: "nubo:".into(),
             timeout: TimeSpan(Duration::from_millis(200)),
             lists: ByteSize(32 << 20),
+            documents: ByteSize(64 << 20),
         }
     }
 }

@@ -213,6 +213,7 @@ fn redis_settings(loaded: &Loaded) -> Result<RedisSettings, SetupError> {
         max_memory: settings.max_memory.0,
         margin: settings.margin.0,
         lists: usize::try_from(settings.redis.lists.0).unwrap_or(usize::MAX),
+        documents: usize::try_from(settings.redis.documents.0).unwrap_or(usize::MAX),
         has_recent: recent::is_wanted(loaded),
     })
 }

@@ -8,6 +8,7 @@ use super::failure::unexpected;
 pub(super) fn bytes(value: Value) -> Result<Vec<u8>> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),
+        Value::VerbatimString { text, .. } => Ok(text.into()),
         _ => Err(unexpected("bytes")),
     }
 }

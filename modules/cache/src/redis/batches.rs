@@ -8,11 +8,12 @@ use std::{
     sync::{MutexGuard, PoisonError},
 };
 
-use nubo_core::{Error, Result, observe::BatchId, recent::Claim};
+use nubo_core::{Error, Result, cache::SetName, observe::BatchId, recent::Claim};
 use redis::Value;
 
 use super::{
     answers::are_yes,
+    keys::Keys,
     link::Command,
     packed::{self, Record},
     partitions::Partition,
@@ -93,6 +94,20 @@ impl Moves<'_> {
             enters: Vec::new(),
             leaves: announced.left.is_some().then(Vec::new),
         }
+    }
+}
+
+/// The question who reads the sets of some documents, or is about to.
+pub(super) struct Heads {
+    /// About the mark and the builders of each set.
+    questions: Questions,
+    /// Which of the sets it is, of each place of each document.
+    places: Vec<usize>,
+}
+
+impl Heads {
+    pub fn commands(&self, keys: &Keys) -> Vec<Command> {
+        self.questions.commands(keys)
     }
 }
 
@@ -256,37 +271,46 @@ impl RedisStorage {
     }
 
     /// What asks who reads the sets of new documents, or is about to.
-    pub(super) fn heads(&self, new: &[Announcing<'_>]) -> Vec<Questions> {
-        let questions = new.chunks(CHUNK).map(|new| {
-            let places = new.iter().flat_map(|own| &own.announced.places);
-            Questions::new(places.flat_map(|place| {
-                let home = self.keys.home_of_set(&place.set);
-                let keys = [self.keys.mark(&place.set), self.keys.builders(&place.set)];
-                keys.map(|key| (home, key))
-            }))
+    pub(super) fn heads(&self, new: &[Announcing<'_>]) -> Vec<Heads> {
+        new.chunks(CHUNK).map(|new| self.heads_of(new)).collect()
+    }
+
+    fn heads_of(&self, new: &[Announcing<'_>]) -> Heads {
+        // Many documents stand in the same sets.
+        let mut sets: Vec<&SetName> = Vec::new();
+        let mut known: HashMap<&SetName, usize> = HashMap::new();
+        let places = new.iter().flat_map(|own| &own.announced.places);
+        let places = places.map(|place| {
+            *known.entry(&place.set).or_insert_with(|| {
+                sets.push(&place.set);
+                sets.len() - 1
+            })
         });
-        questions.collect()
+        let places = places.collect();
+        let questions = Questions::new(sets.into_iter().flat_map(|set| {
+            let home = self.keys.home_of_set(set);
+            [self.keys.mark(set), self.keys.builders(set)].map(|key| (home, key))
+        }));
+        Heads { questions, places }
     }
 
     /// Those of the new documents that stand in sets of which somebody reads any.
     pub(super) fn read_among<'a>(
         &self,
         new: &[Announcing<'a>],
-        heads: &[Questions],
+        heads: &[Heads],
         answers: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<Announcing<'a>>> {
         let mut read = Vec::new();
         let mut answers = answers.into_iter();
         for (new, heads) in new.chunks(CHUNK).zip(heads) {
-            let heads = heads.read(answers.by_ref())?.into_iter();
-            let mut heads = heads.map(|head| head != Value::Nil);
+            let found = heads.questions.read(answers.by_ref())?;
+            let mut places = heads.places.iter();
             for own in new {
-                let mut is_read = false;
-                let mut is_wanted = false;
-                for _ in &own.announced.places {
-                    let (mark, builders) = (heads.next(), heads.next());
-                    is_read |= mark == Some(true);
-                    is_wanted |= builders == Some(true);
+                let (mut is_read, mut is_wanted) = (false, false);
+                for set in places.by_ref().take(own.announced.places.len()) {
+                    is_read |= found[2 * set] != Value::Nil;
+                    is_wanted |= found[2 * set + 1] != Value::Nil;
                 }
                 if is_read || is_wanted {
                     read.push(Announcing { is_read, ..*own });

@@ -64,7 +64,7 @@ impl RedisBuckets {
     /// Where the URL is none of a Redis server.
     pub fn new(settings: RedisBucketSettings, local: LocalBuckets) -> Result<Self> {
         Ok(Self {
-            link: Link::new(&settings.url, settings.limit, Uuid::nil())?,
+            link: Link::new(&settings.url, settings.limit, Uuid::nil(), None)?,
             settings,
             local,
             is_asked: AtomicBool::new(false),

@@ -127,6 +127,7 @@ impl Eviction {
         let Some(connection) = self.shared.link.current() else {
             return Ok(());
         };
+        connection.copies().grow_older();
         let (mut most, mut used) = (Some(0), 0);
         for server in connection.servers() {
             let (budget, held) = self.make_room_on(&connection, server).await?;
@@ -227,11 +228,7 @@ impl Eviction {
         let commands = homes.iter().map(|home| {
             let mut command = redis::cmd("EXISTS");
             command.arg(keys.epoch(*home));
-            Command {
-                command,
-                slot: keys.slot(*home),
-                weight: 1,
-            }
+            Command::new(command, keys.slot(*home), 1)
         });
         let exist = self.shared.link.call(connection, commands.collect());
         let exist = exist.await?;
@@ -345,6 +342,7 @@ mod tests {
                 max_memory: own,
                 margin: 10,
                 lists: 0,
+                documents: 0,
                 has_recent: false,
             };
             let server = format!(

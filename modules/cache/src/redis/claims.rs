@@ -84,11 +84,7 @@ impl RedisStorage {
         let keys: Vec<Vec<u8>> = std::iter::once(self.keys.lists()).chain(lists).collect();
         let mut command = redis::cmd("UNLINK");
         command.arg(&keys);
-        let command = Command {
-            command,
-            slot: self.keys.slot(LISTS),
-            weight: keys.len(),
-        };
+        let command = Command::new(command, self.keys.slot(LISTS), keys.len());
         self.run(vec![command]).await.map(drop)
     }
 

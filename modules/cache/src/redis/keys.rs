@@ -37,6 +37,7 @@ const TOKENS: u64 = 1 << 34;
 /// The names of one epoch's keys.
 #[derive(Debug, Clone)]
 pub(super) struct Keys {
+    of: Epoch,
     /// What all of them begin with.
     name: Vec<u8>,
     count: Partitions,
@@ -62,10 +63,16 @@ impl Keys {
             slot,
         };
         Self {
+            of: epoch,
             partitions: count.tags().into_iter().map(names).collect(),
             count,
             name: name.into_bytes(),
         }
+    }
+
+    /// Which epoch's they are.
+    pub fn of(&self) -> Epoch {
+        self.of
     }
 
     pub fn partitions(&self) -> impl Iterator<Item = Partition> + use<> {

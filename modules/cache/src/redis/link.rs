@@ -8,6 +8,7 @@
 //! that they have. Where one is lost, or slots have moved, the whole connection is given up.
 
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,7 +16,7 @@ use std::{
 use futures_util::future::{select_ok, try_join_all};
 use nubo_core::{Error, Result, coordination::Incarnation};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, Pipeline, ProtocolVersion, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     io::tcp::TcpSettings,
 };
@@ -25,6 +26,7 @@ use uuid::Uuid;
 use super::{
     address::servers,
     cluster::Map,
+    copies::{Copies, Copying},
     failure::{answered, failed, has_moved, is_unknown_script, late, unavailable},
     partitions::{ON_CLUSTERS, slot},
     scripts::{MOST_KEYS, SCRIPTS},
@@ -46,11 +48,32 @@ const TOGETHER: usize = 4;
 
 /// A command, and where it is carried out.
 pub(super) struct Command {
-    pub command: Cmd,
+    command: Cmd,
     /// Of all its keys on a cluster.
-    pub slot: u16,
+    slot: u16,
     /// How many things it is about.
-    pub weight: usize,
+    weight: usize,
+    is_copied: bool,
+}
+
+impl Command {
+    /// A command about so many things, all keys of which are in this slot on a cluster.
+    pub fn new(command: Cmd, slot: u16, weight: usize) -> Self {
+        Self {
+            command,
+            slot,
+            weight,
+            is_copied: false,
+        }
+    }
+
+    /// The same, where what it reads is to be [copied](super::copies).
+    pub fn copied(self) -> Self {
+        Self {
+            is_copied: true,
+            ..self
+        }
+    }
 }
 
 /// Where Redis is, and the connection to it.
@@ -61,6 +84,8 @@ pub(super) struct Link {
     limit: Duration,
     /// What the bytes mean that are held: part of each incarnation's name.
     meaning: Uuid,
+    /// How what is read is copied, if it is.
+    copying: Option<Arc<Copying>>,
     current: Mutex<Option<Arc<Connection>>>,
     /// Held by who connects.
     connecting: tokio::sync::Mutex<()>,
@@ -73,9 +98,15 @@ pub(super) struct Connection {
     /// Which of these has what, on a cluster.
     map: Option<Map>,
     incarnation: Incarnation,
+    copies: Arc<Copies>,
 }
 
 impl Connection {
+    /// What was read by it.
+    pub fn copies(&self) -> &Copies {
+        &self.copies
+    }
+
     /// Its servers, by number.
     pub fn servers(&self) -> std::ops::Range<usize> {
         0..self.servers.len()
@@ -103,15 +134,29 @@ impl Link {
     ///
     /// # Errors
     /// Where it is no URL of a Redis server.
-    pub fn new(url: &str, limit: Duration, meaning: Uuid) -> Result<Self> {
+    pub fn new(
+        url: &str,
+        limit: Duration,
+        meaning: Uuid,
+        copying: Option<Copying>,
+    ) -> Result<Self> {
         let servers = servers(url).map_err(Error::internal)?.into_iter();
         // What is sent is wanted at once, however little it is.
         let settings = TcpSettings::default().set_nodelay(true);
         let servers = servers.map(|server| server.set_tcp_settings(settings.clone()));
+        // Who is to hear what changes must be spoken to without having asked.
+        let servers = servers.map(|server| match &copying {
+            Some(_) => {
+                let line = server.redis_settings().clone();
+                server.set_redis_settings(line.set_protocol(ProtocolVersion::RESP3))
+            }
+            None => server,
+        });
         Ok(Self {
             servers: servers.collect(),
             limit,
             meaning,
+            copying: copying.map(Arc::new),
             current: Mutex::default(),
             connecting: tokio::sync::Mutex::default(),
         })
@@ -207,13 +252,26 @@ impl Link {
         let mut commands = commands.into_iter().peekable();
         while commands.peek().is_some() {
             let (mut some, mut weight) = (Pipeline::new(), 0);
+            // Which answers belong to commands that nobody has asked for.
+            let mut own = Vec::new();
             while let Some(next) = commands.next_if(|next| {
                 weight += next.weight.min(MOST_KEYS);
                 weight <= TOGETHER * MOST_KEYS
             }) {
+                if next.is_copied && connection.copies.are_kept() {
+                    own.push(some.len());
+                    // It is about the next command on the line, and these are sent in one piece.
+                    let mut caching = of_line("CACHING");
+                    caching.arg("YES");
+                    some.add_command(caching);
+                }
                 some.add_command(next.command);
             }
-            answers.extend(self.call_some(connection, server, &some).await?);
+            let mut found = self.call_some(connection, server, &some).await?;
+            for own in own.into_iter().rev() {
+                found.remove(own);
+            }
+            answers.extend(found);
         }
         Ok(answers)
     }
@@ -265,9 +323,10 @@ impl Link {
     }
 
     async fn connect(&self) -> Result<Arc<Connection>> {
+        let copies = Arc::new(Copies::new(self.copying.clone()));
         // Whichever of a cluster answers first tells of the others.
         let looks = self.servers.iter();
-        let looks = looks.map(|server| Box::pin(self.look_around(server)));
+        let looks = looks.map(|server| Box::pin(self.look_around(server, &copies)));
         let (found, _) = select_ok(looks).await?;
         let Found {
             line,
@@ -280,8 +339,9 @@ impl Link {
                 servers: vec![line],
                 map: None,
                 incarnation: Incarnation::new(format!("{run_id}/{}", self.meaning)),
+                copies,
             },
-            Some(map) => self.connect_to_all(told, map).await?,
+            Some(map) => self.connect_to_all(told, map, copies).await?,
         };
         let connection = Arc::new(connection);
         let loads = connection.servers();
@@ -291,8 +351,12 @@ impl Link {
     }
 
     /// Connects to a server, and looks at what it belongs to.
-    async fn look_around<'a>(&self, server: &'a ConnectionInfo) -> Result<Found<'a>> {
-        let (mut line, about) = self.open(server).await?;
+    async fn look_around<'a>(
+        &self,
+        server: &'a ConnectionInfo,
+        copies: &Arc<Copies>,
+    ) -> Result<Found<'a>> {
+        let (mut line, about) = self.open(server, copies).await?;
         let map = match about.is_cluster {
             true => Some(map_of(&mut line).await?),
             false => None,
@@ -315,10 +379,15 @@ impl Link {
     }
 
     /// Connects to all masters of a cluster, each of which must have the same map.
-    async fn connect_to_all(&self, told: &ConnectionInfo, map: Map) -> Result<Connection> {
+    async fn connect_to_all(
+        &self,
+        told: &ConnectionInfo,
+        map: Map,
+        copies: Arc<Copies>,
+    ) -> Result<Connection> {
         let masters = map.servers(told)?;
         let lines = masters.iter().map(async |server| {
-            let (mut line, about) = self.open(server).await?;
+            let (mut line, about) = self.open(server, &copies).await?;
             about.check()?;
             match map_of(&mut line).await?.agrees(&map) {
                 true => Ok((line, about.run_id)),
@@ -333,22 +402,44 @@ impl Link {
             servers,
             map: Some(map),
             incarnation: Incarnation::new(format!("{OF_CLUSTERS}{name}/{}", self.meaning)),
+            copies,
         })
     }
 
     /// Opens a line to a server, and asks what that is.
-    async fn open(&self, server: &ConnectionInfo) -> Result<(MultiplexedConnection, Server)> {
+    async fn open(
+        &self,
+        server: &ConnectionInfo,
+        copies: &Arc<Copies>,
+    ) -> Result<(MultiplexedConnection, Server)> {
+        let heard = Arc::clone(copies);
+        let hear = move |said| {
+            heard.hear(said);
+            Ok::<_, Infallible>(())
+        };
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.limit * CONNECT))
             .set_response_timeout(Some(self.limit))
             .set_pipeline_buffer_size(QUEUE)
             .set_write_backpressure_boundary(BUFFER);
+        let config = match copies.are_kept() {
+            true => config.set_push_sender(hear),
+            false => config,
+        };
         let client = Client::open(server.clone()).map_err(Error::internal)?;
         let opening = client.get_multiplexed_async_connection_with_config(&config);
         let mut line = opening.await.map_err(|error| failed(&error))?;
         let info = redis::cmd("INFO");
         let info = info.query_async::<String>(&mut line).await;
         let about = Server::read(&info.map_err(|error| failed(&error))?)?;
+        if copies.are_kept() {
+            let mut tracking = of_line("TRACKING");
+            let asked = tracking.arg("ON").arg("OPTIN").exec_async(&mut line).await;
+            if let Err(error) = asked {
+                tracing::info!(%error, "Redis does not say what changes, so that no documents are kept");
+                copies.give_up();
+            }
+        }
         Ok((line, about))
     }
 
@@ -398,6 +489,13 @@ async fn map_of(line: &mut MultiplexedConnection) -> Result<Map> {
     let answers = line.req_packed_commands(&questions, 0, questions.len());
     let answers = answers.await.map_err(|error| failed(&error))?;
     Map::read(answers.into_iter().map(answered).collect::<Result<_>>()?)
+}
+
+/// A command about the line itself.
+fn of_line(what: &str) -> Cmd {
+    let mut command = redis::cmd("CLIENT");
+    command.arg(what);
+    command
 }
 
 fn pipeline(commands: Vec<Cmd>) -> Pipeline {

@@ -15,8 +15,8 @@
 //! On a [cluster] an epoch is divided into [partitions], each of which promises this alone.
 //!
 //! Start with [keys], which says what is where, and `scripts/library.lua`. [reading] is what is asked,
-//! [gather] how questions go together, [spread] how they are asked of several partitions, and [lists]
-//! which need not be asked again; [batches] is what is announced, [fates] what becomes of that, and
+//! [gather] and [rounds] how questions go together, [spread] how they are asked of several partitions,
+//! and [copies] and [lists] what need not be sent again; [batches] is what is announced, [fates] what becomes of that, and
 //! [claims] what is on its way to the recent tier.
 
 mod address;
@@ -27,6 +27,7 @@ mod buckets;
 mod budget;
 mod claims;
 mod cluster;
+mod copies;
 mod counts;
 mod failure;
 mod fates;
@@ -37,6 +38,7 @@ mod lists;
 mod packed;
 mod partitions;
 mod reading;
+mod rounds;
 mod scripts;
 mod server;
 mod spread;
@@ -66,6 +68,7 @@ pub(crate) use partitions::slot;
 pub use storage::RedisStorage;
 
 use crate::storage::Remote;
+use copies::Copying;
 use counts::Counts;
 use failure::unavailable;
 use keys::Keys;
@@ -89,6 +92,8 @@ pub struct RedisSettings {
     pub margin: u64,
     /// Bytes that lists may take in this process, about.
     pub lists: usize,
+    /// Bytes that documents may take in this process, about.
+    pub documents: usize,
     /// Whether there is a recent tier, for which everybody keeps the pending lists.
     pub has_recent: bool,
 }
@@ -130,6 +135,11 @@ impl Redis {
                 &settings.url,
                 settings.limit,
                 meaning(&catalog, settings.has_recent),
+                (settings.documents > 0).then(|| Copying {
+                    budget: settings.documents,
+                    prefix: settings.prefix.clone(),
+                    catalog: Arc::clone(&catalog),
+                }),
             )?,
             counts: Counts::new(&catalog),
             catalog,
@@ -200,11 +210,7 @@ impl Remote for Redis {
             let mut command = redis::cmd("SET");
             command.arg(keys.epoch(partition));
             command.arg(Keys::first_token(partition)).arg("NX");
-            Command {
-                command,
-                slot: keys.slot(partition),
-                weight: 1,
-            }
+            Command::new(command, keys.slot(partition), 1)
         });
         link.call(&connection, commands.collect()).await.map(drop)
     }

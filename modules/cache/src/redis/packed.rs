@@ -110,6 +110,11 @@ pub(super) enum Slot {
     Busy,
 }
 
+/// Whether a document is held for as long as nobody changes it.
+pub(super) fn lasts(slot: &[u8]) -> bool {
+    slot.first() == Some(&b'H')
+}
+
 /// What is there of a document, as `library.lua` says. None where the bytes say nothing of the kind.
 pub(super) fn read_slot(
     bytes: Vec<u8>,

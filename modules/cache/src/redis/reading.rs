@@ -1,10 +1,14 @@
 //! What is read: documents by id, stretches of sets, and whether lists still stand.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
+use futures_util::future::join_all;
 use nubo_core::{
     Result,
-    cache::{FillToken, Lookup, Reach, Scan, SetName},
+    cache::{FillToken, Held, Lookup, Reach, Scan, SetName},
     position::Position,
 };
 use redis::Value;
@@ -12,8 +16,10 @@ use smallvec::SmallVec;
 
 use super::{
     answers::{array, bytes},
+    copies::{Name, Ticket},
     failure::unexpected,
     gather::Question,
+    link::{Command, Connection},
     packed::{self, Slot},
     partitions::Partition,
     scripts::SCRIPTS,
@@ -41,8 +47,20 @@ impl Question for Marks {
     }
 }
 
+/// What Redis has sent of a document.
+pub(super) struct Sent {
+    slot: Value,
+    by: By,
+}
+
+/// Which connection has read something, and the leave to keep it there.
+struct By {
+    connection: Arc<Connection>,
+    ticket: Ticket,
+}
+
 impl Question for Documents {
-    type Answer = Vec<Value>;
+    type Answer = Vec<Sent>;
 
     fn weight(&self) -> usize {
         self.0.len()
@@ -65,17 +83,93 @@ impl RedisStorage {
 
     /// What is known of documents without leaving anything there; nothing of those of which nothing is.
     pub(super) async fn find(&self, documents: &[DocumentKey]) -> Result<Vec<Option<Lookup>>> {
+        let connection = self.shared.link.to(&self.incarnation)?;
+        let copies = connection.copies();
+        let (copied, asked): (Vec<usize>, Vec<usize>) =
+            (0..documents.len()).partition(|at| copies.has(&self.name(documents[*at])));
+        let of = |places: &[usize]| -> SmallVec<[DocumentKey; 1]> {
+            places.iter().map(|at| documents[*at]).collect()
+        };
+        let mut found: Vec<Option<Lookup>> = Vec::new();
+        found.resize_with(documents.len(), || None);
+        let mut gone = SmallVec::<[usize; 1]>::new();
+        let (known, unknown) = (of(&copied), of(&asked));
+        let (held, sent) = tokio::join!(self.copied(&known), self.fetch(&unknown));
+        for (at, held) in copied.into_iter().zip(held) {
+            match held {
+                Some(held) => found[at] = Some(Lookup::Held(held)),
+                None => gone.push(at),
+            }
+        }
+        for (at, lookup) in asked.into_iter().zip(sent?) {
+            found[at] = lookup;
+        }
+        if !gone.is_empty() {
+            // They have changed, or nobody knows.
+            for (at, lookup) in gone.iter().zip(self.fetch(&of(&gone)).await?) {
+                found[*at] = lookup;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Copies of documents, as far as Redis has said nothing of them until it has answered something.
+    async fn copied(&self, documents: &[DocumentKey]) -> Vec<Option<Arc<Held>>> {
+        let homes = documents.iter().map(|document| self.keys.home(*document));
+        let homes: BTreeSet<Partition> = homes.collect();
+        let answers = homes.into_iter().map(async |home| {
+            let connection = self.answered_in(home).await;
+            (home, connection)
+        });
+        let answers: BTreeMap<_, _> = join_all(answers).await.into_iter().collect();
+        let documents = documents.iter().map(|document| {
+            let connection = answers.get(&self.keys.home(*document))?.as_ref()?;
+            connection.copies().get(&self.name(*document))
+        });
+        documents.collect()
+    }
+
+    /// The same of one document, where there is a copy.
+    pub(super) async fn copy(&self, document: DocumentKey) -> Option<Arc<Held>> {
+        let name = self.name(document);
+        let connection = self.shared.link.to(&self.incarnation).ok()?;
+        if !connection.copies().has(&name) {
+            return None;
+        }
+        let connection = self.answered_in(self.keys.home(document)).await?;
+        connection.copies().get(&name)
+    }
+
+    /// Waits until a partition has answered that the epoch is there. The connection that has heard it.
+    async fn answered_in(&self, home: Partition) -> Option<Arc<Connection>> {
+        let round = self.rounds[home.index()].ask(async || {
+            let connection = self.shared.link.to(&self.incarnation).ok()?;
+            let questions = Questions::new([(home, self.keys.epoch(home))]);
+            let commands = questions.commands(&self.keys);
+            let answers = self.shared.link.call(&connection, commands).await.ok()?;
+            questions.read(answers).ok()?;
+            Some(connection)
+        });
+        round.await
+    }
+
+    fn name(&self, document: DocumentKey) -> Name {
+        (self.keys.of(), document)
+    }
+
+    /// The same as Redis sends them.
+    async fn fetch(&self, documents: &[DocumentKey]) -> Result<Vec<Option<Lookup>>> {
         let mut found = Vec::with_capacity(documents.len());
         for documents in documents.chunks(CHUNK) {
             let question = Documents(documents.into());
-            let slots = self
+            let sent = self
                 .documents
                 .ask(question, async |questions: &[Documents]| {
                     self.slots(questions).await
                 });
-            for (document, slot) in documents.iter().zip(slots.await?) {
-                found.push(match slot {
-                    Value::BulkString(slot) => Some(self.unpack(*document, slot)?),
+            for (document, sent) in documents.iter().zip(sent.await?) {
+                found.push(match sent.slot {
+                    Value::BulkString(slot) => Some(self.keep(*document, slot, &sent.by)?),
                     _ => None,
                 });
             }
@@ -83,14 +177,36 @@ impl RedisStorage {
         Ok(found)
     }
 
+    /// Takes apart what was sent, and keeps it.
+    fn keep(&self, document: DocumentKey, slot: Vec<u8>, by: &By) -> Result<Lookup> {
+        let lasts = packed::lasts(&slot);
+        let lookup = self.unpack(document, slot)?;
+        if let (true, Lookup::Held(held)) = (lasts, &lookup) {
+            let copies = by.connection.copies();
+            copies.keep(self.name(document), by.ticket, held);
+        }
+        Ok(lookup)
+    }
+
     /// What is there of the documents of several questions.
-    async fn slots(&self, questions: &[Documents]) -> Result<Vec<Vec<Value>>> {
-        let documents = questions.iter().flat_map(|question| question.0.iter());
-        let keys = documents.map(|own| (self.keys.home(*own), self.keys.document(*own)));
-        let mut values = self.look(Questions::new(keys)).await?.into_iter();
+    async fn slots(&self, questions: &[Documents]) -> Result<Vec<Vec<Sent>>> {
+        let connection = self.shared.link.to(&self.incarnation)?;
+        let documents = || questions.iter().flat_map(|question| question.0.iter());
+        let by = documents().map(|own| By {
+            ticket: connection.copies().ticket(&self.name(*own)),
+            connection: Arc::clone(&connection),
+        });
+        let by: Vec<By> = by.collect();
+        let keys = documents().map(|own| (self.keys.home(*own), self.keys.document(*own)));
+        let asked = Questions::new(keys);
+        let commands = asked.commands(&self.keys).into_iter();
+        let commands = commands.map(Command::copied).collect();
+        let answers = self.shared.link.call(&connection, commands).await?;
+        let sent = asked.read(answers)?.into_iter().zip(by);
+        let mut sent = sent.map(|(slot, by)| Sent { slot, by });
         let questions = questions.iter();
         Ok(questions
-            .map(|question| values.by_ref().take(question.weight()).collect())
+            .map(|question| sent.by_ref().take(question.weight()).collect())
             .collect())
     }
 

@@ -210,11 +210,7 @@ impl Call {
         for part in self.keys.iter().chain(&self.arguments) {
             command.arg(&part[..]);
         }
-        Command {
-            command,
-            slot: self.slot,
-            weight: self.keys.len() + self.arguments.len(),
-        }
+        Command::new(command, self.slot, self.keys.len() + self.arguments.len())
     }
 }
 

@@ -87,11 +87,7 @@ impl Questions {
             for (_, _, key) in group {
                 command.arg(&key[..]);
             }
-            Command {
-                command,
-                slot: keys.slot(partition),
-                weight: 1 + group.len(),
-            }
+            Command::new(command, keys.slot(partition), 1 + group.len())
         };
         self.groups().map(command).collect()
     }

@@ -25,11 +25,12 @@ use super::{
     fates::{Aborted, is_nothing_to_settle},
     gather::Gathering,
     keys::Keys,
-    link::Command,
+    link::{Command, Connection},
     lists::{Known, Lists, Name},
     packed,
     partitions::Partition,
     reading::{Documents, Marks},
+    rounds::Rounds,
     scripts::{Call, SCRIPTS, Script},
     spread::{Calls, Spread},
 };
@@ -51,6 +52,8 @@ pub struct RedisStorage {
     pub(super) instance: Id,
     pub(super) documents: Gathering<Documents>,
     pub(super) marks: Gathering<Marks>,
+    /// Those in which each partition is asked whether the epoch is there.
+    pub(super) rounds: Vec<Rounds<Arc<Connection>>>,
     lists: Lists,
     /// The records of each batch that is announced and not settled.
     pub(super) written: Mutex<HashMap<BatchId, Written>>,
@@ -63,8 +66,10 @@ impl RedisStorage {
         incarnation: Incarnation,
         instance: Id,
     ) -> Self {
+        let keys = shared.keys(epoch, &incarnation);
         Self {
-            keys: shared.keys(epoch, &incarnation),
+            rounds: keys.partitions().map(|_| Rounds::default()).collect(),
+            keys,
             lists: Lists::new(shared.settings.lists),
             marks: Gathering::default(),
             shared,
@@ -110,17 +115,21 @@ impl RedisStorage {
         Ok((collection, cache.ok_or_else(none)?))
     }
 
-    fn count_hits(&self, sets: &[SetName], documents: usize) {
-        if let Some(set) = sets.first() {
-            self.shared.counts.of(set.collection, |count| {
-                count.hits.fetch_add(documents as u64, Ordering::Relaxed);
-            });
-        }
+    fn count_hits(&self, collection: CollectionId, documents: usize) {
+        self.shared.counts.of(collection, |count| {
+            count.hits.fetch_add(documents as u64, Ordering::Relaxed);
+        });
     }
 }
 
 impl Storage for RedisStorage {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
+        if let [document] = documents
+            && let Some(held) = self.copy(*document).await
+        {
+            self.count_hits(document.collection, 1);
+            return Ok(vec![Lookup::Held(held)]);
+        }
         let mut found = self.find(documents).await?;
         let missing: Vec<usize> = (0..found.len()).filter(|at| found[*at].is_none()).collect();
         if !missing.is_empty() {
@@ -270,7 +279,9 @@ impl Storage for RedisStorage {
         if let Some(known) = self.lists.get(&name)
             && self.stamps(sets).await? == known.stamps
         {
-            self.count_hits(sets, known.scan.positions.len());
+            if let Some(set) = sets.first() {
+                self.count_hits(set.collection, known.scan.positions.len());
+            }
             return Ok(known.scan.clone());
         }
         let Some((stamps, mut scan)) = self.stretch(sets, after, most).await? else {

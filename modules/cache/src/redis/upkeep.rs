@@ -111,11 +111,7 @@ pub(super) async fn unlink(
         commands.extend(keys.chunks(STEP).map(|keys| {
             let mut command = redis::cmd("UNLINK");
             command.arg(keys);
-            Command {
-                command,
-                slot,
-                weight: keys.len(),
-            }
+            Command::new(command, slot, keys.len())
         }));
     }
     if commands.is_empty() {
@@ -214,11 +210,7 @@ impl RedisStorage {
             let mut command = redis::cmd("HSCAN");
             command.arg(self.keys.records(partition));
             command.arg(from).arg("COUNT").arg(STEP / 4);
-            let command = Command {
-                command,
-                slot: self.keys.slot(partition),
-                weight: STEP / 4,
-            };
+            let command = Command::new(command, self.keys.slot(partition), STEP / 4);
             let (next, entries) = step(self.run(vec![command]).await?)?;
             cursor = next;
             for record in self.own(entries)? {

@@ -39,6 +39,7 @@ async fn what_one_has_claimed_who_is_taken_back_is_pending_until_others_have_bro
         world,
         other,
         server: _server,
+        ..
     } = Test::new().await;
     let begun = world.begin_lists(RECENT).await;
     world.announce_claims(BATCH, [1]).await;

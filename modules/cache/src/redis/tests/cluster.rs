@@ -44,6 +44,7 @@ impl Cluster {
             max_memory: 0,
             margin: 0,
             lists: 1 << 20,
+            documents: 1 << 20,
             has_recent: true,
         }
     }
@@ -212,22 +213,14 @@ async fn hold_up(redis: &Redis, storage: &RedisStorage, partition: Partition) {
     let connection = link.to(&storage.incarnation).unwrap();
     let mut command = redis::cmd("BLPOP");
     command.arg(gate(storage, partition)).arg(0);
-    let command = Command {
-        command,
-        slot: storage.keys.slot(partition),
-        weight: 1,
-    };
+    let command = Command::new(command, storage.keys.slot(partition), 1);
     link.call(&connection, vec![command]).await.unwrap();
 }
 
 async fn let_go_on(storage: &RedisStorage, partition: Partition) {
     let mut command = redis::cmd("RPUSH");
     command.arg(gate(storage, partition)).arg("go on");
-    let command = Command {
-        command,
-        slot: storage.keys.slot(partition),
-        weight: 1,
-    };
+    let command = Command::new(command, storage.keys.slot(partition), 1);
     storage.run(vec![command]).await.unwrap();
 }
 

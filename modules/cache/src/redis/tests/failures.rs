@@ -24,6 +24,7 @@ fn redis(url: &str) -> Redis {
         max_memory: 0,
         margin: 0,
         lists: 0,
+        documents: 0,
         has_recent: true,
     };
     Redis::new(Arc::new(catalog()), settings).unwrap()

@@ -4,6 +4,7 @@ mod buckets;
 mod budget;
 mod claims;
 mod cluster;
+mod copies;
 mod epochs;
 mod failures;
 mod lists;
@@ -49,6 +50,7 @@ fn settings(server: &Server) -> RedisSettings {
         max_memory: 0,
         margin: 0,
         lists: 1 << 20,
+        documents: 1 << 20,
         has_recent: true,
     }
 }
@@ -57,9 +59,10 @@ fn instance(number: u128) -> Id {
     Id::from_uuid(Uuid::from_u128(number))
 }
 
-/// A server with an epoch, as two instances use it.
+/// A server with an epoch, as two instances use it, each by its own connection.
 struct Test {
     redis: Redis,
+    second: Redis,
     incarnation: Incarnation,
     world: World<RedisStorage>,
     other: World<RedisStorage>,
@@ -92,18 +95,23 @@ impl Test {
 
     async fn in_partitions(server: Server, settings: RedisSettings, count: Partitions) -> Self {
         let catalog = Arc::new(catalog());
-        let redis = Redis::new(Arc::clone(&catalog), settings).unwrap();
-        let redis = redis.divided(count);
+        let redis = || {
+            let redis = Redis::new(Arc::clone(&catalog), settings.clone()).unwrap();
+            redis.divided(count)
+        };
+        let (redis, second) = (redis(), redis());
         let incarnation = redis.reach().await.unwrap();
+        assert_eq!(second.reach().await.unwrap(), incarnation);
         redis.prepare(EPOCH, &incarnation).await.unwrap();
-        let world = |number| {
+        let world = |redis: &Redis, number| {
             let storage = redis.at(EPOCH, &incarnation, instance(number));
             World::new(Arc::clone(&catalog), storage)
         };
         Self {
-            world: world(1),
-            other: world(2),
+            world: world(&redis, 1),
+            other: world(&second, 2),
             redis,
+            second,
             incarnation,
             server,
         }

@@ -384,5 +384,6 @@ async fn go_on_together(seed: u64, server: Server, count: Partitions) {
         statistics.hits > 0 && statistics.fills > 0,
         "{statistics:?}"
     );
+    let statistics = one.other.storage.statistics().collections[0].unwrap();
     assert!(statistics.builds > 0, "{statistics:?}");
 }
