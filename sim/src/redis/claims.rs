@@ -10,7 +10,10 @@ use nubo_core::{
 };
 use uuid::Uuid;
 
-use super::{Command, Reply, SimEpoch, wrong};
+use super::{
+    Command, Reply,
+    epoch::{SimEpoch, wrong},
+};
 
 /// Batches are numbered for all instances together, and claims told apart by that.
 impl Claims for SimEpoch {
