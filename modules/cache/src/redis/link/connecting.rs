@@ -5,12 +5,12 @@ use std::{convert::Infallible, sync::Arc};
 use futures_util::future::{select_ok, try_join_all};
 use nubo_core::{Error, Result, coordination::Incarnation};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionInfo,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisResult,
     aio::{ConnectionLike, MultiplexedConnection},
 };
 use uuid::Uuid;
 
-use super::{CONNECT, Connection, Link, OF_CLUSTERS, of_line, pipeline};
+use super::{CONNECT, Connection, Link, OF_CLUSTERS, pipeline};
 use crate::redis::{
     cluster::Map,
     copies::Copies,
@@ -137,16 +137,36 @@ impl Link {
         let info = redis::cmd("INFO");
         let info = info.query_async::<String>(&mut line).await;
         let about = Server::read(&info.map_err(|error| failed(&error))?)?;
-        if copies.are_kept() {
-            let mut tracking = of_line("TRACKING");
-            let asked = tracking.arg("ON").arg("OPTIN").exec_async(&mut line).await;
-            if let Err(error) = asked {
-                tracing::info!(%error, "Redis does not say what changes, so that no documents are kept");
-                copies.give_up();
-            }
+        if copies.are_kept()
+            && let Err(error) = ask_what_changes(&mut line).await
+        {
+            tracing::info!(%error, "Redis does not say what changes, so that no documents are kept");
+            copies.give_up();
         }
         Ok((line, about))
     }
+}
+
+/// Has a server say when something changes that is read behind [`caching`].
+async fn ask_what_changes(line: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut tracking = of_line("TRACKING");
+    tracking.arg("ON").arg("OPTIN").exec_async(line).await?;
+    // Whether that may be said, too.
+    caching().exec_async(line).await
+}
+
+/// What stands before a command that reads what is to be copied.
+pub(super) fn caching() -> Cmd {
+    let mut command = of_line("CACHING");
+    command.arg("YES");
+    command
+}
+
+/// A command about the line itself.
+fn of_line(what: &str) -> Cmd {
+    let mut command = redis::cmd("CLIENT");
+    command.arg(what);
+    command
 }
 
 /// What one server says that is looked at first.

@@ -24,6 +24,7 @@ use redis::{
 
 use uuid::Uuid;
 
+use self::connecting::caching;
 use super::{
     address::servers,
     cluster::Map,
@@ -258,9 +259,7 @@ impl Link {
                 if next.is_copied && connection.copies.are_kept() {
                     own.push(some.len());
                     // It is about the next command on the line, and these are sent in one piece.
-                    let mut caching = of_line("CACHING");
-                    caching.arg("YES");
-                    some.add_command(caching);
+                    some.add_command(caching());
                 }
                 some.add_command(next.command);
             }
@@ -349,13 +348,6 @@ impl Link {
 /// Whether an incarnation is one of a cluster.
 pub(super) fn is_of_cluster(incarnation: &Incarnation) -> bool {
     incarnation.name().starts_with(OF_CLUSTERS)
-}
-
-/// A command about the line itself.
-fn of_line(what: &str) -> Cmd {
-    let mut command = redis::cmd("CLIENT");
-    command.arg(what);
-    command
 }
 
 fn pipeline(commands: Vec<Cmd>) -> Pipeline {

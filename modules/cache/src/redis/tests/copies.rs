@@ -200,21 +200,15 @@ async fn no_more_is_kept_than_may_be() {
 
 #[tokio::test]
 async fn an_account_that_may_not_be_told_what_changes_does_without() {
-    let mut server = Server::start(&[]);
-    let _: String = server.ask(&[
-        "ACL",
-        "SETUSER",
-        "default",
-        "on",
-        "+@all",
-        "-client|tracking",
-    ]);
-    server.prefix = "nubo-test:".into();
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
-    test.world.hold(1, 5).await;
-    for _ in 0..2 {
-        assert_eq!(test.other.revision(1).await, Some(5));
+    for forbidden in ["-client|tracking", "-client|caching"] {
+        let server = Server::start(&[]);
+        let _: String = server.ask(&["ACL", "SETUSER", "default", forbidden]);
+        let settings = settings(&server);
+        let test = Test::with(server, settings).await;
+        test.world.hold(1, 5).await;
+        for _ in 0..2 {
+            assert_eq!(test.other.revision(1).await, Some(5));
+        }
+        assert!(!test.is_copied(1));
     }
-    assert!(!test.is_copied(1));
 }
