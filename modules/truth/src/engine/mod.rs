@@ -1,7 +1,7 @@
 //! The writer: takes whatever waits and commits it as one database transaction.
 //!
 //! [`Writer`] is the way in, [`queue`] what waits, [`lane`] a task that takes from it, [`batch`] the order of work inside one database
-//! transaction, [`permit`] whether an operation may happen, [`execute`] what it does
+//! transaction, [`creates`] what most of it is, [`permit`] whether an operation may happen, [`execute`] what it does
 //! to one document and [`walk`] to many, with its effects ([`effects`]) and its
 //! consequences for documents that refer to it ([`removal`]). Documents that have left the truth are
 //! taken in again before that ([`recall`]). Writes that were acknowledged before
@@ -10,6 +10,7 @@
 mod announce;
 mod attempt;
 mod batch;
+mod creates;
 mod effects;
 mod execute;
 mod lane;

@@ -15,7 +15,7 @@ use nubo_core::{
 use super::{
     Engine,
     attempt::{Entry, Fates},
-    batch,
+    batch, creates,
 };
 use crate::{
     fault::Refusal,
@@ -203,7 +203,7 @@ async fn each_in_order<S: Session>(
     let mut entries = entries.into_iter().peekable();
     while let Some(entry) = entries.next() {
         let plain = |engine: &Engine<S>, transaction: &Transaction| {
-            batch::plain_create(engine, transaction)
+            creates::plain_create(engine, transaction)
         };
         if let Some(collection) = plain(engine, &entry.transaction) {
             let rows = engine.session.rows_at_once(engine.catalog.get(collection));
@@ -214,7 +214,7 @@ async fn each_in_order<S: Session>(
             {
                 run.push(next);
             }
-            batch::create_group(engine, collection, run, fates, now).await?;
+            creates::create_group(engine, collection, run, fates, now).await?;
         } else {
             let (job, place) = (entry.job, entry.place);
             let fate = batch::transaction(engine, entry.transaction, now).await?;
