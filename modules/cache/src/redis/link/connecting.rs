@@ -177,6 +177,7 @@ struct Found<'a> {
     map: Option<Map>,
     told: &'a ConnectionInfo,
 }
+
 async fn map_of(line: &mut MultiplexedConnection) -> Result<Map> {
     let questions = pipeline(Map::questions().into());
     let answers = line.req_packed_commands(&questions, 0, questions.len());

@@ -13,9 +13,7 @@ const MANY: u128 = 4000;
 /// A server that holds many documents, the first half of which nobody has used for long, a set that
 /// is about to change, and one that is not.
 async fn full() -> Test {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
+    let test = Test::alone().await;
     let world = &test.world;
     for number in 1..=MANY {
         world.hold(number, 5).await;

@@ -78,9 +78,7 @@ async fn so_is_what_the_instance_does_itself() {
 
 #[tokio::test]
 async fn a_document_is_sent_once_and_a_crowd_asks_together() {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
+    let test = Test::alone().await;
     for number in 1..=200 {
         test.world.hold(number, 5).await;
     }
@@ -134,9 +132,7 @@ async fn nothing_is_kept_that_redis_lets_go_by_itself() {
 
 #[tokio::test]
 async fn a_server_that_was_emptied_has_nothing_and_no_copy_says_otherwise() {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
+    let test = Test::alone().await;
     test.world.hold(1, 5).await;
     assert_eq!(test.other.revision(1).await, Some(5));
     let _: String = test.server.ask(&["FLUSHALL"]);
@@ -148,9 +144,7 @@ async fn a_server_that_was_emptied_has_nothing_and_no_copy_says_otherwise() {
 
 #[tokio::test]
 async fn copies_end_with_their_connection() {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
+    let test = Test::alone().await;
     test.world.hold(1, 5).await;
     assert_eq!(test.other.revision(1).await, Some(5));
     let _: u64 = test.server.ask(&["CLIENT", "KILL", "TYPE", "normal"]);
@@ -165,9 +159,7 @@ async fn copies_end_with_their_connection() {
 
 #[tokio::test]
 async fn what_is_used_is_read_again_now_and_then_so_that_redis_knows() {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
+    let test = Test::alone().await;
     test.world.hold(1, 5).await;
     assert_eq!(test.other.revision(1).await, Some(5));
     let mut eviction = Eviction::new(&test.second);

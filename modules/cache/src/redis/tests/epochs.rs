@@ -107,9 +107,7 @@ async fn nothing_is_done_in_an_epoch_that_is_not_there() {
 
 #[tokio::test]
 async fn a_server_that_has_lost_its_data_is_told_nothing() {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    let test = Test::with(server, settings).await;
+    let test = Test::alone().await;
     test.world.hold(1, 5).await;
     test.world.announce(BATCH, 2, &[2]).await;
     let _: String = test.server.ask(&["FLUSHALL"]);

@@ -9,13 +9,6 @@ use crate::{
 /// Short, because it is waited for.
 const SHORT: Duration = Duration::from_millis(400);
 
-/// A server of the test's own.
-async fn alone() -> Test {
-    let server = Server::start(&[]);
-    let settings = settings(&server);
-    Test::with(server, settings).await
-}
-
 fn redis(url: &str) -> Redis {
     let settings = RedisSettings {
         url: url.to_owned(),
@@ -48,7 +41,7 @@ async fn reach(redis: &Redis) -> Incarnation {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_not_waited_for() {
-    let test = alone().await;
+    let test = Test::alone().await;
     test.world.hold(1, 5).await;
     let settings = RedisSettings {
         limit: SHORT,
@@ -91,7 +84,7 @@ async fn a_server_that_hangs_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_server_that_comes_back_is_another_one() {
-    let mut test = alone().await;
+    let mut test = Test::alone().await;
     test.world.hold(1, 5).await;
     let _: String = test.server.ask(&["SAVE"]);
     test.world.announce(BATCH, 1, &[]).await;
@@ -157,7 +150,7 @@ async fn a_replica_is_refused_whether_it_was_one_or_becomes_one() {
     let told = refusal(&redis(&replica.url)).await;
     assert!(told.contains("give the URL of its master"), "{told}");
 
-    let test = alone().await;
+    let test = Test::alone().await;
     let _: String = test.server.ask(&["REPLICAOF", "127.0.0.1", port]);
     let told = refusal(&test.redis).await;
     assert!(told.contains("give the URL of its master"), "{told}");
@@ -207,7 +200,7 @@ async fn a_server_that_does_not_encrypt_is_not_talked_to_as_if_it_did() {
 
 #[tokio::test]
 async fn scripts_that_a_server_forgets_are_given_to_it_again() {
-    let test = alone().await;
+    let test = Test::alone().await;
     let flush = || {
         let _: String = test.server.ask(&["SCRIPT", "FLUSH"]);
     };

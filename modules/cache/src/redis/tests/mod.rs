@@ -77,6 +77,13 @@ impl Test {
         Self::with(server, settings).await
     }
 
+    /// On a server of the test's own, which may do anything to it.
+    async fn alone() -> Self {
+        let server = Server::start(&[]);
+        let settings = settings(&server);
+        Self::with(server, settings).await
+    }
+
     /// With an epoch as it is on a server, and with one as it is on a cluster.
     async fn both() -> [Self; 2] {
         [Self::new().await, Self::divided().await]
