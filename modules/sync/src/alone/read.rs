@@ -38,8 +38,11 @@ use nubo_core::{
     write::{Outcome, Sequence, Transaction},
 };
 
-/// How many documents are counted at a time.
-const COUNTED: u32 = 1000;
+/// How many documents are counted at a time, at most and at least.
+const COUNTED: usize = 1000;
+const COUNTED_LEAST: usize = 50;
+/// What is said where reading took so long that it is not to be believed.
+const TOO_SLOW: &str = "too_slow";
 /// How many more documents are read than are wanted.
 const SPARE: usize = 20;
 /// How many ids go into one question.
@@ -181,7 +184,7 @@ impl Composed {
         match took < self.patience.as_micros() {
             true => Ok(()),
             false => Err(Error::unavailable(
-                "too_slow",
+                TOO_SLOW,
                 "this takes longer than one request may",
             )),
         }
@@ -429,7 +432,8 @@ impl Truth for Composed {
         Ok(documents)
     }
 
-    /// Each is looked at: of those that the tier has, the truth says which have ended.
+    /// Each is looked at: of those that the tier has, the truth says which have ended. Where so many
+    /// cannot be read in time, fewer are.
     async fn count(&self, collection: CollectionId, filter: Expr, view: &View) -> Result<u64> {
         let Some(collection) = self.alone(collection) else {
             return self.truth.count(collection, filter, view).await;
@@ -437,9 +441,15 @@ impl Truth for Composed {
         let query = Query::in_order_of_ids(collection, filter);
         let list = List::new(self, collection, &query, view);
         let mut start = Start::First;
-        let mut count = 0;
+        let (mut count, mut rows) = (0, COUNTED);
         loop {
-            let stretch = list.stretch(&start, COUNTED as usize).await?;
+            let stretch = match list.stretch(&start, rows).await {
+                Err(Error::Unavailable { code: TOO_SLOW, .. }) if rows > COUNTED_LEAST => {
+                    rows = (rows / 4).max(COUNTED_LEAST);
+                    continue;
+                }
+                stretch => stretch?,
+            };
             count += stretch.documents.len() as u64;
             match stretch.next {
                 Some(keys) => start = Start::After(keys),

@@ -472,3 +472,27 @@ async fn who_reads_for_too_long_is_refused() {
     let refused = composed.find(asked, &View::all()).await.unwrap_err();
     assert_eq!(refused.code(), "too_slow");
 }
+
+#[tokio::test]
+async fn what_cannot_be_counted_at_once_is_counted_bit_by_bit() {
+    /// A good second passes between the first two looks.
+    struct Slow(AtomicI64);
+    impl Clock for Slow {
+        fn micros(&self) -> i64 {
+            self.ticks()
+        }
+        fn ticks(&self) -> i64 {
+            self.0.fetch_add(1, Ordering::Relaxed).min(1) * 1_500_000
+        }
+    }
+    let mut world = World::new(5);
+    world.dice = Dice(0);
+    let asked = query(&world, &json!({}), "id", 1);
+    let collection = world.collection().id;
+    let there = (0..DOCUMENTS).filter(|number| world.states(id(*number)).pop().flatten().is_some());
+    let there = there.count() as u64;
+    let places = Places(Arc::new(Mutex::new(world)));
+    let composed = composed(&places, Arc::new(Slow(AtomicI64::new(0))));
+    let count = composed.count(collection, asked.filter, &View::all()).await;
+    assert_eq!(count.unwrap(), there);
+}
