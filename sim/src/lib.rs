@@ -14,6 +14,7 @@ pub mod check;
 pub mod history;
 pub mod mutant;
 mod of_late;
+mod owned;
 pub mod recent;
 pub mod redis;
 mod run;

@@ -24,6 +24,9 @@ struct Options {
     /// With several processes that share a cache, and what goes wrong with them.
     #[arg(long)]
     together: bool,
+    /// With a process that is alone with a shared cache now and then.
+    #[arg(long, conflicts_with_all = ["together", "recent"])]
+    owned: bool,
     /// With a recent tier, and what goes wrong with that.
     #[arg(long)]
     recent: bool,
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
     for seed in first..=last {
         let drawn = match (options.recent, options.together) {
             (true, together) => Run::recent(seed, options.mutant, together),
+            (false, false) if options.owned => Run::owned(seed, options.mutant),
             (false, true) => Run::together(seed, options.mutant),
             (false, false) => Run::of(seed, options.mutant),
         };

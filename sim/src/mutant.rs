@@ -36,6 +36,18 @@ pub enum Mutant {
     LeasesNotAwaited,
     /// A batch is committed whatever has become of the gate since it was announced.
     TermsUnchecked,
+    /// A batch is committed although the gate is somebody else's.
+    OwnerUnchecked,
+    /// An owner takes the gate for its own although others may still read by their leases.
+    OwnedAtOnce,
+    /// An owner goes by what it had at hand before the gate was its own.
+    HandNotEmptied,
+    /// What an owner commits before it is announced is read from the cache meanwhile.
+    AheadUnchecked,
+    /// What changes a document again is announced beside the batch that is ahead.
+    AheadNotAwaited,
+    /// An owner gives the gate up although something is not announced that it has committed.
+    GivenUpEarly,
     /// What somebody has announced who is silent is taken back while they may still commit it.
     FencedLate,
     /// The server of the cache is believed to be the one that it was before it restarted.
@@ -102,6 +114,14 @@ impl Mutant {
         Self::TokensExpire,
     ];
 
+    /// Those that are made in what the gate's owner does.
+    pub const OWNED: [Self; 4] = [
+        Self::HandNotEmptied,
+        Self::AheadUnchecked,
+        Self::AheadNotAwaited,
+        Self::GivenUpEarly,
+    ];
+
     /// Those that are made in what is done about others, who write beside all instances.
     pub const BY_HAND: [Self; 1] = [Self::DistrustSkipped];
 
@@ -128,7 +148,9 @@ impl Mutant {
 
     /// Those that two thousand seeds do not find: what they break takes more coincidence than is drawn,
     /// or another instance makes up for it. That they are mistakes follows by argument alone, so far.
-    pub const RARE: [Self; 5] = [
+    pub const RARE: [Self; 7] = [
+        Self::OwnerUnchecked,
+        Self::OwnedAtOnce,
         Self::MarkOfAnyTurn,
         Self::TokensOfAnyEpoch,
         Self::HandsReadFirst,
@@ -145,6 +167,11 @@ impl Mutant {
             Self::TokensOfAnyEpoch => Some(shared::Flaw::TokensOfAnyEpoch),
             Self::IncarnationUnchecked => Some(shared::Flaw::IncarnationUnchecked),
             Self::WatchUnchecked => Some(shared::Flaw::WatchUnchecked),
+            Self::OwnedAtOnce => Some(shared::Flaw::OwnedAtOnce),
+            Self::HandNotEmptied => Some(shared::Flaw::HandNotEmptied),
+            Self::AheadUnchecked => Some(shared::Flaw::AheadUnchecked),
+            Self::AheadNotAwaited => Some(shared::Flaw::AheadNotAwaited),
+            Self::GivenUpEarly => Some(shared::Flaw::GivenUpEarly),
             _ => None,
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     check::Checker,
     history::Key,
     mutant::Mutant,
-    of_late,
+    of_late, owned,
     recent::Row,
     scheduler::{End, Moment, Scheduler, WORLD},
     together,
@@ -97,6 +97,20 @@ impl Run {
     pub fn recent(seed: u64, mutant: Option<Mutant>, together: bool) -> Self {
         let mut random = Rng::with_seed(seed ^ 0x6c61_7465_5f73_6565);
         let drawn = of_late::draw(&mut random, together);
+        Self {
+            seed,
+            order: seed,
+            clients: drawn.clients,
+            circumstances: drawn.circumstances,
+            events: drawn.events,
+            mutant,
+        }
+    }
+
+    /// The run of a seed with a process that is alone with a shared cache now and then.
+    pub fn owned(seed: u64, mutant: Option<Mutant>) -> Self {
+        let mut random = Rng::with_seed(seed ^ 0x6f77_6e65_725f_7365);
+        let drawn = owned::draw(&mut random);
         Self {
             seed,
             order: seed,

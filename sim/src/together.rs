@@ -294,7 +294,7 @@ pub(crate) fn looks(
 }
 
 /// Somebody who looks at lists again and again.
-fn lists(random: &mut Rng) -> Client {
+pub(crate) fn lists(random: &mut Rng) -> Client {
     let mut actions = Vec::new();
     for _ in 0..random.usize(10..30) {
         actions.push(Action::List {

@@ -20,6 +20,11 @@ fn no_seed_finds_anything_where_several_share_a_cache() {
 }
 
 #[test]
+fn no_seed_finds_anything_where_one_is_alone_now_and_then() {
+    nothing_is_found(SEEDS / 4, |seed| Run::owned(seed, None));
+}
+
+#[test]
 fn no_seed_finds_anything_where_there_is_a_recent_tier() {
     let recent = nothing_is_found(SEEDS / 8, |seed| Run::recent(seed, None, false));
     assert!(recent > SEEDS / 8, "the recent tier must have been asked");
@@ -79,6 +84,13 @@ fn every_mistake_of_one_process_is_found() {
 fn every_mistake_in_how_several_agree_is_found() {
     for mutant in Mutant::TOGETHER {
         found(mutant, Run::together);
+    }
+}
+
+#[test]
+fn every_mistake_of_one_who_is_alone_is_found() {
+    for mutant in Mutant::OWNED {
+        found(mutant, Run::owned);
     }
 }
 

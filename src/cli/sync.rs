@@ -101,6 +101,7 @@ fn as_json(look: &Look, queued: Queued) -> serde_json::Value {
         "cache": name(&look.gate),
         "epoch": look.gate.epoch().to_string(),
         "server": incarnation,
+        "owner": look.gate.owner().map(|owner| owner.to_string()),
         "instances": instances.collect::<Vec<_>>(),
         "queued": queued.waiting,
         "dead_letters": queued.dead_letters,
@@ -110,10 +111,16 @@ fn as_json(look: &Look, queued: Queued) -> serde_json::Value {
 fn write_text(look: &Look, queued: Queued, out: &mut impl Write) -> std::io::Result<()> {
     let epoch = look.gate.epoch();
     match &look.gate {
-        Gate::Open { incarnation, .. } => {
+        Gate::Open {
+            incarnation, owner, ..
+        } => {
+            let by = match owner {
+                Some(_) => " by one instance alone",
+                None => "",
+            };
             writeln!(
                 out,
-                "the shared cache is in use: epoch {epoch} on {incarnation}"
+                "the shared cache is in use{by}: epoch {epoch} on {incarnation}"
             )?;
         }
         Gate::Closing(_) => writeln!(

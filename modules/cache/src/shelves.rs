@@ -48,6 +48,17 @@ struct Pending {
     changes: Vec<Change>,
     /// What the recent tier is to have, held here or not.
     claimed: Vec<DocumentKey>,
+    /// Whether it may be committed, and is not announced yet.
+    is_ahead: bool,
+}
+
+impl Pending {
+    /// Notes which documents are worth holding.
+    fn note(&mut self, wanted: &[bool]) {
+        for (change, wanted) in self.changes.iter_mut().zip(wanted) {
+            change.wanted = *wanted;
+        }
+    }
 }
 
 /// What a batch does to a document.
@@ -185,6 +196,29 @@ impl<S: Storage> Shelves<S> {
         Some((places, held.revision))
     }
 
+    /// Announces a batch that went ahead, if anything came of it. Whether it is to be settled.
+    async fn catch_up(&self, batch: BatchId, pending: &mut Pending, fate: Fate) -> bool {
+        if fate == Fate::Refused {
+            self.storage.refused(batch);
+        }
+        if fate != Fate::Committed {
+            self.storage.call_off(batch);
+            return false;
+        }
+        match self.storage.announce_late(batch, &pending.announced).await {
+            Ok(Some(wanted)) => {
+                pending.note(&wanted);
+                true
+            }
+            Ok(None) => false,
+            // Nothing is read from the cache any more.
+            Err(error) => {
+                tracing::error!(%error, "a batch could not be announced in the cache");
+                false
+            }
+        }
+    }
+
     async fn take_back(&self, batch: BatchId, pending: &Pending) -> Result<()> {
         let aborted = self
             .storage
@@ -250,14 +284,20 @@ impl<S: Storage> Observer for Shelves<S> {
 
     async fn announce(&self, batch: BatchId, changes: &[Arc<Touched>]) -> Result<Option<Terms>> {
         let mut pending = self.pending(changes);
+        let may = self
+            .storage
+            .go_ahead(batch, &pending.announced, &pending.claimed);
+        if may {
+            pending.is_ahead = true;
+            self.locked().insert(batch, pending);
+            return Ok(self.storage.terms(batch));
+        }
         let announced = self
             .storage
             .announce(batch, &pending.announced, &pending.claimed);
         let wanted = announced.await;
         if let Ok(wanted) = &wanted {
-            for (change, wanted) in pending.changes.iter_mut().zip(wanted) {
-                change.wanted = *wanted;
-            }
+            pending.note(wanted);
         }
         // Even what has failed on the way is to be taken back.
         self.locked().insert(batch, pending);
@@ -269,9 +309,12 @@ impl<S: Storage> Observer for Shelves<S> {
             // They could not be read. What was held of them goes all the same.
             return self.resolve(batch, &[]).await;
         }
-        let Some(pending) = self.locked().remove(&batch) else {
+        let Some(mut pending) = self.locked().remove(&batch) else {
             return;
         };
+        if pending.is_ahead && !self.catch_up(batch, &mut pending, fate).await {
+            return;
+        }
         let result = match fate {
             Fate::Committed => {
                 let both = pending.announced.into_iter().zip(pending.changes);

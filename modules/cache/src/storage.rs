@@ -117,6 +117,36 @@ pub trait Storage: Claims {
         claimed: &[DocumentKey],
     ) -> impl Future<Output = Result<Vec<bool>>> + Send;
 
+    /// Whether a batch may be committed before it is announced. Then it is [announced
+    /// late](Storage::announce_late) or [called off](Storage::call_off), and until that has returned
+    /// what it changes is not read from here. What is claimed must be announced before.
+    fn go_ahead(&self, _: BatchId, _: &[Announced], _: &[DocumentKey]) -> bool {
+        false
+    }
+
+    /// Announces a batch that is committed. None where there is nothing of it here, nor anything to be
+    /// settled.
+    fn announce_late(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+    ) -> impl Future<Output = Result<Option<Vec<bool>>>> + Send {
+        async move { self.announce(batch, documents, &[]).await.map(Some) }
+    }
+
+    /// A batch that went ahead was not committed.
+    fn call_off(&self, _: BatchId) {}
+
+    /// What was read of a document since the hand was [emptied](Storage::empty_hand), if it was
+    /// announced to nobody since then that it changes. Only who knows that nobody else announces
+    /// anything may go by that.
+    fn at_hand(&self, _: DocumentKey) -> Option<Arc<Held>> {
+        None
+    }
+
+    /// Forgets what is at hand.
+    fn empty_hand(&self) {}
+
     /// What must hold when a batch is committed that was announced.
     fn terms(&self, _: BatchId) -> Option<Terms> {
         None

@@ -12,6 +12,10 @@
 //! *fenced*: none of its batches enters any more, and what it has announced is taken back.
 //!
 //! Each time the gate opens the cache is empty and has another [`Epoch`].
+//!
+//! An open gate may have an *owner*: one instance that alone reads from the cache, and alone commits.
+//! It need not ask the cache what it knows by itself, nor wait for it. Whoever else comes waits until
+//! the owner has given the gate up, or closes it.
 
 use std::{fmt, sync::Arc};
 
@@ -80,10 +84,12 @@ impl fmt::Display for Incarnation {
 /// Whether the shared cache may be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
-    /// It may, on this server alone, and every batch is announced there.
+    /// It may, on this server alone, and every batch is announced there. Where there is an owner, by
+    /// that instance alone.
     Open {
         epoch: Epoch,
         incarnation: Incarnation,
+        owner: Option<Id>,
     },
     /// It may not. Who was told otherwise may still do so, and nobody may commit.
     Closing(Epoch),
@@ -96,6 +102,14 @@ impl Gate {
     pub const fn epoch(&self) -> Epoch {
         match self {
             Self::Open { epoch, .. } | Self::Closing(epoch) | Self::Closed(epoch) => *epoch,
+        }
+    }
+
+    /// Whose it is, where it is open for one instance alone.
+    pub const fn owner(&self) -> Option<Id> {
+        match self {
+            Self::Open { owner, .. } => *owner,
+            Self::Closing(_) | Self::Closed(_) => None,
         }
     }
 
@@ -112,7 +126,7 @@ pub struct Terms {
     pub instance: Id,
     /// The epoch of the gate.
     pub epoch: Epoch,
-    /// Whether the gate must be open, or closed.
+    /// Whether the gate must be open, and nobody else's, or closed.
     pub open: bool,
 }
 

@@ -17,6 +17,7 @@ use nubo_core::{
 
 use super::{Command, Reply, SimRedis, link::Link};
 use crate::{mutant::Mutant, storage::short};
+
 /// What holds an epoch, as an instance uses it.
 pub struct SimEpoch {
     pub(super) link: Arc<Link>,
@@ -47,8 +48,12 @@ impl Storage for SimEpoch {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
         let mut found = Vec::with_capacity(documents.len());
         for key in documents {
+            let ticket = self.link.ticket();
             match self.act("read", Command::Read(*key)).await? {
                 Reply::Lookup(lookup) => {
+                    if let Lookup::Held(held) = &lookup {
+                        self.link.keep(self.epoch, *key, held, ticket);
+                    }
                     self.note(|| format!("document {} is {lookup:?}", short(key.id)));
                     found.push(lookup);
                 }
@@ -99,8 +104,34 @@ impl Storage for SimEpoch {
             if server.mutant == Some(Mutant::TokensExpire) {
                 server.let_expire(self.epoch, batch, announced.document);
             }
+            self.link.forget(Some(announced.document));
         }
         Ok(wanted)
+    }
+
+    async fn announce_late(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+    ) -> Result<Option<Vec<bool>>> {
+        if documents.iter().all(|announced| announced.is_new) {
+            let places = documents.iter().flat_map(|announced| &announced.places);
+            let sets = places.map(|place| place.set.clone()).collect();
+            if let Reply::Yes(false) = self.act("looks at sets", Command::Heads(sets)).await? {
+                return Ok(None);
+            }
+        }
+        self.announce(batch, documents, &[]).await.map(Some)
+    }
+
+    fn at_hand(&self, document: DocumentKey) -> Option<Arc<Held>> {
+        let held = self.link.at_hand(self.epoch, document)?;
+        self.note(|| format!("{} is at hand: {}", short(document.id), held.revision));
+        Some(held)
+    }
+
+    fn empty_hand(&self) {
+        self.link.forget(None);
     }
 
     async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {

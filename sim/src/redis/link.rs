@@ -1,13 +1,17 @@
 //! The way of one instance to the server.
 
-use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
-use nubo_cache::storage::Remote;
+use nubo_cache::storage::{DocumentKey, Remote};
 use nubo_core::{
     Result,
+    cache::Held,
     coordination::{Epoch, Incarnation},
     id::Id,
 };
@@ -15,6 +19,7 @@ use tokio::sync::oneshot;
 
 use super::{Command, REDIS, SimRedis, away, epoch::SimEpoch};
 use crate::{mutant::Mutant, scheduler::Moment};
+
 /// The way of one instance to the server.
 #[derive(Clone)]
 pub struct SimLink(Arc<Link>);
@@ -25,6 +30,15 @@ pub(super) struct Link {
     cut: AtomicU64,
     /// The incarnation that its connection leads to.
     connected: Mutex<Option<u64>>,
+    hand: Mutex<Hand>,
+}
+
+/// What was read of documents. Of what others change nobody hears.
+#[derive(Default)]
+struct Hand {
+    held: BTreeMap<(Epoch, DocumentKey), Arc<Held>>,
+    /// How often something was forgotten.
+    told: u64,
 }
 
 impl SimLink {
@@ -34,6 +48,7 @@ impl SimLink {
             server,
             cut: AtomicU64::new(0),
             connected: Mutex::default(),
+            hand: Mutex::default(),
         }))
     }
 
@@ -49,6 +64,35 @@ impl Link {
         self.connected
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand(&self) -> MutexGuard<'_, Hand> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Before a document is asked for that may be kept at hand.
+    pub(super) fn ticket(&self) -> u64 {
+        self.hand().told
+    }
+
+    /// Keeps a document at hand, if nothing was forgotten since.
+    pub(super) fn keep(&self, epoch: Epoch, document: DocumentKey, held: &Arc<Held>, ticket: u64) {
+        let mut hand = self.hand();
+        if hand.told == ticket {
+            hand.held.insert((epoch, document), Arc::clone(held));
+        }
+    }
+
+    pub(super) fn at_hand(&self, epoch: Epoch, document: DocumentKey) -> Option<Arc<Held>> {
+        self.hand().held.get(&(epoch, document)).cloned()
+    }
+
+    /// Forgets a document, or all.
+    pub(super) fn forget(&self, document: Option<DocumentKey>) {
+        let mut hand = self.hand();
+        hand.told += 1;
+        hand.held
+            .retain(|(_, own), _| document.is_some_and(|document| *own != document));
     }
 
     /// The incarnation that a connection leads to, which breaks where it is not there any more.

@@ -86,6 +86,8 @@ enum Command {
     Abort(Id, BatchId, Announced),
     Scan(Vec<SetName>, Option<Position>, usize),
     Begin(SetName),
+    /// Whether anybody reads any of these sets, or is about to.
+    Heads(Vec<SetName>),
     Build(SetName, u64, Members),
     Evict(DocumentKey),
     EvictSet(SetName),
@@ -373,6 +375,10 @@ impl Data {
                 Reply::Scan(at_once(memory.scan(&sets, after.as_ref(), most))?)
             }
             Command::Begin(set) => Reply::Token(at_once(memory.begin(&set))?),
+            Command::Heads(sets) => {
+                let (_, known) = memory.keys();
+                Reply::Yes(sets.iter().any(|set| known.contains(set)))
+            }
             Command::Build(set, token, members) => {
                 Reply::Yes(at_once(memory.build(&set, token, members))?)
             }

@@ -53,7 +53,11 @@ impl Inner {
         }
         let agreed = &self.state().agreed;
         let stands = match &agreed.gate {
-            Gate::Open { epoch, .. } => terms.open && *epoch == terms.epoch,
+            Gate::Open { epoch, owner, .. } => {
+                let may = self.mutant == Some(Mutant::OwnerUnchecked)
+                    || owner.is_none_or(|owner| owner == terms.instance);
+                may && terms.open && *epoch == terms.epoch
+            }
             Gate::Closed(epoch) => !terms.open && *epoch == terms.epoch,
             Gate::Closing(_) => false,
         };
@@ -153,7 +157,9 @@ impl Coordination for SimCoordination {
         let (from, to) = (from.clone(), to.clone());
         self.ask("moves the gate", move |agreed, _| {
             let stands = match (&agreed.gate, &from) {
-                (Gate::Open { epoch, .. }, Gate::Open { epoch: own, .. }) => epoch == own,
+                (Gate::Open { epoch, owner, .. }, Gate::Open { .. }) => {
+                    (*epoch, *owner) == (from.epoch(), from.owner())
+                }
                 (gate, from) => gate == from,
             };
             if stands {

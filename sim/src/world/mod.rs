@@ -123,6 +123,10 @@ pub enum Event {
     Stop(usize, i64),
     /// A process is killed, and started again.
     Kill(usize),
+    /// A process is killed, unless it is the only one.
+    End(usize),
+    /// Another process is started.
+    Begin,
     /// The server of the cache stands still.
     StopCache(i64),
     /// It restarts, with nothing or with what it had some time ago.
@@ -323,6 +327,16 @@ impl World {
                 }
                 let instance = self.start().await?;
                 self.instances().insert(place, instance);
+            }
+            (Event::End(which), _) => {
+                if all.len() > 1 {
+                    let dead = self.instances().remove(which % all.len());
+                    self.scheduler.kill(dead.group);
+                }
+            }
+            (Event::Begin, _) => {
+                let instance = self.start().await?;
+                self.instances().push(instance);
             }
             (Event::StopCache(millis), Some(redis)) => redis.stop(until(millis)),
             (Event::RestartCache(keeps), Some(redis)) => redis.restart(keeps),

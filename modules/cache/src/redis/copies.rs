@@ -126,6 +126,14 @@ impl Copies {
         }
     }
 
+    /// A copy that is not to be read again.
+    pub fn get_young(&self, name: &Name) -> Option<Arc<Held>> {
+        let mut shard = self.shard(name);
+        let looks = self.looks.load(Ordering::Relaxed);
+        let copy = shard.copies.get(name)?;
+        (looks.wrapping_sub(copy.read) < LOOKS).then(|| Arc::clone(&copy.held))
+    }
+
     pub fn get(&self, name: &Name) -> Option<Arc<Held>> {
         let mut shard = self.shard(name);
         Some(Arc::clone(&shard.copies.get(name)?.held))
@@ -188,7 +196,7 @@ impl Copies {
         self.looks.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn forget(&self, name: &Name) {
+    pub fn forget(&self, name: &Name) {
         let mut shard = self.shard(name);
         shard.told += 1;
         if let Some(copy) = shard.copies.remove(name) {
@@ -196,7 +204,7 @@ impl Copies {
         }
     }
 
-    fn forget_all(&self) {
+    pub fn forget_all(&self) {
         for shard in &self.shards {
             let mut shard = locked(shard);
             shard.told += 1;

@@ -162,7 +162,7 @@ impl Redis {
 }
 
 /// Which way of laying things out in Redis this is.
-const LAYOUT: u32 = 3;
+const LAYOUT: u32 = 4;
 
 /// What tells those who write and read alike from others. The bytes that are held mean something only
 /// to those with the same collections and the same version of this code; so a server is another

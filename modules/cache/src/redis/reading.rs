@@ -140,6 +140,13 @@ impl RedisStorage {
         connection.copies().get(&name)
     }
 
+    /// A copy of a document as it is, whether it stands or not.
+    pub(super) fn known_copy(&self, document: DocumentKey) -> Option<Arc<Held>> {
+        let name = self.name(document);
+        let connection = self.shared.link.to(&self.incarnation).ok()?;
+        connection.copies().get_young(&name)
+    }
+
     /// Waits until a partition has answered that the epoch is there. The connection that has heard it.
     async fn answered_in(&self, home: Partition) -> Option<Arc<Connection>> {
         let round = self.rounds[home.index()].ask(async || {
@@ -153,7 +160,7 @@ impl RedisStorage {
         round.await
     }
 
-    fn name(&self, document: DocumentKey) -> Name {
+    pub(super) fn name(&self, document: DocumentKey) -> Name {
         (self.keys.of(), document)
     }
 

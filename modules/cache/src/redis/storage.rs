@@ -153,6 +153,18 @@ impl Storage for RedisStorage {
         Ok(found)
     }
 
+    fn at_hand(&self, document: DocumentKey) -> Option<Arc<Held>> {
+        let held = self.known_copy(document)?;
+        self.count_hits(document.collection, 1);
+        Some(held)
+    }
+
+    fn empty_hand(&self) {
+        if let Ok(connection) = self.shared.link.to(&self.incarnation) {
+            connection.copies().forget_all();
+        }
+    }
+
     async fn fill(
         &self,
         documents: Vec<(DocumentKey, u64, Arc<Held>)>,
@@ -226,7 +238,31 @@ impl Storage for RedisStorage {
         if !commands.is_empty() {
             entries.note(self.run(commands).await?, &mut worth)?;
         }
+        // What this instance changes by itself Redis says to it after the answer.
+        let connection = self.shared.link.to(&self.incarnation)?;
+        for own in documents.iter().filter(|own| !own.is_new) {
+            connection.copies().forget(&self.name(own.document));
+        }
         Ok(worth)
+    }
+
+    /// What is new stands nowhere but in sets that somebody reads, or is about to since before the
+    /// commit. Who begins later reads it from the truth.
+    async fn announce_late(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+    ) -> Result<Option<Vec<bool>>> {
+        if documents.iter().all(|announced| announced.is_new) {
+            let new: Vec<_> = documents.iter().enumerate().map(Announcing::new).collect();
+            let heads = self.heads(&new);
+            let commands = heads.iter().flat_map(|heads| heads.commands(&self.keys));
+            let answers = self.run(commands.collect()).await?;
+            if self.read_among(&new, &heads, answers)?.is_empty() {
+                return Ok(None);
+            }
+        }
+        self.announce(batch, documents, &[]).await.map(Some)
     }
 
     async fn settle(&self, batch: BatchId, documents: Vec<Settled>) -> Result<()> {

@@ -9,6 +9,9 @@
 //! | open, and somebody else has written to the truth | closes: what is held may be out of date |
 //! | closing, for longer than a lease lasts | says that it is closed |
 //! | closed, and all who are there can use one server | opens it for the next epoch, which is empty |
+//! | open, and nobody else is there | makes it its own |
+//! | its own, and somebody else is there | is ahead with nothing any more, and gives it up |
+//! | somebody else's who has gone, or does not give it up | closes |
 //! | somebody is silent | fences them |
 //! | somebody is fenced | takes back what they have announced, and removes them |
 //! | itself missing or fenced | joins as somebody new |
@@ -25,7 +28,7 @@ use tokio::{sync::watch, task::JoinHandle};
 #[cfg(feature = "flaws")]
 use super::Flaw;
 use super::{Shared, View};
-use crate::storage::Remote;
+use crate::storage::{Remote, Storage};
 
 /// How often the lease is renewed. Three in a row may fail.
 const PERIOD: Duration = Duration::from_millis(90);
@@ -39,6 +42,8 @@ const PATIENCE: u32 = 2;
 /// microseconds.
 const FIRST_PAUSE: i64 = 250_000;
 const LONGEST_PAUSE: i64 = 30_000_000;
+/// For how long somebody may keep a gate of their own after another has come, in microseconds.
+const GRACE: i64 = 1_000_000;
 /// After how long an epoch counts as one that has lasted, in microseconds.
 const LASTING: i64 = 10_000_000;
 
@@ -102,6 +107,8 @@ pub struct Steps<R: Remote> {
     arrived: bool,
     /// The gate as it stands, and since when this instance knows that, in ticks.
     gate: Option<(Gate, i64)>,
+    /// Whose the gate is, and since when this instance knows that, in ticks.
+    owned: Option<(Id, i64)>,
     /// How long it stays closed, in microseconds.
     pause: i64,
     /// The epochs below this one are swept away.
@@ -118,6 +125,7 @@ impl<R: Remote> Steps<R> {
             joined: false,
             arrived: false,
             gate: None,
+            owned: None,
             pause: FIRST_PAUSE,
             swept: Epoch::NONE,
         }
@@ -180,9 +188,14 @@ impl<R: Remote> Steps<R> {
         look.peers.iter().any(is_there)
     }
 
-    /// Leaves the others.
+    /// Leaves the others, and reads from the cache no more: they do not wait for leases of one who has
+    /// gone.
     async fn leave(self) {
         let instance = self.shared.view.borrow().instance;
+        self.shared.view.send_modify(|view| {
+            view.storage = None;
+            view.owns = false;
+        });
         if let Err(error) = self.shared.coordination.remove(instance).await {
             tracing::warn!(%error, "the others will find out by themselves that this instance stops");
         }
@@ -237,24 +250,70 @@ impl<R: Remote> Steps<R> {
         }
         self.note_gate(&look.gate);
         let (storage, turn) = self.storage(&look.gate, instance);
+        let owns = self.owns(&look, instance);
+        if owns && let Some(storage) = &storage {
+            self.begin_owning(storage, turn);
+        }
+        let epoch = look.gate.epoch();
         shared.view.send_modify(|view| {
+            let doubts = shared.doubts();
+            // Somebody else may have written while this instance looked, or something has failed.
+            let is_doubted = doubts.overtaken || doubts.condemned.contains(&epoch);
             *view = View {
                 instance,
                 gate: Some(look.gate.clone()),
                 asked,
-                // Somebody else may have written while this instance looked.
-                storage: storage.filter(|_| !shared.doubts().overtaken),
+                storage: storage.filter(|_| !is_doubted),
                 turn,
+                owns,
             };
         });
         Ok(look)
     }
 
+    /// Whether the gate is an instance's own, and has been for so long that nobody goes by what they
+    /// knew before. The next look knows of whoever has come meanwhile; they wait for that.
+    fn owns(&self, look: &Look, instance: Id) -> bool {
+        let is_own = |(owner, since): (Id, i64)| {
+            #[cfg(feature = "flaws")]
+            if self.shared.is(Flaw::OwnedAtOnce) {
+                return owner == instance;
+            }
+            let age = self.shared.clock.ticks().saturating_sub(since);
+            owner == instance && age >= LEASE + MARGIN
+        };
+        self.owned.is_some_and(is_own) && is_alone(look, instance)
+    }
+
+    /// What was at hand before may have been changed by others who have not been heard.
+    fn begin_owning(&self, storage: &R::Storage, turn: u64) {
+        #[cfg(feature = "flaws")]
+        if self.shared.is(Flaw::HandNotEmptied) {
+            return;
+        }
+        let view = self.shared.view.borrow();
+        if !view.owns || view.turn != turn {
+            storage.empty_hand();
+        }
+    }
+
     /// Notes since when the gate stands as it does.
     fn note_gate(&mut self, gate: &Gate) {
         let now = self.shared.clock.ticks();
+        let owner = gate.owner();
+        if self.owned.map(|(owner, _)| owner) != owner {
+            self.owned = owner.map(|owner| (owner, now));
+        }
         let since = match &self.gate {
             Some((known, _)) if known == gate => return,
+            // It is somebody else's now.
+            Some((known, since))
+                if known.is_open() && gate.is_open() && known.epoch() == gate.epoch() =>
+            {
+                self.gate = Some((gate.clone(), *since));
+                tracing::info!(?gate, "the gate of the shared cache");
+                return;
+            }
             Some((Gate::Open { .. }, since)) if !gate.is_open() => Some(*since),
             _ => None,
         };
@@ -277,13 +336,29 @@ impl<R: Remote> Steps<R> {
     /// What the open epoch is held in, and which turn it has.
     fn storage(&self, gate: &Gate, instance: Id) -> (Option<Arc<R::Storage>>, u64) {
         let view = self.shared.view.borrow();
-        let Gate::Open { epoch, incarnation } = gate else {
+        let Gate::Open {
+            epoch,
+            incarnation,
+            owner,
+        } = gate
+        else {
             return (None, view.turn);
         };
+        if owner.is_some_and(|owner| owner != instance) {
+            return (None, view.turn);
+        }
         if self.shared.doubts().condemned.contains(epoch) {
             return (None, view.turn);
         }
-        let same = view.gate.as_ref() == Some(gate) && view.instance == instance;
+        let was_open = |known: &Gate| match known {
+            Gate::Open {
+                epoch: own,
+                incarnation: on,
+                ..
+            } => own == epoch && on == incarnation,
+            Gate::Closing(_) | Gate::Closed(_) => false,
+        };
+        let same = view.gate.as_ref().is_some_and(was_open) && view.instance == instance;
         if same && view.storage.is_some() {
             return (view.storage.clone(), view.turn);
         }
@@ -330,7 +405,10 @@ impl<R: Remote> Steps<R> {
 
     /// Takes back what somebody has announced who is fenced. Whether nothing of it is left.
     async fn take_back(&self, gate: &Gate, peer: &Peer) -> bool {
-        let Gate::Open { epoch, incarnation } = gate else {
+        let Gate::Open {
+            epoch, incarnation, ..
+        } = gate
+        else {
             // What was announced was announced in an epoch that is over.
             return true;
         };
@@ -348,15 +426,17 @@ impl<R: Remote> Steps<R> {
     async fn mind_gate(&mut self, look: &Look) -> Result<bool> {
         let shared = Arc::clone(&self.shared);
         match &look.gate {
-            Gate::Open { epoch, incarnation } => {
+            Gate::Open {
+                epoch, incarnation, ..
+            } => {
                 let condemned = shared.doubts().condemned.contains(epoch);
                 let reached = self.reaches.as_ref();
                 let usable = reached.is_some_and(|own| self.is_the_same(own, incarnation));
-                if usable && !condemned {
+                if usable && !condemned && !self.is_kept_from(look) {
                     if self.swept != *epoch {
                         self.sweep(*epoch, incarnation).await;
                     }
-                    return Ok(false);
+                    return self.mind_owner(look).await;
                 }
                 #[cfg(feature = "flaws")]
                 if shared.is(Flaw::LeasesNotAwaited) {
@@ -396,13 +476,64 @@ impl<R: Remote> Steps<R> {
                     tracing::warn!(%error, "the shared cache cannot be made ready");
                     return Ok(false);
                 }
+                let myself = shared.view.borrow().instance;
                 let open = Gate::Open {
                     epoch: next,
                     incarnation,
+                    owner: is_alone(look, myself).then_some(myself),
                 };
                 shared.coordination.shift(&look.gate, &open).await
             }
         }
+    }
+
+    /// Whether the gate is somebody else's who will not give it up.
+    fn is_kept_from(&self, look: &Look) -> bool {
+        let myself = self.shared.view.borrow().instance;
+        let Some((owner, since)) = self.owned.filter(|(owner, _)| *owner != myself) else {
+            return false;
+        };
+        let is_owner = |peer: &Peer| peer.instance == owner && !peer.fenced;
+        let waits = self.shared.clock.ticks().saturating_sub(since);
+        waits >= GRACE || !look.peers.iter().any(is_owner)
+    }
+
+    /// Makes an open gate its own where nobody else is there, and gives it up where somebody is.
+    /// Whether it was moved.
+    async fn mind_owner(&self, look: &Look) -> Result<bool> {
+        let shared = &self.shared;
+        let myself = shared.view.borrow().instance;
+        let owner = match (look.gate.owner(), is_alone(look, myself)) {
+            (None, true) => Some(myself),
+            (Some(owner), false) if owner == myself => None,
+            _ => return Ok(false),
+        };
+        // That somebody has come is known by now, so that none goes ahead any more.
+        if owner.is_none() && !self.may_give_up() {
+            shared.wake.notify_one();
+            return Ok(false);
+        }
+        let Gate::Open {
+            epoch, incarnation, ..
+        } = look.gate.clone()
+        else {
+            return Ok(false);
+        };
+        let to = Gate::Open {
+            epoch,
+            incarnation,
+            owner,
+        };
+        shared.coordination.shift(&look.gate, &to).await
+    }
+
+    /// Whether everything is announced that went ahead.
+    fn may_give_up(&self) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.shared.is(Flaw::GivenUpEarly) {
+            return true;
+        }
+        self.shared.ahead.is_empty()
     }
 
     /// The server that everybody can use.
@@ -428,4 +559,9 @@ impl<R: Remote> Steps<R> {
             }
         }
     }
+}
+
+/// Whether nobody is there but oneself, not even somebody who is fenced.
+fn is_alone(look: &Look, myself: Id) -> bool {
+    look.peers.iter().all(|peer| peer.instance == myself)
 }

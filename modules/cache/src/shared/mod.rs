@@ -11,7 +11,12 @@
 //!
 //! A batch that cannot be announced makes the instance close the gate, waits until that is done and
 //! goes on without. [`keeper`] is the task that renews the lease, and moves the gate.
+//!
+//! The owner of the gate is spared two things. What it has at hand of a document is what the cache
+//! holds, for nobody else changes that. And its batches may be committed before they are announced:
+//! [`ahead`] says what it reads from the truth meanwhile.
 
+mod ahead;
 mod claims;
 mod keeper;
 #[cfg(test)]
@@ -36,6 +41,7 @@ use nubo_core::{
 };
 use tokio::sync::{Notify, watch};
 
+use ahead::Ahead;
 pub use keeper::{Keeper, Steps};
 
 use crate::storage::{Announced, DocumentKey, Remote, Settled, Storage};
@@ -61,6 +67,7 @@ pub struct Shared<R: Remote> {
     /// The batches that are announced and not settled, and what they were announced in; nothing
     /// where the gate was closed.
     announced: Mutex<Announcements<R::Storage>>,
+    ahead: Ahead,
     doubts: Mutex<Doubts>,
     /// From when on it is not known what others have written, in ticks.
     watched: AtomicI64,
@@ -86,6 +93,16 @@ pub enum Flaw {
     TokensOfAnyEpoch,
     /// An answer is believed although nobody has looked for long what others have written.
     WatchUnchecked,
+    /// An owner takes the gate for its own at once, although others may still read by their leases.
+    OwnedAtOnce,
+    /// An owner goes by what it had at hand before the gate was its own.
+    HandNotEmptied,
+    /// What an owner commits ahead is read from the cache meanwhile.
+    AheadUnchecked,
+    /// What changes a document again is announced beside the batch that is ahead.
+    AheadNotAwaited,
+    /// An owner gives the gate up while it is ahead.
+    GivenUpEarly,
 }
 
 /// What an instance knows.
@@ -100,6 +117,8 @@ struct View<S> {
     storage: Option<Arc<S>>,
     /// Which of the storages that this instance has had that is, or was.
     turn: u64,
+    /// Whether the gate is this instance's, and nobody else reads from the cache by an older lease.
+    owns: bool,
 }
 
 impl<S> Clone for View<S> {
@@ -110,6 +129,7 @@ impl<S> Clone for View<S> {
             asked: self.asked,
             storage: self.storage.clone(),
             turn: self.turn,
+            owns: self.owns,
         }
     }
 }
@@ -140,6 +160,7 @@ impl<R: Remote> Shared<R> {
             asked: i64::MIN,
             storage: None,
             turn: 0,
+            owns: false,
         };
         Self {
             remote,
@@ -148,6 +169,7 @@ impl<R: Remote> Shared<R> {
             random,
             view: watch::Sender::new(view),
             announced: Mutex::default(),
+            ahead: Ahead::default(),
             doubts: Mutex::default(),
             watched: AtomicI64::new(i64::MIN),
             wake: Notify::new(),
@@ -214,6 +236,15 @@ impl<R: Remote> Shared<R> {
         now < view.asked.saturating_add(LEASE)
     }
 
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn is_flawed_ahead(&self) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.is(Flaw::AheadNotAwaited) {
+            return true;
+        }
+        false
+    }
+
     fn knows_others(&self, now: i64) -> bool {
         #[cfg(feature = "flaws")]
         if self.is(Flaw::WatchUnchecked) {
@@ -234,6 +265,51 @@ impl<R: Remote> Shared<R> {
                 None
             }
         }
+    }
+
+    /// What the owner of the gate has at hand of a document.
+    fn at_hand(&self, document: DocumentKey) -> Option<Lookup> {
+        let view = self.view.borrow();
+        let storage = view.storage.as_ref().filter(|_| view.owns)?;
+        let held = storage.at_hand(document)?;
+        self.has_lease(&view).then_some(Lookup::Held(held))
+    }
+
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn is_ahead(&self, document: DocumentKey) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.is(Flaw::AheadUnchecked) {
+            return false;
+        }
+        self.ahead.has_document(document)
+    }
+
+    #[cfg_attr(not(feature = "flaws"), allow(clippy::unused_self))]
+    fn are_ahead(&self, sets: &[SetName]) -> bool {
+        #[cfg(feature = "flaws")]
+        if self.is(Flaw::AheadUnchecked) {
+            return false;
+        }
+        self.ahead.has_set(sets)
+    }
+
+    /// What is known of documents by those who must be asked.
+    async fn ask_for(&self, documents: &[DocumentKey]) -> Vec<Lookup> {
+        let found = self.ask(async |storage, turn| {
+            let mut found = storage.read(documents).await?;
+            found.iter_mut().for_each(|lookup| self.issue(lookup, turn));
+            Ok(found)
+        });
+        let unknown = || documents.iter().map(|_| Lookup::Unknown).collect();
+        found.await.unwrap_or_else(unknown)
+    }
+
+    /// Reads nothing from a storage any more.
+    fn drop_storage(&self, storage: &Arc<R::Storage>) {
+        self.view.send_modify(|view| {
+            let is_another = |own: &Arc<R::Storage>| !Arc::ptr_eq(own, storage);
+            view.storage = view.storage.take().filter(is_another);
+        });
     }
 
     /// Says that an epoch must end: something has failed that must not.
@@ -318,13 +394,28 @@ impl<R: Remote> Shared<R> {
 
 impl<R: Remote> Storage for Shared<R> {
     async fn read(&self, documents: &[DocumentKey]) -> Result<Vec<Lookup>> {
-        let found = self.ask(async |storage, turn| {
-            let mut found = storage.read(documents).await?;
-            found.iter_mut().for_each(|lookup| self.issue(lookup, turn));
-            Ok(found)
-        });
-        let unknown = || documents.iter().map(|_| Lookup::Unknown).collect();
-        Ok(found.await.unwrap_or_else(unknown))
+        // Whether one is changed ahead is looked at before the cache is.
+        let known = |document: &DocumentKey| match self.is_ahead(*document) {
+            true => Some(Lookup::Unknown),
+            false => self.at_hand(*document),
+        };
+        if let [document] = documents {
+            return Ok(match known(document) {
+                Some(known) => vec![known],
+                None => self.ask_for(documents).await,
+            });
+        }
+        let mut found: Vec<Option<Lookup>> = documents.iter().map(known).collect();
+        let unknown = documents.iter().zip(&found);
+        let unknown = unknown.filter(|(_, known)| known.is_none());
+        let unknown: Vec<DocumentKey> = unknown.map(|(document, _)| *document).collect();
+        if !unknown.is_empty() {
+            let places = found.iter_mut().filter(|known| known.is_none());
+            for (place, lookup) in places.zip(self.ask_for(&unknown).await) {
+                *place = Some(lookup);
+            }
+        }
+        Ok(found.into_iter().flatten().collect())
     }
 
     async fn fill(
@@ -358,6 +449,9 @@ impl<R: Remote> Storage for Shared<R> {
         claimed: &[DocumentKey],
     ) -> Result<Vec<bool>> {
         let until = self.clock.ticks().saturating_add(PATIENCE);
+        if !self.is_flawed_ahead() {
+            self.ahead.pass(documents).await;
+        }
         loop {
             let view = self.view.borrow().clone();
             let refused = self.doubts().refused;
@@ -369,6 +463,8 @@ impl<R: Remote> Storage for Shared<R> {
             match (&view.gate, &view.storage) {
                 // It was refused by what was known then.
                 _ if refused.is_some_and(|refused| view.asked <= refused) => {}
+                // It is to be given up, or closed.
+                (Some(gate), _) if gate.owner().is_some_and(|owner| owner != view.instance) => {}
                 (Some(Gate::Closed(epoch)), _) => {
                     self.announced().insert(batch, (None, terms(*epoch, false)));
                     return Ok(vec![false; documents.len()]);
@@ -390,6 +486,57 @@ impl<R: Remote> Storage for Shared<R> {
             }
             self.know_more(view.asked, until).await?;
         }
+    }
+
+    /// Nobody else commits while the gate is this instance's, and nobody else reads from the cache.
+    fn go_ahead(&self, batch: BatchId, documents: &[Announced], claimed: &[DocumentKey]) -> bool {
+        // As long as this is borrowed the gate is not given up.
+        let view = self.view.borrow();
+        let refused = self.doubts().refused;
+        let is_refused = refused.is_some_and(|refused| view.asked <= refused);
+        let (Some(gate), Some(storage)) = (&view.gate, &view.storage) else {
+            return false;
+        };
+        if !view.owns || is_refused || !claimed.is_empty() || !self.ahead.begin(batch, documents) {
+            return false;
+        }
+        let terms = Terms {
+            instance: view.instance,
+            epoch: gate.epoch(),
+            open: true,
+        };
+        let kept = (Some(Arc::clone(storage)), terms);
+        self.announced().insert(batch, kept);
+        true
+    }
+
+    /// Where it fails nothing is read from the epoch any more, before anybody takes the batch for
+    /// announced.
+    async fn announce_late(
+        &self,
+        batch: BatchId,
+        documents: &[Announced],
+    ) -> Result<Option<Vec<bool>>> {
+        let kept = self.announced().get(&batch).cloned();
+        let Some((Some(storage), terms)) = kept else {
+            self.call_off(batch);
+            return Ok(None);
+        };
+        let announced = storage.announce_late(batch, documents).await;
+        if announced.is_err() {
+            self.condemn(terms.epoch);
+            self.drop_storage(&storage);
+        }
+        if !matches!(announced, Ok(Some(_))) {
+            self.announced().remove(&batch);
+        }
+        self.ahead.end(batch);
+        announced
+    }
+
+    fn call_off(&self, batch: BatchId) {
+        self.announced().remove(&batch);
+        self.ahead.end(batch);
     }
 
     fn terms(&self, batch: BatchId) -> Option<Terms> {
@@ -430,6 +577,14 @@ impl<R: Remote> Storage for Shared<R> {
     }
 
     async fn scan(&self, sets: &[SetName], after: Option<&Position>, most: usize) -> Result<Scan> {
+        let nothing = || Scan {
+            positions: Vec::new(),
+            reach: Reach::Nowhere,
+            documents: None,
+        };
+        if self.are_ahead(sets) {
+            return Ok(nothing());
+        }
         let found = self.ask(async |storage, turn| {
             let mut scan = storage.scan(sets, after, most).await?;
             for (_, lookup) in scan.documents.iter_mut().flatten() {
@@ -437,11 +592,6 @@ impl<R: Remote> Storage for Shared<R> {
             }
             Ok(scan)
         });
-        let nothing = || Scan {
-            positions: Vec::new(),
-            reach: Reach::Nowhere,
-            documents: None,
-        };
         Ok(found.await.unwrap_or_else(nothing))
     }
 

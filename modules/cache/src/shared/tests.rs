@@ -130,6 +130,7 @@ fn open(with_another: bool, moves: bool) -> (Arc<Shared<There>>, Arc<Agreed>) {
     let gate = Gate::Open {
         epoch: epoch(5),
         incarnation: incarnation(),
+        owner: None,
     };
     let agreed = Arc::new(Agreed {
         gate: Mutex::new(gate),
@@ -179,6 +180,7 @@ async fn where_somebody_else_has_written_nothing_is_read_that_was_held_before() 
     *agreed.gate.lock().unwrap() = Gate::Open {
         epoch: epoch(6),
         incarnation: incarnation(),
+        owner: None,
     };
     steps.step().await.unwrap();
     assert!(shared.is_usable());
@@ -250,6 +252,7 @@ async fn what_is_pending_is_known_while_there_is_a_lease() {
     *agreed.gate.lock().unwrap() = Gate::Open {
         epoch: epoch(6),
         incarnation: incarnation(),
+        owner: None,
     };
     steps.step().await.unwrap();
     assert_eq!(shared.condition().await.unwrap(), Condition::Closed);

@@ -67,6 +67,7 @@ impl Coordination for PostgresCoordination {
             Gate::Closing(_) | Gate::Closed(_) => None,
         };
         let (old, new) = (from.epoch(), to.epoch());
+        let owner = |gate: &Gate| gate.owner().map(|owner| owner.to_string());
         self.0
             .with(async |connection| {
                 let moved = sqlx::query(AssertSqlSafe(gate::shift()))
@@ -74,9 +75,11 @@ impl Coordination for PostgresCoordination {
                     .bind(incarnation)
                     .bind(new.number.to_string())
                     .bind(new.nonce.to_string())
+                    .bind(owner(to))
                     .bind(name(from))
                     .bind(old.number.to_string())
                     .bind(old.nonce.to_string())
+                    .bind(owner(from))
                     .execute(connection)
                     .await?;
                 Ok(moved.rows_affected() > 0)
@@ -113,10 +116,14 @@ fn read_look(rows: &[PgRow]) -> Result<Look, sqlx::Error> {
     };
     let incarnation: Option<String> = first.try_get(3)?;
     let state: String = first.try_get(0)?;
+    let owner: Option<String> = first.try_get(8)?;
     let gate = match (state.as_str(), incarnation) {
         ("open", Some(incarnation)) => Gate::Open {
             epoch,
             incarnation: Incarnation::new(incarnation),
+            owner: owner
+                .map(|owner| owner.parse().map_err(unreadable))
+                .transpose()?,
         },
         ("closing", _) => Gate::Closing(epoch),
         _ => Gate::Closed(epoch),

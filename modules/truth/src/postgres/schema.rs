@@ -22,7 +22,7 @@ use crate::{
         Dialect, Quoted,
         postgres::{
             Postgres,
-            gate::INSTANCES,
+            gate::{GATE, INSTANCES, OWNER},
             others::{BY_OTHERS, TRIGGERS},
             outbox::OUTBOX,
             table::{self, COMMITS, FIELDS, MIGRATIONS, OWN_SCHEMA},
@@ -152,6 +152,16 @@ impl<'a> PostgresDatabase<'a> {
         row.try_get(0).map_err(failed)
     }
 
+    async fn has_column(&mut self, table: &str, column: &str) -> Result<bool, SetupError> {
+        let query = sqlx::query(
+            "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass($1) \
+             AND attname = $2 AND NOT attisdropped)",
+        );
+        let query = query.bind(table.to_owned()).bind(column.to_owned());
+        let row = self.connection().fetch_one(query).await.map_err(failed)?;
+        row.try_get(0).map_err(failed)
+    }
+
     async fn notes(&mut self) -> Result<HashMap<(String, String), Json>, SetupError> {
         if !self.exists(FIELDS).await? {
             return Ok(HashMap::new());
@@ -235,6 +245,7 @@ impl Database for PostgresDatabase<'_> {
             && self.exists(FIELDS).await?
             && self.exists(COMMITS).await?
             && self.exists(INSTANCES).await?
+            && self.has_column(GATE, OWNER).await?
             && self.exists(Postgres::QUEUE).await?
             && self.exists(Postgres::DEAD_LETTERS).await?
             && self.exists(BY_OTHERS).await?

@@ -10,6 +10,8 @@ use nubo_core::coordination::Terms;
 
 /// The gate: one row.
 pub(crate) const GATE: &str = "nubo.gate";
+/// Its column that says whose it is where it is one instance's alone.
+pub(crate) const OWNER: &str = "owner";
 /// Those who use it.
 pub(crate) const INSTANCES: &str = "nubo.instances";
 /// Enters: what is committed afterwards is committed under these terms.
@@ -46,8 +48,11 @@ pub(crate) fn create() -> Vec<String> {
              state text NOT NULL CHECK (state IN ('open', 'closing', 'closed')),\n  \
              number bigint NOT NULL,\n  \
              nonce bigint NOT NULL,\n  \
-             incarnation text CHECK ((incarnation IS NOT NULL) = (state = 'open'))\n)"
+             incarnation text CHECK ((incarnation IS NOT NULL) = (state = 'open')),\n  \
+             owner uuid\n)"
         ),
+        // The table is older than the column.
+        format!("ALTER TABLE {GATE} ADD COLUMN IF NOT EXISTS {OWNER} uuid"),
         format!(
             "INSERT INTO {GATE} (state, number, nonce) VALUES ('closed', 0, 0) \
              ON CONFLICT DO NOTHING"
@@ -69,6 +74,7 @@ pub(crate) fn create() -> Vec<String> {
              PERFORM FROM {GATE} g, {INSTANCES} i\n    \
              WHERE g.number = of_number AND g.nonce = of_nonce\n      \
              AND g.state = CASE as_open WHEN 1 THEN 'open' ELSE 'closed' END\n      \
+             AND (g.owner IS NULL OR g.owner = as_instance)\n      \
              AND i.instance = as_instance AND NOT i.fenced;\n  \
              IF NOT FOUND THEN\n    \
              RAISE EXCEPTION 'the gate of the shared cache has moved, or this instance is fenced'\n      \
@@ -90,13 +96,13 @@ pub(crate) fn look() -> String {
          AND (reaches IS DISTINCT FROM $2 OR seen < clock_timestamp() - interval '0.8 seconds')) \
          SELECT g.state, g.number::text, g.nonce::text, g.incarnation, i.instance::text, \
          (extract(epoch FROM clock_timestamp() - i.seen) * 1000000)::bigint::text, i.reaches, \
-         coalesce(i.fenced, false)::text \
+         coalesce(i.fenced, false)::text, g.owner::text \
          FROM {GATE} g LEFT JOIN {INSTANCES} i ON true ORDER BY i.instance"
     )
 }
 
-/// Moves the gate while nobody commits. Arguments: the state, the incarnation, the number, the nonce it
-/// gets; the state, the number and the nonce it must have.
+/// Moves the gate while nobody commits. Arguments: the state, the incarnation, the number, the nonce and
+/// the owner it gets; the state, the number, the nonce and the owner it must have.
 ///
 /// It is one statement and a transaction of its own, so that nobody waits for one who has stopped in
 /// the middle. The row may be another one than when the statement began: the database looks at the
@@ -105,8 +111,9 @@ pub(crate) fn shift() -> String {
     format!(
         "WITH held AS MATERIALIZED (SELECT pg_advisory_xact_lock({LOCK})) \
          UPDATE {GATE} SET state = $1, incarnation = $2, number = $3::text::bigint, \
-         nonce = $4::text::bigint FROM held \
-         WHERE state = $5 AND number = $6::text::bigint AND nonce = $7::text::bigint"
+         nonce = $4::text::bigint, owner = $5::text::uuid FROM held \
+         WHERE state = $6 AND number = $7::text::bigint AND nonce = $8::text::bigint \
+         AND owner IS NOT DISTINCT FROM $9::text::uuid"
     )
 }
 

@@ -1,0 +1,1 @@
+-- Takes 0005_owner back.
