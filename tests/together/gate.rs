@@ -333,3 +333,58 @@ fn servers_are_replaced_one_by_one_while_people_write() {
     }
     assert_eq!(scene.known(), "2");
 }
+
+/// Puts documents on one shelf, beside others who do, and looks after each whether it is listed and
+/// what it is.
+fn fill_shelf(client: &Client, shelf: u64) {
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            scope.spawn(move || {
+                for rank in 0..40 {
+                    let cell = json!({ "value": writer, "shelf": shelf, "rank": rank });
+                    let cell = client.create("cells", &cell);
+                    let id = cell["id"].as_str().unwrap();
+                    let list = client.get(&format!("/cells?filter[shelf]={shelf}&limit=200"));
+                    let list = list.expect(200);
+                    assert!(list["data"].as_array().unwrap().contains(&cell));
+                    assert_eq!(client.get(&path(id)).expect(200), cell);
+                }
+            });
+        }
+    });
+    let list = format!("/cells?filter[shelf]={shelf}&limit=200");
+    let listed = cached(client, &list);
+    assert_eq!(listed["data"].as_array().unwrap().len(), 160);
+}
+
+#[test]
+fn who_is_alone_owns_the_gate_until_another_comes() {
+    let mut scene = scene();
+    let one = scene.client(0);
+    wait("the gate is nobody's", || !scene.is_owned());
+    scene.instances[1].stop();
+    wait("the gate is owned", || scene.is_owned());
+    fill_shelf(&one, 2);
+    while_writing(&one, &one, |seen| {
+        wait_for_more(seen, 300);
+        scene.instances[1].start();
+        wait("the gate is given up", || !scene.is_owned());
+        assert!(scene.is_open());
+        wait_for_more(seen, 100);
+    });
+    let two = scene.client(1);
+    while_writing(&one, &two, |seen| wait_for_more(seen, 100));
+    // Whoever is left makes it its own.
+    scene.instances[0].kill();
+    wait("the gate is owned again", || scene.is_owned());
+    fill_shelf(&two, 3);
+    while_writing(&two, &two, |seen| wait_for_more(seen, 300));
+    // An owner that has gone without a word is not waited for.
+    scene.instances[1].kill();
+    scene.instances[0].start();
+    let one = scene.client(0).within(STALLED);
+    let id = cell(&one, 1);
+    assert_eq!(value(&one.get(&path(&id)).expect(200)), 1);
+    wait("the gate is owned by another", || scene.is_owned());
+    fill_shelf(&one, 4);
+}

@@ -117,6 +117,11 @@ impl Scene {
         self.database.sql("SELECT state FROM nubo.gate") == "open"
     }
 
+    /// Whether the gate is open for one instance alone.
+    pub fn is_owned(&self) -> bool {
+        self.database.sql("SELECT owner IS NOT NULL FROM nubo.gate") == "t"
+    }
+
     /// Waits until both answer from the cache.
     #[track_caller]
     pub fn wait_cached(&self, path: &str) {
