@@ -4,7 +4,8 @@
 //! in the storage before it is committed: from then on its documents are read from the truth, and
 //! the sets that they are about to enter have them already. When it is settled, what was held is
 //! replaced, and the sets that were left lose them. Between the two, sets have more than belongs
-//! there and never less.
+//! there and never less. A storage that keeps readers away from what a batch changes may let it go
+//! ahead: then it is announced and settled when it is committed.
 
 use std::{
     collections::HashMap,

@@ -133,3 +133,81 @@ fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use nubo_core::{
+        id::{Id, Revision},
+        position::Position,
+    };
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{storage::Place, storage_tests::catalog};
+
+    fn document(number: u128) -> DocumentKey {
+        DocumentKey {
+            collection: catalog().collections()[0].id,
+            id: Id::from_uuid(Uuid::from_u128(number)),
+        }
+    }
+
+    fn set(number: u16) -> SetName {
+        SetName {
+            collection: document(0).collection,
+            set: number,
+            values: Vec::new().into(),
+        }
+    }
+
+    fn announced(number: u128, enters: u16, left: Option<u16>) -> Announced {
+        let place = |number: u16| Place {
+            set: set(number),
+            position: Position::from_bytes(b"1"),
+        };
+        Announced {
+            document: document(number),
+            is_new: false,
+            revision: Revision::new(1),
+            places: vec![place(enters)],
+            left: left.map(|left| vec![place(left)]),
+        }
+    }
+
+    #[test]
+    fn what_is_ahead_is_known_until_all_have_ended_that_change_it() {
+        let ahead = Ahead::default();
+        assert!(ahead.begin(BatchId(1), &[announced(1, 1, Some(2))]));
+        assert!(ahead.begin(BatchId(2), &[announced(2, 1, Some(3))]));
+        for (number, is_ahead) in [(1, true), (2, true), (3, false)] {
+            assert_eq!(ahead.has_document(document(number)), is_ahead);
+        }
+        assert!(ahead.has_set(&[set(9), set(2)]));
+        ahead.end(BatchId(1));
+        assert!(!ahead.has_document(document(1)));
+        assert!(ahead.has_set(&[set(1)]) && !ahead.has_set(&[set(2)]));
+        ahead.end(BatchId(2));
+        ahead.end(BatchId(2));
+        assert!(ahead.is_empty() && !ahead.has_set(&[set(1), set(3)]));
+    }
+
+    #[tokio::test]
+    async fn no_two_change_a_document_ahead_of_each_other() {
+        let ahead = Ahead::default();
+        let first = [announced(1, 1, Some(1))];
+        assert!(ahead.begin(BatchId(1), &first));
+        assert!(!ahead.begin(
+            BatchId(2),
+            &[announced(2, 1, Some(1)), announced(1, 2, Some(1))]
+        ));
+        // Nobody knows where it stood, and it would not be read from there.
+        assert!(!ahead.begin(BatchId(3), &[announced(3, 1, None)]));
+        assert!(!ahead.has_document(document(2)) && !ahead.has_document(document(3)));
+        let mut passing = Box::pin(ahead.pass(&first));
+        assert!((&mut passing).now_or_never().is_none());
+        ahead.end(BatchId(1));
+        passing.await;
+        assert!(ahead.begin(BatchId(2), &first));
+    }
+}
